@@ -1,0 +1,26 @@
+"""Checks of tensor arguments, each with its sentence."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from co2net.errors import ShapeError
+
+
+def check_image(image: Tensor, name: str = "image") -> None:
+    """Raise :class:`ShapeError` unless `image` is a floating ``(B, 3, H, W)`` tensor."""
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ShapeError(f"{name} must be (B, 3, H, W), got {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ShapeError(f"{name} must be a float tensor in [0, 1], got {image.dtype}; divide 8-bit values by 255")
+
+
+def check_mask(mask: Tensor, image: Tensor, name: str = "mask") -> None:
+    """Raise :class:`ShapeError` unless `mask` is a floating ``(B, 1, H, W)`` tensor that fits `image`."""
+    wanted = (image.shape[0], 1, *image.shape[2:])
+    if tuple(mask.shape) != wanted:
+        raise ShapeError(f"{name} must be {wanted} to fit the image, got {tuple(mask.shape)}")
+    if not mask.is_floating_point():
+        raise ShapeError(f"{name} must be a float tensor in [0, 1], got {mask.dtype}")
+    if mask.device != image.device:
+        raise ShapeError(f"{name} is on {mask.device}, the image on {image.device}; move one of them")

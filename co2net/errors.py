@@ -1,0 +1,27 @@
+"""Exceptions with a sentence for the person who reads them.
+
+The command line prints an :class:`InputError` as one line and leaves with exit code 2; anything else is our fault and
+keeps its traceback (exit code 1).
+"""
+
+from __future__ import annotations
+
+
+class Co2netError(Exception):
+    """Base of every exception this project raises on purpose."""
+
+
+class InputError(Co2netError):
+    """A file or option given by the user cannot be used; the message names it, says why and how to mend it."""
+
+
+class OutputError(InputError):
+    """The result cannot be written (no permission, no space, unknown ending)."""
+
+
+class WeightsError(InputError):
+    """A weight file is missing, unsafe, or does not fit the network."""
+
+
+class ShapeError(Co2netError, ValueError):
+    """A tensor or array has the wrong shape, type, device or range; says what came and what was wanted."""
