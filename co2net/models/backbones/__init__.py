@@ -1,0 +1,1 @@
+"""Per-frame harmonization networks, one paper per file."""
