@@ -1,0 +1,19 @@
+"""Scores of one frame against its truth: plain functions, one value per image.
+
+Images are ``(B, 3, H, W)`` RGB in [0, 1], masks ``(B, 1, H, W)`` in [0, 1] (soft masks are weights, nothing is
+thresholded unless a function says so); every result is a float64 tensor ``(B,)``. Before comparing, images are scaled
+to 0..255 and clamped, not rounded.
+
+Two families, to be reported side by side and never mixed:
+
+* :func:`mse`, :func:`fmse`, :func:`psnr`, :func:`ssim`, :func:`fssim`: the standard definitions;
+* :func:`fmse_paper`, :func:`psnr_paper`, :func:`fssim_paper`: as evaluated for the published tables, at 256 x 256.
+
+A value that does not exist (a foreground score under an empty mask) is ``nan``: leave it out of a mean and count it.
+"""
+
+from co2net.metrics.mse import fmse, fmse_paper, mse
+from co2net.metrics.psnr import psnr, psnr_paper
+from co2net.metrics.ssim import fssim, fssim_paper, ssim
+
+__all__ = ["fmse", "fmse_paper", "fssim", "fssim_paper", "mse", "psnr", "psnr_paper", "ssim"]

@@ -1,0 +1,51 @@
+"""Peak signal-to-noise ratio in decibels.
+
+    PSNR         = 10 log10(255^2 / MSE)
+    PSNR (paper) = 10 log10(R^2 / MSE),   R = max p - min p over the prediction's pixels and channels
+
+The published form rewards a prediction for spanning a wider range; compare only within one form.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from co2net.metrics._levels import check_pair, levels
+from co2net.metrics.mse import mse
+
+
+def psnr(image: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of the whole frame, peak 255.
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+
+    Returns:
+        ``(B,)`` float64, decibels; infinite where the two are equal.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    return 10 * torch.log10(255.0**2 / mse(image, target))
+
+
+def psnr_paper(image: Tensor, target: Tensor) -> Tensor:
+    """The published PSNR, whose peak is the value range of `image`, the prediction. Not symmetric.
+
+    Args:
+        image: the prediction, ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+
+    Returns:
+        ``(B,)`` float64, decibels; infinite where the two are equal, minus infinity for a prediction of one single
+        value, ``nan`` where both hold.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, target)
+    prediction = levels(image)
+    value_range = prediction.amax(dim=(1, 2, 3)) - prediction.amin(dim=(1, 2, 3))
+    return 10 * torch.log10(value_range.square() / mse(image, target))

@@ -1,0 +1,111 @@
+r"""Structural similarity, over the frame (SSIM) and over the foreground (fSSIM).
+
+With a Gaussian window w (11 x 11, sigma 1.5, sum 1, zero padding), per channel, p, t = clamp(255 x, 0, 255)::
+
+    mu_p = w*p   mu_t = w*t   s_p = w*p^2 - mu_p^2   s_t = w*t^2 - mu_t^2   s_pt = w*(p t) - mu_p mu_t
+    q     = (2 mu_p mu_t + C1)(2 s_pt + C2) / ((mu_p^2 + mu_t^2 + C1)(s_p + s_t + C2))
+    SSIM  = mean q                      fSSIM = mean over channels of  sum m q / sum m
+
+    standard:  C1 = (0.01 * 255)^2, C2 = (0.03 * 255)^2, float64
+    paper:     C1 = 0.01^2, C2 = 0.03^2 although values are 0..255, float32
+
+In flat areas the paper's C2 is below the float32 rounding error of s_p, so q is arbitrary there. Published fSSIM values
+contain that noise; a float64 evaluation of the same formula gives other numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from co2net.metrics._levels import check_pair, levels
+
+_STANDARD = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
+_PAPER = (0.01**2, 0.03**2)
+
+
+def ssim(image: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity of the whole frame, mean over pixels and channels.
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+
+    Returns:
+        ``(B,)`` float64, at most 1 (equal).
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, target)
+    return similarity_map(levels(image), levels(target), *_STANDARD).mean(dim=(1, 2, 3))
+
+
+def fssim(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Structural similarity of the foreground: the SSIM map averaged with the soft mask as weight.
+
+    The published tables use other constants: :func:`fssim_paper`.
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+        mask: ``(B, 1, H, W)`` in [0, 1].
+
+    Returns:
+        ``(B,)`` float64, at most 1 (equal), ``nan`` where the mask is empty.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, target, mask)
+    return _masked_mean(similarity_map(levels(image), levels(target), *_STANDARD), mask)
+
+
+def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The published fSSIM: constants of range 1 on values of range 255, in float32 (module docstring).
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+        mask: ``(B, 1, H, W)`` in [0, 1], soft, not truncated (unlike :func:`fmse_paper`).
+
+    Returns:
+        ``(B,)`` float64, ``nan`` where the mask is empty.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, target, mask)
+    prediction, truth = levels(image, torch.float32), levels(target, torch.float32)
+    return _masked_mean(similarity_map(prediction, truth, *_PAPER), mask)
+
+
+def similarity_map(prediction: Tensor, target: Tensor, c1: float, c2: float) -> Tensor:
+    """The map q of the module docstring, ``(B, 3, H, W)``, in the precision of the inputs (values 0..255)."""
+    window = _window(prediction)
+
+    def blur(x: Tensor) -> Tensor:
+        return F.conv2d(x, window, padding=window.shape[-1] // 2, groups=x.shape[1])
+
+    mean_p, mean_t = blur(prediction), blur(target)
+    var_p = blur(prediction * prediction) - mean_p * mean_p
+    var_t = blur(target * target) - mean_t * mean_t
+    covariance = blur(prediction * target) - mean_p * mean_t
+    above = (2 * mean_p * mean_t + c1) * (2 * covariance + c2)
+    below = (mean_p * mean_p + mean_t * mean_t + c1) * (var_p + var_t + c2)
+    return above / below
+
+
+def _window(like: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
+    offset = torch.arange(size, dtype=torch.float64, device=like.device) - size // 2
+    line = torch.exp(-(offset**2) / (2 * sigma**2))
+    # Rounded to the working precision before the outer product, as published.
+    line = (line / line.sum()).to(like.dtype)
+    return torch.outer(line, line).expand(like.shape[1], 1, size, size)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over pixels weighted by the mask, then over channels; an empty mask gives 0 / 0 = nan."""
+    weight = mask.double()
+    return ((values.double() * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))).mean(dim=1)
