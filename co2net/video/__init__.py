@@ -1,0 +1,29 @@
+"""Frames in, frames out: video files, folders of pictures and single images, one frame at a time.
+
+::
+
+    reader = open_video("composite.mp4")                       # or a folder of frames, or one picture
+    masks = open_mask("mask.mp4", like=reader.info)            # or a folder, or one still picture
+    with reader, masks, open_writer("out.mp4", reader.info, protect=["mask.mp4"]) as writer:
+        for frame, mask in pair(reader, masks):                # checks that both end together
+            writer.write(frame, harmonize(frame.image, mask), mask)
+
+What stands where:
+
+* ``reader.info`` is a :class:`VideoInfo`; ``info.height, info.width`` are those of ``frame.image``. Pictures are
+  always upright, as a player shows them; the writer turns them back and keeps the file's rotation tag.
+* ``frame.image`` is ``(H, W, 3)`` RGB, full range, display-coded (no transfer curve is undone): ``uint8``, or
+  ``uint16`` in 0..65535 where the source has more than 8 bits per channel. Do not write into it.
+  ``frame.alpha`` is ``(H, W)`` of the same type, or None. ``frame.seconds`` is its time, from the container.
+* ``frame.number`` counts from 0. Frames come in display order and hold their decoded planes; keep as few as you need.
+* Masks are ``float32 (H, W)`` in [0, 1], upright, of the size of the composite; soft values stay soft.
+  ``pair(reader, masks)`` is the way to walk both: it raises :class:`~co2net.errors.InputError` when one ends before
+  the other. ``masks_from_alpha(reader.info)`` is the alpha channel of the input itself.
+* ``open_composed(foreground, background, mask=None)`` has ``.info`` and yields ``(frame, mask)`` pairs already.
+* ``writer.write(frame, image, mask=None)``: frames in order, each once, none left out. ``image`` is ``(H, W, 3)`` of
+  the type of ``frame.image``, or ``float32`` in [0, 1] (better: no rounding before the output's own). Where the mask
+  is exactly 0 the source's samples are written, whatever ``image`` holds there. Without a mask all of ``image`` counts.
+* Leaving the ``with`` block normally finishes the file and puts it in place; leaving it by any exception removes it.
+  ``writer.notes`` (after the block) lists, in sentences, what could not be kept as it was; ``writer.output`` is the path.
+* Every user's mistake is an :class:`~co2net.errors.InputError` or :class:`~co2net.errors.OutputError`, one sentence.
+"""
