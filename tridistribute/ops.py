@@ -1,0 +1,69 @@
+"""The operator as PyTorch sees it: one kernel per device, shapes for tracing, gradient.
+
+Public callers are in ``__init__.py``; arguments arrive checked. Same plan as :mod:`trilinear.ops`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.library import custom_op
+
+from tridistribute import reference
+from trilinear import checks
+
+
+@custom_op(
+    "tridistribute::accumulate",
+    mutates_args=(),
+    schema="(Tensor source, Tensor target, Tensor mask, int dim) -> Tensor",
+)
+def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Any device and dtype: the definition."""
+    checks.check_finite(source, "source")
+    return reference.accumulate(source, target, mask, dim)
+
+
+@custom_op(
+    "tridistribute::accumulate_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor source, Tensor target, Tensor mask, bool need_source, bool need_target)"
+    " -> (Tensor, Tensor)",
+)
+def accumulate_backward(
+    grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
+) -> tuple[Tensor, Tensor]:
+    """Any device and dtype: the gradient written out."""
+    return reference.accumulate_backward(grad, source, target, mask, need_source, need_target)
+
+
+def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
+    """See :func:`tridistribute.backend`."""
+    return "torch"
+
+
+@accumulate.register_fake
+def _(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
+    return source.new_empty((source.shape[0], 4, dim, dim, dim))
+
+
+@accumulate_backward.register_fake
+def _(
+    grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
+) -> tuple[Tensor, Tensor]:
+    return source.new_empty(source.shape if need_source else 0), target.new_empty(target.shape if need_target else 0)
+
+
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    source, target, mask = ctx.saved_tensors
+    need_source, need_target = ctx.needs_input_grad[:2]
+    grad_source, grad_target = accumulate_backward(grad, source, target, mask, need_source, need_target)
+    return grad_source if need_source else None, grad_target if need_target else None, None, None
+
+
+accumulate.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,75 @@
+"""Read a 3D color table (LUT): :func:`apply_lut`, :func:`unseen_map`, :func:`backend`.
+
+Imports PyTorch and nothing of co2net. The definition is :mod:`trilinear.reference`; a C++ kernel runs for float32 on
+the CPU where its library loads (``CO2NET_NATIVE=0`` forces the PyTorch path).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from trilinear import checks, ops
+
+__all__ = ["apply_lut", "backend", "unseen_map"]
+
+
+def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor:
+    r"""Read every pixel's new color out of a table, trilinearly.
+
+    With the weights :math:`w_c` of the eight corners of a pixel's cell, :math:`v_c = [C_c \ne 0]` and
+    :math:`S = \sum_c v_c w_c` (CO2Net paper, LUT transform, with empty corners left out):
+
+    .. math:: out = \sum_c v_c w_c L_c / S, \qquad 0 \text{ where } S = 0.
+
+    Colors outside [0, 1] are read at the nearest color inside. "S = 0" means below the smallest normal number of the
+    dtype (1.2e-38 in float32), under which a quotient would carry no digits. Differentiable once, in `lut` and
+    `image`; `count` carries no gradient.
+
+    Args:
+        lut: ``(B, 3, D, D, D)``, indexed [channel, b, g, r], D >= 2; any finite values, float32 or float64.
+        image: ``(B, 3, H, W)``, RGB in [0, 1], same dtype and device as `lut`.
+        count: ``(B, D, D, D)``, indexed [b, g, r]; cells with count 0 are empty. Without it every cell is filled.
+
+    Returns:
+        ``(B, 3, H, W)``, contiguous, in the dtype of `image`; in the range of the table's values.
+
+    Raises:
+        ValueError: a shape, dtype or device does not fit, or `image` holds NaN or infinity.
+    """
+    checks.check_image(image, "image")
+    checks.check_lut(lut, image)
+    if count is not None:
+        count = checks.count_as(checks.check_count(count, lut), lut.dtype)
+    return ops.apply_lut(lut, image, count)
+
+
+def unseen_map(count: Tensor, image: Tensor, rule: Literal["zero_weight", "all_empty"] = "zero_weight") -> Tensor:
+    """Mark the pixels about which the table says nothing.
+
+    ``"zero_weight"``: the filled corners of the pixel's cell have no weight (S = 0), so :func:`apply_lut` gives 0.
+    ``"all_empty"``: all eight corners are empty, whatever their weight. This is the published rule; it misses pixels
+    with a channel of exactly 0 whose only filled corners have weight 0, which then come out black.
+
+    Args:
+        count: ``(B, D, D, D)``, indexed [b, g, r]; cells with count 0 are empty.
+        image: ``(B, 3, H, W)``, RGB in [0, 1], float32 or float64.
+        rule: ``"zero_weight"`` or ``"all_empty"``.
+
+    Returns:
+        ``(B, 1, H, W)``, 1 where nothing is known and 0 elsewhere, in the dtype of `image`; without gradient.
+
+    Raises:
+        ValueError: a shape, dtype or device does not fit, the rule is unknown, or `image` holds NaN or infinity.
+    """
+    checks.check_image(image, "image")
+    checks.check_count(count, image, owner="image")
+    if rule not in ("zero_weight", "all_empty"):
+        raise ValueError(f'rule must be "zero_weight" or "all_empty", got {rule!r}')
+    return ops.unseen_map(checks.count_as(count, image.dtype), image, rule == "all_empty")
+
+
+def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
+    """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernel, or the definition in PyTorch."""
+    return ops.backend(tensor)

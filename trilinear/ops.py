@@ -1,0 +1,76 @@
+"""The operators as PyTorch sees them: one kernel per device, shapes for tracing, gradients.
+
+Public callers are in ``__init__.py``; arguments arrive checked. Each gradient is an operator of its own, so
+``torch.compile``, ``torch.export`` and fake tensors never look inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.library import custom_op
+
+from trilinear import checks, reference
+
+
+@custom_op("trilinear::apply_lut", mutates_args=(), schema="(Tensor lut, Tensor image, Tensor? count) -> Tensor")
+def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None) -> Tensor:
+    """Any device and dtype: the definition."""
+    checks.check_finite(image, "image")
+    return reference.apply_lut(lut, image, count)
+
+
+@custom_op(
+    "trilinear::apply_lut_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor lut, Tensor image, Tensor? count, bool need_lut, bool need_image) -> (Tensor, Tensor)",
+)
+def apply_lut_backward(
+    grad: Tensor, lut: Tensor, image: Tensor, count: Tensor | None, need_lut: bool, need_image: bool
+) -> tuple[Tensor, Tensor]:
+    """Any device and dtype: the gradient written out."""
+    return reference.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
+
+
+@custom_op("trilinear::unseen_map", mutates_args=(), schema="(Tensor count, Tensor image, bool all_empty) -> Tensor")
+def unseen_map(count: Tensor, image: Tensor, all_empty: bool) -> Tensor:
+    """Any device and dtype: the definition."""
+    checks.check_finite(image, "image")
+    return reference.unseen_map(count, image, all_empty)
+
+
+def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
+    """See :func:`trilinear.backend`."""
+    return "torch"
+
+
+@apply_lut.register_fake
+def _(lut: Tensor, image: Tensor, count: Tensor | None) -> Tensor:
+    return image.new_empty(image.shape)
+
+
+@apply_lut_backward.register_fake
+def _(
+    grad: Tensor, lut: Tensor, image: Tensor, count: Tensor | None, need_lut: bool, need_image: bool
+) -> tuple[Tensor, Tensor]:
+    return lut.new_empty(lut.shape if need_lut else 0), image.new_empty(image.shape if need_image else 0)
+
+
+@unseen_map.register_fake
+def _(count: Tensor, image: Tensor, all_empty: bool) -> Tensor:
+    return image.new_empty((image.shape[0], 1, *image.shape[2:]))
+
+
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    lut, image, count = ctx.saved_tensors
+    need_lut, need_image, _ = ctx.needs_input_grad
+    grad_lut, grad_image = apply_lut_backward(grad, lut, image, count, need_lut, need_image)
+    return grad_lut if need_lut else None, grad_image if need_image else None, None
+
+
+apply_lut.register_autograd(_backward, setup_context=_save)
