@@ -1,0 +1,294 @@
+"""The .cube reader and writer: every dialect in use, every way to be broken, and three other programs' readings."""
+
+import re
+
+import numpy as np
+import pillow_lut
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch.nn.functional import grid_sample
+
+from co2net.color_mapping.cube import load_cube, save_cube
+from co2net.errors import InputError, OutputError, ShapeError
+
+NUMBERS = np.random.RandomState(5).uniform(-0.6, 1.9, (4**3, 3)).round(6)
+
+
+def write(path, head="LUT_3D_SIZE 4\n", numbers=NUMBERS, form="{:.6f} {:.6f} {:.6f}", end="\n"):
+    text = head + "".join(form.format(*row) + "\n" for row in numbers)
+    path.write_bytes(text.replace("\n", end).encode("latin-1"))
+    return path
+
+
+def wanted(numbers=NUMBERS, size=4):
+    return torch.tensor(np.asarray(numbers, np.float32)).reshape(size, size, size, 3).permute(3, 0, 1, 2)[None]
+
+
+DIALECTS = {
+    "only size, CRLF": ("LUT_3D_SIZE 4\n", "\r\n"),
+    "comments and blank line, CRLF": ("# a\n# b\n#c\n#\n\nLUT_3D_SIZE 4\n", "\r\n"),
+    "title, blank line after the size": ('TITLE "Generate by Resolve"\nLUT_3D_SIZE 4\n\n', "\n"),
+    "Latin-1 comment": ("# 5600 K, 45\xb0 \x85 next\nLUT_3D_SIZE 4\n", "\r\n"),
+    "domain 0..1": ("LUT_3D_SIZE 4\nDOMAIN_MIN 0.0 0.0 0.0\nDOMAIN_MAX 1.0 1.0 1.0\n", "\n"),
+    "domain before the size": ("DOMAIN_MIN 0 0 0\nDOMAIN_MAX 1 1 1\nLUT_3D_SIZE 4\n", "\n"),
+    "Resolve's input range": ("LUT_3D_SIZE 4\nLUT_3D_INPUT_RANGE 0.0 1.0\n\n", "\n"),
+    "tabs": ("\tLUT_3D_SIZE\t4  \n", "\n"),
+    "old Mac": ("# x\nLUT_3D_SIZE 4\n", "\r"),
+    "title with a number sign": ('TITLE "look #3"\nLUT_3D_SIZE 4 # points\n', "\n"),
+    "lower case": ("title x\nlut_3d_size 4\n", "\n"),
+    "UTF-8 mark": ("\xef\xbb\xbfLUT_3D_SIZE 4\n", "\n"),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_dialects(tmp_path, name):
+    head, end = DIALECTS[name]
+    lut = load_cube(write(tmp_path / "a.cube", head, end=end))
+    assert lut.dtype == torch.float32 and lut.is_contiguous()
+    assert torch.equal(lut, wanted())
+
+
+def test_number_forms_and_comments_between(tmp_path):
+    numbers = ["0 0 0", "1 1e0 +1.", ".5 -0.5 9.15541e-05", "# between", "1E-3 -1.85 2", ""] + ["0\t1  0 # black"] * 4
+    (tmp_path / "a.cube").write_text("LUT_3D_SIZE 2\n" + "\n".join(numbers))  # no line end after the last line
+    lut = load_cube(tmp_path / "a.cube")
+    assert lut[0, :, 0, 1, 0].tolist() == [0.5, -0.5, float(np.float32(9.15541e-05))]
+    assert lut[0, :, 0, 0, 1].tolist() == [1, 1, 1]  # the second line is red = 1
+    assert lut[0, :, 1, 1, 1].tolist() == [0, 1, 0]
+
+
+def test_utf16(tmp_path):
+    path = write(tmp_path / "a.cube")
+    path.write_bytes(path.read_text().encode("utf-16"))
+    assert torch.equal(load_cube(path), wanted())
+
+
+def test_str_path(tmp_path):
+    assert torch.equal(load_cube(str(write(tmp_path / "a.cube"))), wanted())
+
+
+def identity(size):
+    line = torch.linspace(0, 1, size)
+    b, g, r = torch.meshgrid(line, line, line, indexing="ij")
+    return torch.stack([r, g, b])[None]
+
+
+@pytest.mark.parametrize(("low", "high"), [((-0.5, 0, 0.25), (1.5, 2, 0.75)), ((0, 0, 0), (1, 1, 2))])
+def test_a_domain_is_resampled_onto_0_to_1(tmp_path, low, high):
+    low, high = np.array(low), np.array(high)
+    lines = [np.linspace(low[c], high[c], 9) for c in range(3)]
+    # The table stores each grid point's own input color, so on 0..1 it must read as "clip to the domain".
+    numbers = [[r, g, b] for b in lines[2] for g in lines[1] for r in lines[0]]
+    head = "LUT_3D_SIZE 9\nDOMAIN_MIN {} {} {}\nDOMAIN_MAX {} {} {}\n".format(*low, *high)
+    lut = load_cube(write(tmp_path / "a.cube", head, numbers))
+    limits = [torch.tensor(x, dtype=torch.float32).view(1, 3, 1, 1, 1) for x in (low, high)]
+    torch.testing.assert_close(lut, identity(9).clamp(*limits), atol=1e-6, rtol=0)
+
+
+def test_resolve_input_range_is_a_domain(tmp_path):
+    one = load_cube(write(tmp_path / "a.cube", "LUT_3D_SIZE 4\nLUT_3D_INPUT_RANGE -1 3\n"))
+    two = load_cube(write(tmp_path / "b.cube", "LUT_3D_SIZE 4\nDOMAIN_MIN -1 -1 -1\nDOMAIN_MAX 3 3 3\n"))
+    assert torch.equal(one, two)
+
+
+SIZE, ROWS = "LUT_3D_SIZE 2\n", "0 0 0\n" * 8
+BROKEN = {
+    "no size": (ROWS, "line 1: expected a LUT_3D_SIZE line before '0 0 0'"),
+    "nothing": ("", "no LUT_3D_SIZE line"),
+    "too few": (SIZE + ROWS[6:], "7 colors, but LUT_3D_SIZE 2 wants 8"),
+    "too many": (SIZE + ROWS + "0 0 0\n", "line 10: more than the 8 colors"),
+    "two numbers": (SIZE + "0 0\n" + ROWS[6:], "line 2: expected 3 numbers, got '0 0'"),
+    "four numbers": (SIZE + "0 0 0\n0 0 0 1\n" + ROWS[12:], "line 3: expected 3 numbers, got '0 0 0 1'"),
+    "word": (SIZE + "0 0 red\n" + ROWS[6:], "line 2: expected 3 numbers, got '0 0 red'"),
+    "commas": (SIZE + "0,1 0,2 0,3\n" + ROWS[6:], "line 2: expected 3 numbers"),
+    "underscore": (SIZE + "1_0 0 0\n" + ROWS[6:], "line 2: expected 3 numbers"),
+    "nan": (SIZE + "0 nan 0\n" + ROWS[6:], "line 2: not a finite number in '0 nan 0'"),
+    "nan first": (SIZE + "nan nan nan\n" + ROWS[6:], "line 2: not a finite number"),
+    "infinity": (SIZE + "0 0 -inf\n" + ROWS[6:], "line 2: not a finite number"),
+    "beyond float32": (SIZE + "0 1e39 0\n" + ROWS[6:], "line 2: not a finite number"),
+    "1D": ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "line 1: LUT_1D_SIZE: this file is a 1D table"),
+    "shaper": ("LUT_1D_SIZE 2\n" + SIZE + "0 0 0\n1 1 1\n" + ROWS, "line 1: LUT_1D_SIZE"),
+    "video range": ("LUT_IN_VIDEO_RANGE\n" + SIZE + ROWS, "full range"),
+    "size 1": ("LUT_3D_SIZE 1\n0 0 0\n", "line 1: LUT_3D_SIZE 1 is outside 2..256"),
+    "size 0": ("LUT_3D_SIZE 0\n", "outside 2..256"),
+    "huge": ("LUT_3D_SIZE 100000\n0 0 0\n", "outside 2..256"),
+    "very huge": ("LUT_3D_SIZE " + "9" * 5000 + "\n", "wants one whole number"),
+    "negative": ("LUT_3D_SIZE -2\n", "wants one whole number, got '-2'"),
+    "fraction": ("LUT_3D_SIZE 2.5\n", "wants one whole number"),
+    "size missing": ("LUT_3D_SIZE\n", "wants one whole number, got ''"),
+    "two sizes": (SIZE + SIZE + ROWS, "line 2: a second LUT_3D_SIZE"),
+    "unknown keyword": (SIZE + "LUT_4D_SIZE 3\n" + ROWS, "line 2: expected 3 numbers, got 'LUT_4D_SIZE 3'"),
+    "domain short": ("DOMAIN_MIN 0 0\n" + SIZE + ROWS, "line 1: expected 3 numbers, got '0 0'"),
+    "domain nan": ("DOMAIN_MAX 1 1 nan\n" + SIZE + ROWS, "line 1: not a finite number"),
+    "domain empty": (SIZE + "DOMAIN_MIN 0 1 0\n" + ROWS, "the domain is empty"),
+    "range short": (SIZE + "LUT_3D_INPUT_RANGE 1\n" + ROWS, "line 2: expected 2 numbers"),
+    "binary": ("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not a text file"),
+    "letters": ("%PDF-1.7 hello", "line 1: expected a LUT_3D_SIZE line before '%PDF-1.7 hello'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(tmp_path, name):
+    text, message = BROKEN[name]
+    path = tmp_path / "broken.cube"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        load_cube(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read .*none\.cube: No such file"):
+        load_cube(tmp_path / "none.cube")
+    with pytest.raises(InputError, match="cannot read"):
+        load_cube(tmp_path)
+
+
+def test_a_file_too_large_is_not_read(tmp_path):
+    path = tmp_path / "film.mov"
+    with path.open("wb") as file:
+        file.truncate(3 << 30)  # sparse: takes no space
+    with pytest.raises(InputError, match=r"larger than any \.cube file"):
+        load_cube(path)
+
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@QUICK
+@given(data=st.binary(max_size=300))
+def test_junk_never_crashes(tmp_path, data):
+    path = tmp_path / "junk.cube"
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        load_cube(path)
+
+
+@QUICK
+@given(lines=st.lists(st.text('LUT_3DSIZE0123456789.eE+-# \t"naif', max_size=20), max_size=12), at=st.integers(0, 12))
+def test_lines_of_junk_never_crash(tmp_path, lines, at):
+    path = tmp_path / "junk.cube"
+    path.write_text("\n".join([*lines[:at], "LUT_3D_SIZE 2", *lines[at:]]))
+    try:
+        assert load_cube(path).shape == (1, 3, 2, 2, 2)
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+@QUICK
+@given(
+    size=st.integers(2, 5),
+    values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=40),
+    title=st.none() | st.text(max_size=20),
+)
+def test_round_trip(tmp_path, size, values, title):
+    lut = torch.tensor(np.resize(np.array(values, np.float32), (1, 3, size, size, size)))
+    save_cube(lut, tmp_path / "a.cube", title)
+    assert torch.equal(load_cube(tmp_path / "a.cube"), lut)  # bit for bit
+    save_cube(lut[0], tmp_path / "b.cube", title)
+    assert (tmp_path / "a.cube").read_bytes() == (tmp_path / "b.cube").read_bytes()
+
+
+def test_what_is_written(tmp_path):
+    save_cube(identity(2), tmp_path / "a.cube", title='my "look"\nnow')
+    assert (tmp_path / "a.cube").read_text().splitlines()[:6] == [
+        "TITLE \"my 'look' now\"", "LUT_3D_SIZE 2", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1", "0 0 0", "1 0 0",
+    ]  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == ["a.cube"]  # nothing left beside it
+
+
+def test_writing_replaces_whole_files_only(tmp_path, monkeypatch):
+    path = tmp_path / "a.cube"
+    save_cube(identity(2), path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OutputError, match=r"cannot write .*a\.cube: No space left"):
+        save_cube(identity(3), path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_save_errors(tmp_path):
+    path = tmp_path / "a.cube"
+    for bad, message in [
+        (torch.zeros(2, 3, 4, 4, 4), "one table"),
+        (torch.zeros(3, 4, 4, 5), "one table"),
+        (torch.zeros(4, 4, 4, 3), "one table"),
+        (torch.tensor(0.0), "one table"),
+        (torch.zeros(3, 1, 1, 1), "2 to 256"),
+        (torch.zeros(3, 2, 2, 2, dtype=torch.int32), "float tensor"),
+        (torch.full((3, 2, 2, 2), torch.nan), "must be finite"),
+        (np.zeros((3, 2, 2, 2)), "torch tensor"),
+    ]:
+        with pytest.raises(ShapeError, match=message):
+            save_cube(bad, path)
+    with pytest.raises(OutputError, match=r"cannot write .*nowhere"):
+        save_cube(identity(2), tmp_path / "nowhere" / "a.cube")
+    assert not path.exists()
+
+
+# What others make of a file of ours. A look with a twist, so that swapped axes or channels would show.
+def look(size):
+    r, g, b = identity(size)[0]
+    return torch.stack([r**0.8 + 0.1 * g, 0.9 * g + 0.05 * b * r - 0.02, b**1.2 * 0.8 + 0.1 * r])[None]
+
+
+def interpolate(lut, image):
+    grid = (2 * image - 1).movedim(1, -1)[:, None]  # (B, 1, H, W, 3), r along the last axis of the table
+    return grid_sample(lut, grid, align_corners=True)[:, :, 0]
+
+
+@pytest.mark.parametrize("size", [17, 33])
+def test_other_programs_read_the_same_colors(tmp_path, size):
+    path = tmp_path / "look.cube"
+    save_cube(look(size), path, "look")
+    image = torch.rand(1, 3, 24, 32)
+
+    ocio = pytest.importorskip("PyOpenColorIO")
+    transform = ocio.FileTransform(str(path), interpolation=ocio.INTERP_LINEAR)
+    processor = ocio.Config.CreateRaw().getProcessor(transform).getDefaultCPUProcessor()
+    pixels = np.ascontiguousarray(image[0].permute(1, 2, 0).numpy())
+    processor.applyRGB(pixels)
+
+    ours = interpolate(load_cube(path), image)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(ours, pixels, atol=2e-6)
+
+    eight_bit = (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    pillow = np.asarray(Image.fromarray(eight_bit).filter(pillow_lut.load_cube_file(str(path))), np.float32)
+    ours = interpolate(load_cube(path), torch.from_numpy(eight_bit / np.float32(255)).permute(2, 0, 1)[None])
+    ours = (255 * ours[0].permute(1, 2, 0)).clamp(0, 255).numpy()
+    # Rounded to 8 bits, after fixed-point steps that each lose up to 1/64 of a level.
+    assert np.abs(ours - pillow).max() < 0.5 + 4 / 64
+
+
+def test_trilinear_reads_the_same_colors(tmp_path):
+    from trilinear import apply_lut
+
+    save_cube(look(33), tmp_path / "look.cube")
+    lut, image = load_cube(tmp_path / "look.cube"), torch.rand(1, 3, 24, 32)
+    # Its grid is 1e-6 wider (module docstring of cube.py), times the steepest slope of the look.
+    torch.testing.assert_close(apply_lut(lut, image), interpolate(lut, image), atol=1e-5, rtol=0)
+
+
+def test_reading_what_opencolorio_writes(tmp_path):
+    ocio = pytest.importorskip("PyOpenColorIO")
+    save_cube(look(9), tmp_path / "a.cube")
+    transform = ocio.FileTransform(str(tmp_path / "a.cube"), interpolation=ocio.INTERP_LINEAR)
+    baker = ocio.Baker()
+    config = ocio.Config.CreateRaw()
+    config.addColorSpace(ocio.ColorSpace(name="in"))
+    config.addColorSpace(ocio.ColorSpace(name="out", fromReference=transform))
+    baker.setConfig(config)
+    baker.setInputSpace("in")
+    baker.setTargetSpace("out")
+    for form in ("resolve_cube", "iridas_cube"):
+        baker.setFormat(form)
+        baker.setCubeSize(9)
+        (tmp_path / "b.cube").write_text(baker.bake())
+        torch.testing.assert_close(load_cube(tmp_path / "b.cube"), look(9), atol=2e-6, rtol=0)
