@@ -5,8 +5,10 @@ A backbone file holds one network and subclasses :class:`Backbone`; see ``docs/a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +40,17 @@ class Backbone(nn.Module):
     Class attributes:
         mean, std: statistics of the normalized space, per channel.
         size_multiple: height and width the network takes must be multiples of this.
-        feature_channels: channels of the feature map.
+        feature_channels: channels of the feature map (set by the instance where a setting decides it).
+        title: the network's name in messages.
+        parts: first components of the state-dict names; weight files are recognized by them.
     """
 
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
     size_multiple: ClassVar[int] = 1
-    feature_channels: ClassVar[int] = 0
+    feature_channels: int = 0
+    title: ClassVar[str] = ""
+    parts: ClassVar[tuple[str, ...]] = ()
 
     training_size: int = 256  # height and width the weights were trained at; the pipeline shrinks frames to it
 
@@ -53,6 +59,11 @@ class Backbone(nn.Module):
         # Not persistent: official state dicts hold no statistics (and ours must load there).
         self.register_buffer("_mean", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Constructor settings under which the network takes `state`; entries may be missing."""
+        return {}
 
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The bare network.
@@ -65,6 +76,21 @@ class Backbone(nn.Module):
             ``(output, features)``: ``(B, 3, H, W)`` in the normalized space and ``(B, feature_channels, H, W)``.
         """
         raise NotImplementedError
+
+    def initialize(self, *, start_as_identity: bool = False) -> None:
+        """Fresh weights for training: normal with variance ``2 / (fan_in + fan_out)``, zero biases; buffers stay.
+
+        Args:
+            start_as_identity: let the untrained network nearly return its input, if it can. Short trainings need it:
+                they otherwise spend their time on learning to copy.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                taps = module.weight[0, 0].numel()
+                fan_in, fan_out = module.weight.shape[1] * taps, module.weight.shape[0] * taps
+                nn.init.normal_(module.weight, std=math.sqrt(2 / (fan_in + fan_out)))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def normalize(self, image: Tensor) -> Tensor:
         """[0, 1] space to the network's normalized space."""

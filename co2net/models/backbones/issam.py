@@ -7,13 +7,12 @@ gates. Module names follow the keys of the official state dict, so that released
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from co2net.models.backbones.base import Backbone
+from co2net.models.backbones.registration import register
 
 
 class ConvBlock(nn.Module):
@@ -170,11 +169,14 @@ class Decoder(nn.Module):
         return keep * image + (1 - keep) * self.to_rgb(x), x
 
 
+@register("issam")
 class ISSAM(Backbone):
     """iSSAM with four levels and 32 to 256 channels; 2 185 340 parameters."""
 
     size_multiple = 8
     feature_channels = 32
+    title = "iSSAM"
+    parts = ("encoder", "decoder")
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,21 +187,8 @@ class ISSAM(Backbone):
         """See :meth:`Backbone.network`; the output covers the whole frame, it is not blended by the mask."""
         return self.decoder(self.encoder(torch.cat([image, mask], dim=1)), image, mask)
 
-
-def initialize(network: ISSAM, *, start_as_identity: bool = False) -> None:
-    """Fresh weights for training: Xavier-normal convolutions and linear layers, zero biases; buffers stay.
-
-    Args:
-        network: changed in place.
-        start_as_identity: bias the blending attention towards the input image, so that the untrained network
-            nearly returns its input. Short trainings need it: they otherwise spend their time on learning to copy.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            fan_out = module.weight.shape[0] * (fan_in // module.weight.shape[1])
-            nn.init.normal_(module.weight, std=math.sqrt(2 / (fan_in + fan_out)))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    if start_as_identity:
-        nn.init.constant_(network.decoder.conv_attention.bias, 1.0)  # sigmoid(3) = 0.95
+    def initialize(self, *, start_as_identity: bool = False) -> None:
+        """See :meth:`Backbone.initialize`; the identity comes from biasing the blending attention to the input."""
+        super().initialize()
+        if start_as_identity:
+            nn.init.constant_(self.decoder.conv_attention.bias, 1.0)  # sigmoid(3) = 0.95

@@ -1,0 +1,160 @@
+"""Fitting weight files to networks: what a file holds, and loading it whole or not at all.
+
+Takes the official files unchanged (``specs/co2net.md`` section 9). The original skips missing entries and wrong
+shapes silently and so runs on random numbers; here every name has to be there, but for ``num_batches_tracked``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from co2net.errors import WeightsError
+from co2net.models.backbones import BACKBONES, Backbone
+from co2net.models.weight_files import WeightFile, read_metadata, read_weights, save_weights
+
+__all__ = [
+    "InferredSettings",
+    "WeightFile",
+    "backbone_state",
+    "infer_settings",
+    "load_backbone",
+    "load_model",
+    "read_metadata",
+    "read_weights",
+    "save_weights",
+]
+
+BACKBONE_PREFIX, REFINEMENT_PREFIX = "backbone.", "refine_network."
+_SHOWN = 3  # names of each kind in a message
+
+
+@dataclass(frozen=True)
+class InferredSettings:
+    """What the names and shapes of a state dict tell.
+
+    Attributes:
+        backbone: registered name of the backbone, None if none is recognized.
+        backbone_settings: constructor settings under which the backbone takes the state.
+        refinement: whether there is a refinement network.
+        use_feature: whether it reads features; None without refinement.
+    """
+
+    backbone: str | None
+    backbone_settings: dict[str, Any] = field(default_factory=dict)
+    refinement: bool = False
+    use_feature: bool | None = None
+
+
+def infer_settings(state: Mapping[str, Tensor]) -> InferredSettings:
+    """Recognize a full model, a color mapping model (``backbone.*`` alone) or a bare backbone."""
+    bare = backbone_state(state)
+    name = _recognize(bare)
+    settings = BACKBONES[name].settings_from_state(bare) if name else {}
+    refinement = any(entry.startswith(REFINEMENT_PREFIX) for entry in state)
+    first = state.get(f"{REFINEMENT_PREFIX}refine_block.0.weight")
+    # Six channels are the two images, the rest are features.
+    use_feature = None if first is None or first.ndim != 4 else first.shape[1] > 6
+    return InferredSettings(name, settings, refinement, use_feature)
+
+
+def backbone_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The backbone's entries under their own names: the ``backbone.`` part of a full model, or all there is."""
+    part = {name.removeprefix(BACKBONE_PREFIX): t for name, t in state.items() if name.startswith(BACKBONE_PREFIX)}
+    return part or {name: t for name, t in state.items() if not name.startswith(REFINEMENT_PREFIX)}
+
+
+def load_backbone(network: Backbone, file: WeightFile) -> None:
+    """Load a bare backbone, or the backbone of a full model, into `network`; applies the file's training size.
+
+    Raises:
+        WeightsError: if the file belongs to another network, or a name is missing, unknown or of another shape.
+    """
+    check_backbone(type(network), file)
+    _load(network, backbone_state(file.state), file, type(network).title)
+    apply_training_size(network, file)
+
+
+def load_model(model: nn.Module, file: WeightFile) -> None:
+    """Load a full checkpoint into a :class:`~co2net.models.co2net.CO2Net` with refinement.
+
+    Raises:
+        WeightsError: if the file holds a backbone only, or a name is missing, unknown or of another shape.
+    """
+    if not infer_settings(file.state).refinement:
+        raise WeightsError(
+            f"{file.path} holds a backbone only, no refinement (no {REFINEMENT_PREFIX}* entries); use "
+            "refinement=False for the color mapping alone, or give a full checkpoint"
+        )
+    _load(model, file.state, file, "CO2Net")
+
+
+def check_backbone(network: type[Backbone], file: WeightFile) -> None:
+    """Raise :class:`WeightsError` if `file` is clearly another network's."""
+    found = infer_settings(file.state).backbone
+    if found is None:
+        names = _some(file.state)
+        raise WeightsError(
+            f"{file.path} does not look like {network.title} or any backbone known here; it holds {names}"
+        )
+    if BACKBONES[found] is not network:
+        raise WeightsError(
+            f"{file.path} does not fit {network.title}: it looks like a {BACKBONES[found].title} file; "
+            f'use backbone="{found}"'
+        )
+
+
+def apply_training_size(network: Backbone, file: WeightFile) -> None:
+    """Set the training size that the file's metadata names, if any.
+
+    Raises:
+        WeightsError: if it is no positive whole number.
+    """
+    text = file.metadata.get("training_size")
+    if text is None:
+        return
+    if not text.isdecimal() or int(text) == 0:
+        raise WeightsError(f"{file.path}: training_size in its metadata must be a positive whole number, got {text!r}")
+    network.training_size = int(text)
+
+
+def _recognize(state: Mapping[str, Tensor]) -> str | None:
+    """The registered backbone whose parts overlap most with those of `state`.
+
+    Overlap, not presence: several networks are an iSSAM with further parts, and one missing entry must not hide
+    which network a file is meant for.
+    """
+    parts = {name.split(".")[0] for name in state}
+    scores = {name: len(parts & {*c.parts}) / len(parts | {*c.parts}) for name, c in BACKBONES.items()}
+    best = max(scores, key=scores.__getitem__)
+    return best if scores[best] > 0 else None
+
+
+def _load(network: nn.Module, state: Mapping[str, Tensor], file: WeightFile, title: str) -> None:
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unknown = [name for name in state if name not in wanted]
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, wanted {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    groups = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+    problems = "; ".join(f"{label}: {_some(names)}" for label, names in groups if names)
+    if problems:
+        raise WeightsError(f"{file.path} does not fit {title}: {problems}")
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{file.path} holds NaN or infinity, in {_some(broken)}; the training that wrote it diverged"
+        )
+    network.load_state_dict(state, strict=False)  # all but num_batches_tracked was checked above
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else f" ({len(names)})"
+    return ", ".join(names[:_SHOWN]) + more

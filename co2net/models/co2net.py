@@ -1,0 +1,304 @@
+"""CO2Net: color mapping consistency for video harmonization (IJCAI 2022, arXiv 2205.00687).
+
+The paper's figure, box by box; step numbers are those of ``specs/co2net.md`` section 6::
+
+    frame ──────► backbone ────────────────────────────┬─► refine ─► finish ─► image     steps 1, 2, 10, 11
+    neighbors ──► backbone ─► frame_volume ─► sum      │
+                              color_mapping ─► apply_mapping                             steps 3 to 9
+
+:meth:`CO2Net.forward` takes a frame and all its neighbors at once. A video is harmonized by the same steps, called
+frame by frame with the volumes of a sliding window (``co2net/pipeline``); volumes add up, so the results agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import tridistribute
+import trilinear
+from co2net.checks import check_image, check_mask
+from co2net.errors import Co2netError, InputError, ShapeError
+from co2net.models.backbones.base import Backbone, BackboneOutput
+from co2net.models.refinement import Refinement
+
+MAPPINGS = ("paper", "smooth")
+UNSEEN_RULES = ("zero_weight", "all_empty")
+
+
+@dataclass
+class CO2NetResult:
+    """Result of :class:`CO2Net`; images are in [0, 1] space, unclamped, the input where the mask is 0.
+
+    Attributes:
+        image: the final frame ``(B, 3, H, W)``.
+        backbone: what the backbone alone makes of the frame ``(B, 3, H, W)``.
+        lut: what the color mapping alone makes of it ``(B, 3, H, W)``, backbone colors where it says nothing.
+        unseen: ``(B, 1, H, W)``, the mask where the color mapping says nothing, 0 elsewhere.
+    """
+
+    image: Tensor
+    backbone: Tensor
+    lut: Tensor
+    unseen: Tensor
+
+
+class CO2Net(nn.Module):
+    """Backbone, color mapping and refinement.
+
+    The state dict holds ``backbone.*`` and ``refine_network.*``, as the official files do. The backbone always stays
+    in eval mode and runs without gradients; :meth:`train` switches the refinement.
+
+    Args:
+        backbone: per-frame network.
+        use_feature: hand the backbone's features to the refinement.
+        refinement: False: no ``refine_network``; the result is the color mapping alone.
+        mapping: "paper": colors that no neighbor shows fall back to the backbone. "smooth": the table is completed
+            and smoothed first (:mod:`co2net.color_mapping.completion`).
+        unseen_rule: which pixels the color mapping says nothing about, see :func:`trilinear.unseen_map`.
+            "all_empty" is the paper's rule, which can turn pixels with a channel of exactly 0 black.
+        paper_lut_only: without refinement, apply fallback and mask blend twice, as the published LUT-only numbers
+            need (``specs/co2net.md`` section 7); differs at soft mask edges only.
+
+    Attributes:
+        neighbor_chunk: neighbor frames per backbone pass; bounds the memory of :meth:`forward`.
+
+    Raises:
+        InputError: if a setting is unknown, or `paper_lut_only` is asked together with a refinement.
+    """
+
+    neighbor_chunk: int = 8
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        use_feature: bool = True,
+        refinement: bool = True,
+        mapping: str = "paper",
+        unseen_rule: str = "zero_weight",
+        paper_lut_only: bool = False,
+    ) -> None:
+        super().__init__()
+        if mapping not in MAPPINGS:
+            raise InputError(f"unknown mapping {mapping!r}; known: {', '.join(MAPPINGS)}")
+        if unseen_rule not in UNSEEN_RULES:
+            raise InputError(f"unknown unseen_rule {unseen_rule!r}; known: {', '.join(UNSEEN_RULES)}")
+        if paper_lut_only and refinement:
+            raise InputError("paper_lut_only describes the color mapping alone; it needs refinement=False")
+        self.backbone = backbone
+        self.refine_network = Refinement(backbone.feature_channels if use_feature else 0) if refinement else None
+        self.mapping = mapping
+        self.unseen_rule = unseen_rule
+        self.paper_lut_only = paper_lut_only
+        self.train(self.training)
+
+    @property
+    def refinement(self) -> bool:
+        """Whether the model refines; False: the color mapping alone."""
+        return self.refine_network is not None
+
+    @property
+    def use_feature(self) -> bool:
+        """Whether the refinement reads the backbone's features; False without refinement."""
+        return self.refine_network is not None and self.refine_network.feature_channels > 0
+
+    @property
+    def training_size(self) -> int:
+        """Height and width the backbone's weights were trained at."""
+        return self.backbone.training_size
+
+    @training_size.setter
+    def training_size(self, size: int) -> None:
+        self.backbone.training_size = size
+
+    def train(self, mode: bool = True) -> CO2Net:
+        """Set the refinement's mode; the backbone stays in eval mode, since it is never trained here."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    # The steps, one method each; `forward` and the streaming pipeline call the same ones.
+
+    @torch.no_grad()
+    def run_backbone(self, image: Tensor, mask: Tensor) -> BackboneOutput:
+        """Steps 1 and 2 (3 for a neighbor): one backbone pass without gradients; shapes as in :meth:`forward`."""
+        return self.backbone(image, mask)
+
+    def frame_volume(self, image: Tensor, mask: Tensor, harmonized: Tensor) -> Tensor:
+        """What one frame tells about the color mapping; volumes of several frames add up.
+
+        Args:
+            image: composite ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)``; pixels above 0.5 take part.
+            harmonized: the same frame after the backbone, ``(B, 3, H, W)`` in [0, 1] space, unclamped.
+
+        Returns:
+            ``(B, 4, D, D, D)``: sums of weighted colors (3) and of weights (1).
+        """
+        return tridistribute.accumulate(image, harmonized, mask)
+
+    def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
+        """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
+        if self.mapping == "paper":
+            return tridistribute.normalize(volume)
+        from co2net.color_mapping import completion
+
+        lut, count = completion.complete(volume)
+        # A volume without any pixel says nothing, however it is completed: the backbone must take over.
+        seen = (volume[:, 3].flatten(1) > 0).any(dim=1)
+        return lut, count * seen.to(count.dtype)[:, None, None, None]
+
+    def apply_mapping(
+        self, lut: Tensor, count: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Steps 6 to 9: read the frame through the table; colors the table does not know come from the backbone.
+
+        Args:
+            lut: ``(B, 3, D, D, D)``.
+            count: ``(B, D, D, D)``.
+            image: composite ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)`` in [0, 1].
+            backbone_image: ``(B, 3, H, W)`` in [0, 1] space.
+
+        Returns:
+            ``(lut_output, unseen)``: ``(B, 3, H, W)`` in [0, 1] space and ``(B, 1, H, W)``.
+        """
+        read = trilinear.apply_lut(lut, image, count)
+        blended = read * mask + image * (1 - mask)
+        unseen = trilinear.unseen_map(count, image, rule=self.unseen_rule) * mask
+        # Both blends multiply by the mask, which matters at soft edges; trained weights know this order.
+        return blended * (1 - unseen) + unseen * backbone_image, unseen
+
+    def refine(self, raw: Tensor, lut_output: Tensor, image: Tensor, features: Tensor | None) -> Tensor:
+        """Step 10: merge backbone and color mapping.
+
+        Args:
+            raw: the backbone's own output ``(B, 3, H, W)``, normalized space, before the blend of step 2.
+            lut_output: result of :meth:`apply_mapping`, [0, 1] space.
+            image: composite ``(B, 3, H, W)`` in [0, 1].
+            features: the backbone's ``(B, feature_channels, H, W)``; may be None where they are not used.
+
+        Returns:
+            ``(B, 3, H, W)`` in the normalized space; :meth:`finish` makes the frame of it.
+        """
+        return self._refinement()(raw, self.backbone.normalize(lut_output), image, features)
+
+    def finish(self, refined: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        """Step 11: back to [0, 1] space inside the mask, the composite outside."""
+        return self.backbone.blend(refined, mask, image)
+
+    def forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        neighbor_images: Tensor | None = None,
+        neighbor_masks: Tensor | None = None,
+    ) -> CO2NetResult:
+        """Harmonize a frame with the help of its neighbors.
+
+        Args:
+            image: composite ``(B, 3, H, W)`` in [0, 1], any size.
+            mask: foreground ``(B, 1, H, W)`` in [0, 1], soft or hard.
+            neighbor_images: composites ``(B, N, 3, H, W)`` in [0, 1]; order does not matter. None or N = 0: there
+                is no color mapping, ``result.lut`` is the backbone's output and ``result.unseen`` the mask.
+            neighbor_masks: ``(B, N, 1, H, W)``.
+
+        Raises:
+            ShapeError: if shapes, types or devices do not fit.
+        """
+        check_image(image)
+        check_mask(mask, image)
+        volume = self.neighbor_volume(image, neighbor_images, neighbor_masks)
+        out = self.run_backbone(image, mask)
+        if volume is None:
+            lut_output, unseen = out.image, mask
+        else:
+            lut_output, unseen = self.apply_mapping(*self.color_mapping(volume), image, mask, out.image)
+        return self._merge(out, lut_output, unseen, image, mask)
+
+    def neighbor_volume(self, image: Tensor, images: Tensor | None, masks: Tensor | None) -> Tensor | None:
+        """Steps 3 to 5: one backbone pass per neighbor, all volumes summed; None without neighbors.
+
+        Arguments as in :meth:`forward`. Stacking all neighbors first, as the paper does, gives the same sums.
+        """
+        if images is None and masks is None:
+            return None
+        if images is None or masks is None:
+            raise ShapeError("neighbor_images and neighbor_masks belong together; one of them is None")
+        count = images.shape[1] if images.ndim == 5 else 0
+        for name, tensor, channels in (("neighbor_images", images, 3), ("neighbor_masks", masks, 1)):
+            wanted = (image.shape[0], count, channels, *image.shape[2:])
+            if tuple(tensor.shape) != wanted:
+                pattern = f"(B, N, {channels}, H, W)"
+                raise ShapeError(f"{name} must be {pattern} = {wanted} to fit the frame, got {tuple(tensor.shape)}")
+        if count == 0:
+            return None
+        # Item 0's neighbors first, then item 1's: a chunk may end one item and begin the next.
+        flat_images, flat_masks = images.flatten(0, 1), masks.flatten(0, 1)
+        owner = torch.arange(image.shape[0], device=image.device).repeat_interleave(count)
+        total: Tensor | None = None
+        for start in range(0, len(flat_images), self.neighbor_chunk):
+            part = slice(start, start + self.neighbor_chunk)
+            harmonized = self.run_backbone(flat_images[part], flat_masks[part]).image
+            volumes = self.frame_volume(flat_images[part], flat_masks[part], harmonized)
+            if total is None:
+                total = volumes.new_zeros(image.shape[0], *volumes.shape[1:])
+            total = total.index_add(0, owner[part], volumes)
+        return total
+
+    def from_stored(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        stored_lut_output: Tensor,
+        stored_lut_map: Tensor,
+        *,
+        normalized_input: bool = False,
+    ) -> CO2NetResult:
+        """Refine with stored color mapping results instead of neighbors (``specs/co2net.md`` section 6.1).
+
+        Args:
+            image: composite ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)``.
+            stored_lut_output: ``result.lut`` of an earlier run, ``(B, 3, H, W)`` in [0, 1] space.
+            stored_lut_map: its ``result.unseen``, ``(B, 1, H, W)`` or the official files' ``(B, 3, H, W)``.
+            normalized_input: `image` is already normalized and no step converts (section 6.2). It mixes color
+                spaces and exists here only, to reproduce the original's numbers; all results stay normalized.
+
+        Raises:
+            ShapeError: if shapes, types or devices do not fit.
+        """
+        check_image(image)
+        check_mask(mask, image)
+        check_image(stored_lut_output, "stored_lut_output")
+        check_mask(stored_lut_map[:, :1], image, "stored_lut_map")
+        if not normalized_input:
+            out = self.run_backbone(image, mask)
+            lut_output = stored_lut_output * (1 - stored_lut_map) + stored_lut_map * out.image
+            return self._merge(out, lut_output, stored_lut_map, image, mask)
+        with torch.no_grad():
+            raw, features = self.backbone.run(image, mask)
+        lut_output = stored_lut_output * (1 - stored_lut_map) + stored_lut_map * raw
+        refined = self._refinement()(raw, lut_output, image, features)
+        return CO2NetResult(image=refined, backbone=raw, lut=lut_output, unseen=stored_lut_map)
+
+    def _merge(
+        self, out: BackboneOutput, lut_output: Tensor, unseen: Tensor, image: Tensor, mask: Tensor
+    ) -> CO2NetResult:
+        """Steps 10 and 11, or what stands for them without refinement."""
+        final = lut_output
+        if self.refinement:
+            final = self.finish(self.refine(out.raw, lut_output, image, out.features), mask, image)
+        elif self.paper_lut_only:
+            from co2net.models.lut_only import doubled_blend
+
+            final = doubled_blend(lut_output, unseen, image, mask, out.image)
+        return CO2NetResult(image=final, backbone=out.image, lut=lut_output, unseen=unseen)
+
+    def _refinement(self) -> Refinement:
+        if self.refine_network is None:
+            raise Co2netError("this model was made with refinement=False: it has no refinement to run")
+        return self.refine_network

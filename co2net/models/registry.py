@@ -1,0 +1,155 @@
+"""One door to all networks: build by name, load weights, list what there is."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from co2net.errors import InputError, WeightsError
+from co2net.models import checkpoints
+from co2net.models.backbones import BACKBONES, Backbone, backbone_class, register
+from co2net.models.co2net import MAPPINGS, CO2Net
+from co2net.models.releases import default_release, find_release, list_releases
+from co2net.models.weight_files import WeightFile, read_weights
+
+__all__ = ["create_backbone", "create_model", "list_backbones", "list_models", "list_releases", "register"]
+
+MODELS = ("co2net",)
+DEFAULT_BACKBONE = "issam"
+
+Weights = str | os.PathLike[str] | None
+
+
+def list_models() -> list[str]:
+    """Names that :func:`create_model` takes."""
+    return list(MODELS)
+
+
+def list_backbones() -> list[str]:
+    """Names that :func:`create_backbone` takes, sorted."""
+    return sorted(BACKBONES)
+
+
+def create_backbone(
+    name: str, weights: Weights = None, *, folder: str | os.PathLike[str] | None = None, **settings: Any
+) -> Backbone:
+    """Build a per-frame harmonization network, in eval mode, on the CPU.
+
+    Args:
+        name: one of :func:`list_backbones`.
+        weights: None: fresh. A path: a bare backbone, or a full model whose backbone is taken. "default" or the
+            name of a shipped release (:func:`list_releases`).
+        folder: where shipped weights are, if not in their usual place.
+        **settings: of the network; with weights, those that follow from the file need not be given.
+
+    Raises:
+        InputError: if a name is unknown; lists the known ones.
+        WeightsError: if the file cannot be read or does not fit.
+    """
+    network_class = backbone_class(name)
+    file = None if weights is None else read_weights(_path(weights, name, refinement=False, folder=folder))
+    if file is not None:
+        settings = {**_settings_from(network_class, file), **settings}
+    network = network_class(**settings).eval()
+    if file is not None:
+        checkpoints.load_backbone(network, file)
+    return network
+
+
+def create_model(
+    name: str = "co2net",
+    backbone: str | None = None,
+    use_feature: bool = True,
+    refinement: bool = True,
+    weights: Weights = None,
+    *,
+    mapping: str | None = None,
+    unseen_rule: str = "zero_weight",
+    paper_lut_only: bool = False,
+    folder: str | os.PathLike[str] | None = None,
+) -> CO2Net:
+    """Build a video harmonization model, in eval mode, on the CPU.
+
+    Args:
+        name: one of :func:`list_models`.
+        backbone: one of :func:`list_backbones`. None: the one the weight file holds, "issam" without a file.
+        use_feature: hand backbone features to the refinement. With a full checkpoint the file decides.
+        refinement: False: the color mapping alone (the paper's LUT-only evaluation).
+        weights: None: fresh. A path: a full checkpoint of ours or an official one; with ``refinement=False`` a bare
+            backbone as well. "default" or the name of a shipped release (:func:`list_releases`). If the shipped
+            default holds no refinement, the color mapping alone is returned, with a warning.
+        mapping: see :class:`~co2net.models.co2net.CO2Net`. None: what the weight file asks for, "paper" otherwise.
+        unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
+        paper_lut_only: see :class:`~co2net.models.co2net.CO2Net`.
+        folder: where shipped weights are, if not in their usual place.
+
+    Raises:
+        InputError: if a name or setting is unknown; lists the known ones.
+        WeightsError: if the file cannot be read or does not fit.
+    """
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; available: {', '.join(MODELS)}")
+    network_class = backbone_class(backbone or DEFAULT_BACKBONE)
+    options: dict[str, Any] = {"unseen_rule": unseen_rule, "paper_lut_only": paper_lut_only}
+    if weights is None:
+        options |= {"use_feature": use_feature, "refinement": refinement, "mapping": mapping or MAPPINGS[0]}
+        return CO2Net(network_class(), **options).eval()
+
+    asked = backbone or DEFAULT_BACKBONE
+    file = read_weights(_path(weights, asked, refinement=refinement, use_feature=use_feature, folder=folder))
+    found = checkpoints.infer_settings(file.state)
+    if backbone is None and found.backbone is not None:
+        network_class = BACKBONES[found.backbone]
+    checkpoints.check_backbone(network_class, file)
+    if weights == "default" and refinement and not found.refinement:
+        warnings.warn(
+            f"the shipped weights {file.path.stem} hold no refinement network yet: the model runs the color mapping "
+            "alone (refinement=False)",
+            stacklevel=2,
+        )
+        refinement = False
+    options |= {"refinement": refinement, "mapping": mapping or _mapping_from(file)}
+    options["use_feature"] = use_feature if found.use_feature is None else found.use_feature
+    model = CO2Net(network_class(**_settings_from(network_class, file)), **options).eval()
+    if refinement:
+        checkpoints.load_model(model, file)
+        checkpoints.apply_training_size(model.backbone, file)
+    else:
+        checkpoints.load_backbone(model.backbone, file)
+    return model
+
+
+def _path(
+    weights: str | os.PathLike[str],
+    backbone: str,
+    *,
+    refinement: bool,
+    use_feature: bool = True,
+    folder: str | os.PathLike[str] | None,
+) -> Path:
+    """The file meant by a path, the name of a release, or "default"."""
+    if weights == "default":
+        return default_release(backbone, refinement=refinement, use_feature=use_feature, folder=folder).path
+    path = Path(weights)
+    if path.exists() or path.name != str(weights):
+        return path  # a missing file with a folder in its name was meant as a path: reading it says so
+    if release := find_release(path.name, folder):
+        return release.path
+    known = ", ".join(["default", *(release.name for release in list_releases(folder))])
+    raise WeightsError(
+        f"weight file {weights} does not exist, nor are shipped weights of that name (there are: {known})"
+    )
+
+
+def _settings_from(network_class: type[Backbone], file: WeightFile) -> dict[str, Any]:
+    return network_class.settings_from_state(checkpoints.backbone_state(file.state))
+
+
+def _mapping_from(file: WeightFile) -> str:
+    mapping = file.metadata.get("mapping", MAPPINGS[0])
+    if mapping not in MAPPINGS:
+        known = ", ".join(MAPPINGS)
+        raise WeightsError(f"{file.path} asks for the unknown color mapping {mapping!r}; known here: {known}")
+    return mapping

@@ -1,0 +1,126 @@
+"""Weights that come with co2net: the files of ``final_models/`` and what they say about themselves."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from co2net.errors import InputError, WeightsError
+from co2net.models.weight_files import read_metadata
+
+FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SETTINGS = ("format", "backbone", "use_feature", "refinement", "training_size", "mapping")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A weight file with its card.
+
+    Attributes:
+        name: file name without ending; ``weights="<name>"`` loads it.
+        path: the ``.safetensors`` file.
+        backbone: registered name of its backbone; empty if the file does not say.
+        refinement: whether it holds a refinement network too.
+        use_feature: whether that reads the backbone's features.
+        training_size: height and width of its training frames; None if the file does not say.
+        mapping: how the color mapping should be used with it, "paper" or "smooth".
+        facts: the file's other metadata: data, recipe, measured numbers, as the release states them.
+        card: text of the ``.md`` file beside it, None if there is none.
+    """
+
+    name: str
+    path: Path
+    backbone: str
+    refinement: bool
+    use_feature: bool
+    training_size: int | None
+    mapping: str
+    facts: dict[str, str] = field(default_factory=dict)
+    card: str | None = None
+
+
+def releases_folder() -> Path | None:
+    """Where shipped weights are: the variable ``CO2NET_MODELS``, the installed package, or the repository."""
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    checkout = _PACKAGE.parent
+    # Beside an installed package, "final_models" would be somebody else's folder.
+    in_checkout = (checkout / "final_models",) if (checkout / "pyproject.toml").is_file() else ()
+    return next((folder for folder in (_PACKAGE / "final_models", *in_checkout) if folder.is_dir()), None)
+
+
+def list_releases(folder: str | os.PathLike[str] | None = None) -> list[Release]:
+    """The weights that are there, sorted by name; unreadable files are left out with a warning.
+
+    Args:
+        folder: default :func:`releases_folder`.
+    """
+    where = Path(folder) if folder is not None else releases_folder()
+    if where is None:
+        return []
+    releases = []
+    for path in sorted(where.glob("*.safetensors")):
+        try:
+            releases.append(read_release(path))
+        except WeightsError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return releases
+
+
+def read_release(path: Path) -> Release:
+    """What a file says about itself.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
+    metadata = read_metadata(path)
+    size, card = metadata.get("training_size", ""), path.with_suffix(".md")
+    return Release(
+        name=path.stem,
+        path=path,
+        backbone=metadata.get("backbone", ""),
+        refinement=metadata.get("refinement") == "true",
+        use_feature=metadata.get("use_feature") == "true",
+        training_size=int(size) if size.isdecimal() else None,
+        mapping=metadata.get("mapping", "paper"),
+        facts={key: value for key, value in metadata.items() if key not in _SETTINGS},
+        card=card.read_text(encoding="utf-8") if card.is_file() else None,
+    )
+
+
+def default_release(
+    backbone: str, *, refinement: bool, use_feature: bool = True, folder: str | os.PathLike[str] | None = None
+) -> Release:
+    """The shipped weights that come closest to what is asked.
+
+    Args:
+        backbone: registered name; always met.
+        refinement: prefer a release with (or without) refinement.
+        use_feature: prefer a refinement with (or without) features.
+        folder: default :func:`releases_folder`.
+
+    Raises:
+        InputError: if nothing is shipped for the backbone; lists what is.
+    """
+    releases = list_releases(folder)
+    fitting = [release for release in releases if release.backbone == backbone]
+    if not fitting:
+        shipped = ", ".join(f"{release.name} ({release.backbone or 'unknown'})" for release in releases) or "none"
+        raise InputError(
+            f'no default weights for backbone "{backbone}"; shipped here: {shipped}. Give the path of a weight file'
+        )
+
+    def distance(release: Release) -> tuple[bool, bool, bool, str]:
+        features = refinement and release.use_feature != use_feature
+        return release.refinement != refinement, features, release.name != backbone, release.name
+
+    return min(fitting, key=distance)
+
+
+def find_release(name: str, folder: str | os.PathLike[str] | None = None) -> Release | None:
+    """The release called `name`, None if there is none."""
+    return next((release for release in list_releases(folder) if release.name == name), None)
