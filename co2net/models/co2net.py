@@ -13,6 +13,7 @@ frame by frame with the volumes of a sliding window (``co2net/pipeline``); volum
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,10 @@ from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.refinement import Refinement
 
-MAPPINGS = ("paper", "smooth")
-UNSEEN_RULES = ("zero_weight", "all_empty")
+ColorMapping = Literal["paper", "smooth"]
+UnseenRule = Literal["zero_weight", "all_empty"]
+MAPPINGS: tuple[ColorMapping, ...] = get_args(ColorMapping)
+UNSEEN_RULES: tuple[UnseenRule, ...] = get_args(UnseenRule)
 
 
 @dataclass
@@ -63,13 +66,14 @@ class CO2Net(nn.Module):
             need (``specs/co2net.md`` section 7); differs at soft mask edges only.
 
     Attributes:
-        neighbor_chunk: neighbor frames per backbone pass; bounds the memory of :meth:`forward`.
+        neighbor_pixels: pixels of neighbor frames per backbone pass, which bounds the memory of :meth:`forward`; at
+            least one frame goes at a time.
 
     Raises:
         InputError: if a setting is unknown, or `paper_lut_only` is asked together with a refinement.
     """
 
-    neighbor_chunk: int = 8
+    neighbor_pixels: int = 16 * 256 * 256
 
     def __init__(
         self,
@@ -77,8 +81,8 @@ class CO2Net(nn.Module):
         *,
         use_feature: bool = True,
         refinement: bool = True,
-        mapping: str = "paper",
-        unseen_rule: str = "zero_weight",
+        mapping: ColorMapping = "paper",
+        unseen_rule: UnseenRule = "zero_weight",
         paper_lut_only: bool = False,
     ) -> None:
         super().__init__()
@@ -90,8 +94,8 @@ class CO2Net(nn.Module):
             raise InputError("paper_lut_only describes the color mapping alone; it needs refinement=False")
         self.backbone = backbone
         self.refine_network = Refinement(backbone.feature_channels if use_feature else 0) if refinement else None
-        self.mapping = mapping
-        self.unseen_rule = unseen_rule
+        self.mapping: ColorMapping = mapping
+        self.unseen_rule: UnseenRule = unseen_rule
         self.paper_lut_only = paper_lut_only
         self.train(self.training)
 
@@ -128,7 +132,7 @@ class CO2Net(nn.Module):
         return self.backbone(image, mask)
 
     def frame_volume(self, image: Tensor, mask: Tensor, harmonized: Tensor) -> Tensor:
-        """What one frame tells about the color mapping; volumes of several frames add up.
+        """Part of step 5: what one frame tells about the color mapping; volumes of several frames add up.
 
         Args:
             image: composite ``(B, 3, H, W)`` in [0, 1].
@@ -136,20 +140,23 @@ class CO2Net(nn.Module):
             harmonized: the same frame after the backbone, ``(B, 3, H, W)`` in [0, 1] space, unclamped.
 
         Returns:
-            ``(B, 4, D, D, D)``: sums of weighted colors (3) and of weights (1).
+            ``(B, 4, D, D, D)``: weighted sums of what :attr:`mapping` averages (3) and of weights (1). "paper"
+            averages the harmonized colors, "smooth" their difference to the composite.
         """
-        return tridistribute.accumulate(image, harmonized, mask)
+        target = harmonized if self.mapping == "paper" else harmonized - image
+        return tridistribute.accumulate(image, target, mask)
 
     def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
         if self.mapping == "paper":
             return tridistribute.normalize(volume)
-        from co2net.color_mapping import completion
+        from co2net.color_mapping.completion import complete
 
-        lut, count = completion.complete(volume)
-        # A volume without any pixel says nothing, however it is completed: the backbone must take over.
-        seen = (volume[:, 3].flatten(1) > 0).any(dim=1)
-        return lut, count * seen.to(count.dtype)[:, None, None, None]
+        # The completed table is filled everywhere, but without a single pixel it knows nothing (and is the identity):
+        # then the backbone must take over, as with the paper's table.
+        weights = volume[:, 3]
+        seen = (weights > 0).flatten(1).any(dim=1)[:, None, None, None]
+        return complete(volume), seen.to(volume.dtype).expand_as(weights)
 
     def apply_mapping(
         self, lut: Tensor, count: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor
@@ -239,9 +246,10 @@ class CO2Net(nn.Module):
         # Item 0's neighbors first, then item 1's: a chunk may end one item and begin the next.
         flat_images, flat_masks = images.flatten(0, 1), masks.flatten(0, 1)
         owner = torch.arange(image.shape[0], device=image.device).repeat_interleave(count)
+        step = max(1, self.neighbor_pixels // (image.shape[2] * image.shape[3]))
         total: Tensor | None = None
-        for start in range(0, len(flat_images), self.neighbor_chunk):
-            part = slice(start, start + self.neighbor_chunk)
+        for start in range(0, len(flat_images), step):
+            part = slice(start, start + step)
             harmonized = self.run_backbone(flat_images[part], flat_masks[part]).image
             volumes = self.frame_volume(flat_images[part], flat_masks[part], harmonized)
             if total is None:

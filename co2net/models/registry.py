@@ -10,7 +10,7 @@ from typing import Any
 from co2net.errors import InputError, WeightsError
 from co2net.models import checkpoints
 from co2net.models.backbones import BACKBONES, Backbone, backbone_class, register
-from co2net.models.co2net import MAPPINGS, CO2Net
+from co2net.models.co2net import MAPPINGS, CO2Net, ColorMapping, UnseenRule
 from co2net.models.releases import default_release, find_release, list_releases
 from co2net.models.weight_files import WeightFile, read_weights
 
@@ -65,8 +65,8 @@ def create_model(
     refinement: bool = True,
     weights: Weights = None,
     *,
-    mapping: str | None = None,
-    unseen_rule: str = "zero_weight",
+    mapping: ColorMapping | None = None,
+    unseen_rule: UnseenRule = "zero_weight",
     paper_lut_only: bool = False,
     folder: str | os.PathLike[str] | None = None,
 ) -> CO2Net:
@@ -147,9 +147,9 @@ def _settings_from(network_class: type[Backbone], file: WeightFile) -> dict[str,
     return network_class.settings_from_state(checkpoints.backbone_state(file.state))
 
 
-def _mapping_from(file: WeightFile) -> str:
-    mapping = file.metadata.get("mapping", MAPPINGS[0])
-    if mapping not in MAPPINGS:
-        known = ", ".join(MAPPINGS)
-        raise WeightsError(f"{file.path} asks for the unknown color mapping {mapping!r}; known here: {known}")
-    return mapping
+def _mapping_from(file: WeightFile) -> ColorMapping:
+    asked = file.metadata.get("mapping", MAPPINGS[0])
+    for mapping in MAPPINGS:
+        if mapping == asked:
+            return mapping
+    raise WeightsError(f"{file.path} asks for the unknown color mapping {asked!r}; known here: {', '.join(MAPPINGS)}")

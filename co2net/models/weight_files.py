@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from co2net.errors import InputError, OutputError, WeightsError
+from co2net.errors import InputError, WeightsError
+from co2net.files import write_beside
 
 _WRAPPERS = ("state_dict", "model")  # common names under which trainers put the weights beside other things
 _MEND = "save it again as plain tensors with the code that made it: torch.save(model.state_dict(), path)"
@@ -84,20 +85,13 @@ def save_weights(
         InputError: if the metadata is not all text.
         OutputError: if the file cannot be written.
     """
-    path, metadata = Path(path), dict(metadata or {})
+    metadata = dict(metadata or {})
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise InputError(f"metadata of weights must map text to text, got {key!r}: {value!r}")
     # Own, contiguous copies: safetensors refuses tensors that share memory.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, beside, metadata=metadata)
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write weights to {path}: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_beside(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
 def _is_safetensors(path: Path) -> bool:

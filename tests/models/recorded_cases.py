@@ -34,6 +34,10 @@ class Case:
         expected, stride = self.expected(name)
         torch.testing.assert_close(value[..., ::stride, ::stride], expected, rtol=0, atol=self.tolerance)
 
+    def check_sum(self, name: str, values: Tensor) -> None:
+        """Compare the sum over the batch with the recorded number; a sum of squares, so relative."""
+        torch.testing.assert_close(values.sum(), self.outputs[name], rtol=1e-5, atol=0)
+
 
 def load_case(name: str) -> Case:
     case, outputs = fixtures.load(name)

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from recorded_cases import load_case
 
 from co2net.models.backbones import RainNet
 from co2net.models.backbones.rain import RAIN
-from recorded_cases import load_case
 
 
 @pytest.mark.parametrize("name", ["rainnet_small", "rainnet"])

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from recorded_cases import load_case
 
 from co2net.errors import ShapeError
 from co2net.models.refinement import Refinement
-from recorded_cases import load_case
 
 
 @pytest.mark.parametrize("channels", [0, 32, 128])
@@ -31,5 +31,5 @@ def test_features_are_ignored_when_not_used():
 @pytest.mark.parametrize("features", [None, torch.zeros(1, 5, 8, 8)])
 def test_wrong_features_are_refused(features):
     image = torch.rand(1, 3, 8, 8)
-    with pytest.raises(ShapeError, match="32 feature channels, got (None|5)"):
+    with pytest.raises(ShapeError, match=r"32 feature channels, got (None|5)"):
         Refinement(32)(image, image, image, features)

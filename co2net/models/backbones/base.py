@@ -54,6 +54,9 @@ class Backbone(nn.Module):
 
     training_size: int = 256  # height and width the weights were trained at; the pipeline shrinks frames to it
 
+    _mean: Tensor
+    _std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # Not persistent: official state dicts hold no statistics (and ours must load there).

@@ -94,6 +94,8 @@ class MaskBlur(nn.Module):
     Gaussian constructed here, and all their layers are adapted to it.
     """
 
+    weight: Tensor
+
     def __init__(self, size: int = 7, sigma: float = 1.0) -> None:
         super().__init__()
         offsets = torch.arange(size, dtype=torch.float64) - size // 2
@@ -190,5 +192,6 @@ class ISSAM(Backbone):
     def initialize(self, *, start_as_identity: bool = False) -> None:
         """See :meth:`Backbone.initialize`; the identity comes from biasing the blending attention to the input."""
         super().initialize()
-        if start_as_identity:
-            nn.init.constant_(self.decoder.conv_attention.bias, 1.0)  # sigmoid(3) = 0.95
+        keep = self.decoder.conv_attention.bias
+        if start_as_identity and keep is not None:
+            nn.init.constant_(keep, 1.0)  # sigmoid(3) = 0.95
