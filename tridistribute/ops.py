@@ -10,8 +10,8 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.library import custom_op
 
-from tridistribute import reference
-from trilinear import checks
+from tridistribute import cpp, reference
+from trilinear import _native, checks
 
 
 @custom_op(
@@ -20,7 +20,9 @@ from trilinear import checks
     schema="(Tensor source, Tensor target, Tensor mask, int dim) -> Tensor",
 )
 def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
-    """Any device and dtype: the definition."""
+    """Run the definition, or the kernel that takes `source`."""
+    if backend(source) == "cpp":
+        return cpp.accumulate(source, target, mask, dim)
     checks.check_finite(source, "source")
     return reference.accumulate(source, target, mask, dim)
 
@@ -34,13 +36,15 @@ def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor
 def accumulate_backward(
     grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
 ) -> tuple[Tensor, Tensor]:
-    """Any device and dtype: the gradient written out."""
+    """Run the definition, or the kernel that takes `source`."""
+    if backend(source) == "cpp":
+        return cpp.accumulate_backward(grad, source, target, mask, need_source, need_target)
     return reference.accumulate_backward(grad, source, target, mask, need_source, need_target)
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
-    """See :func:`tridistribute.backend`."""
-    return "torch"
+    """See :func:`tridistribute.backend`: the one place where a device or dtype gets its kernel."""
+    return "cpp" if _native.takes(tensor, "tridistribute") else "torch"
 
 
 @accumulate.register_fake

@@ -11,12 +11,14 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.library import custom_op
 
-from trilinear import checks, reference
+from trilinear import _native, checks, cpp, reference
 
 
 @custom_op("trilinear::apply_lut", mutates_args=(), schema="(Tensor lut, Tensor image, Tensor? count) -> Tensor")
 def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None) -> Tensor:
-    """Any device and dtype: the definition."""
+    """Run the definition, or the kernel that takes `image`."""
+    if backend(image) == "cpp":
+        return cpp.apply_lut(lut, image, count)
     checks.check_finite(image, "image")
     return reference.apply_lut(lut, image, count)
 
@@ -29,20 +31,24 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None) -> Tensor:
 def apply_lut_backward(
     grad: Tensor, lut: Tensor, image: Tensor, count: Tensor | None, need_lut: bool, need_image: bool
 ) -> tuple[Tensor, Tensor]:
-    """Any device and dtype: the gradient written out."""
+    """Run the definition, or the kernel that takes `image`."""
+    if backend(image) == "cpp":
+        return cpp.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
     return reference.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
 
 
 @custom_op("trilinear::unseen_map", mutates_args=(), schema="(Tensor count, Tensor image, bool all_empty) -> Tensor")
 def unseen_map(count: Tensor, image: Tensor, all_empty: bool) -> Tensor:
-    """Any device and dtype: the definition."""
+    """Run the definition, or the kernel that takes `image`."""
+    if backend(image) == "cpp":
+        return cpp.unseen_map(count, image, all_empty)
     checks.check_finite(image, "image")
     return reference.unseen_map(count, image, all_empty)
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
-    """See :func:`trilinear.backend`."""
-    return "torch"
+    """See :func:`trilinear.backend`: the one place where a device or dtype gets its kernel."""
+    return "cpp" if _native.takes(tensor, "trilinear") else "torch"
 
 
 @apply_lut.register_fake

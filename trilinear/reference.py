@@ -34,7 +34,7 @@ class Corner(NamedTuple):
 
 
 def precise(tensor: Tensor) -> torch.dtype:
-    """Return float64, in which small weights next to a cell border keep their digits; float32 where a device has none."""
+    """Return float64, in which small weights keep their digits; float32 where the device has no other."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 

@@ -1,0 +1,61 @@
+"""The optional C++ build; everything else about the package is in pyproject.toml.
+
+The kernels are shared libraries with a C interface that :mod:`trilinear._native` loads, not Python modules: they
+include neither Python nor PyTorch, so one wheel serves every version of both. Without a compiler the installation
+goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+BUILD = runpy.run_path(str(ROOT / "trilinear" / "_build.py"))
+MSVC = os.name == "nt"
+
+
+class BuildKernels(build_ext):
+    """Builds plain shared libraries."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Leave the Python version out of the file name."""
+        return str(Path(*fullname.split("."))) + (".pyd" if MSVC else ".so")
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        """Do not ask the linker for a Python module's entry point."""
+        return ext.export_symbols
+
+
+class Wheel(bdist_wheel):
+    """Tags the wheel for the platform but for any Python 3."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Replace the interpreter and ABI tags."""
+        return "py3", "none", super().get_tag()[2]
+
+
+setup(
+    packages=find_packages(include=["co2net", "co2net.*", "trilinear", "tridistribute"]),
+    package_data={"trilinear": ["csrc/*"], "tridistribute": ["csrc/*"]},
+    ext_modules=[
+        Extension(
+            f"{package}._kernel",
+            [source.relative_to(ROOT).as_posix()],
+            include_dirs=[BUILD["HEADERS"].relative_to(ROOT).as_posix()],
+            depends=[header.relative_to(ROOT).as_posix() for header in BUILD["HEADERS"].glob("*.h")],
+            define_macros=[("CO2NET_BUILD_ID", BUILD["build_id"](package))],
+            extra_compile_args=BUILD["MSVC_FLAGS"] if MSVC else BUILD["UNIX_FLAGS"],
+            extra_link_args=[] if MSVC else ["-pthread"],
+            language="c++",
+            optional=True,
+        )
+        for package, source in BUILD["SOURCES"].items()
+    ],
+    cmdclass={"build_ext": BuildKernels, "bdist_wheel": Wheel},
+)

@@ -1,0 +1,239 @@
+// Reading a color table on the CPU: the colors, the map of unseen pixels, and the gradient. Float32, contiguous.
+// The definition is trilinear/reference.py; arguments arrive checked, see trilinear/cpp.py.
+
+#include <cfloat>
+
+#include "color_grid.h"
+
+namespace co2net {
+namespace {
+
+// The table as cells of (v L, v), v = 0 in empty cells: one weighted sum then gives the numerator and S together.
+Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t cells, int64_t threads) {
+  Buffer<float> packed = allocate<float>(batch * cells * 4);
+  parallel(batch, useful_threads(batch * cells, threads), [&](int64_t item) {
+    const float* from = lut + item * 3 * cells;
+    float* to = packed.get() + item * 4 * cells;
+    for (int64_t cell = 0; cell < cells; ++cell) {
+      const bool filled = !count || count[item * cells + cell] != 0.0f;
+      for (int64_t k = 0; k < 3; ++k) to[4 * cell + k] = filled ? from[cell + k * cells] : 0.0f;
+      to[4 * cell + 3] = filled ? 1.0f : 0.0f;
+    }
+  });
+  return packed;
+}
+
+// ---- forward ----
+
+struct Apply {
+  const float *cells, *image;  // of one item
+  float* output;
+  int64_t plane, begin, end;
+  int dim;
+  bool counted;  // some cells may be empty: divide by S
+  std::atomic<int>* status;
+};
+
+CO2NET_INLINE void apply_pixels(const Apply& job) {
+  const int64_t plane = job.plane, row = 4 * static_cast<int64_t>(job.dim), slab = row * job.dim;
+  Block<float> at;
+  float sums[kBlock][4];
+  bool finite = true;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    finite &= locate(job.image + first, plane, size, job.dim, at);
+    for (int i = 0; i < size; ++i) {
+      const float* p = job.cells + 4 * static_cast<int64_t>(at.cell[i]);
+      const float g0 = at.near[1][i], g1 = at.far[1][i], b0 = at.near[2][i], b1 = at.far[2][i];
+      const F8 pair = ((g0 * b0) * load<F8>(p) + (g1 * b0) * load<F8>(p + row)) +
+                      ((g0 * b1) * load<F8>(p + slab) + (g1 * b1) * load<F8>(p + slab + row));
+      store(sums[i], at.near[0][i] * low(pair) + at.far[0][i] * high(pair));
+    }
+    float* output = job.output + first;
+    if (job.counted) {
+      for (int i = 0; i < size; ++i) {
+        const bool known = sums[i][3] >= FLT_MIN;
+        const float divisor = known ? sums[i][3] : 1.0f;
+        output[i] = known ? sums[i][0] / divisor : 0.0f;
+        output[i + plane] = known ? sums[i][1] / divisor : 0.0f;
+        output[i + 2 * plane] = known ? sums[i][2] / divisor : 0.0f;
+      }
+    } else {
+      for (int i = 0; i < size; ++i) {
+        output[i] = sums[i][0];
+        output[i + plane] = sums[i][1];
+        output[i + 2 * plane] = sums[i][2];
+      }
+    }
+  }
+  if (!finite) *job.status = kNotFinite;
+}
+CO2NET_VERSIONS(apply_pixels, Apply)
+
+// ---- gradient ----
+
+struct ApplyBackward {
+  const float *grad, *cells, *image;  // of one item
+  float* grad_image;                  // may be null
+  double* volume;                     // sums for the gradient of the table, may be null
+  int64_t plane, begin, end;
+  int dim;
+  bool counted;
+};
+
+CO2NET_INLINE void apply_backward_pixels(const ApplyBackward& job) {
+  const int64_t plane = job.plane, row = 4 * static_cast<int64_t>(job.dim), slab = row * job.dim;
+  Block<double> at;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    locate(job.image + first, plane, size, job.dim, at);
+    for (int i = 0; i < size; ++i) {
+      const float *grad = job.grad + first + i, *color = job.image + first + i;
+      const Reading reading = read_with_slopes(job.cells, row, slab, at, i);
+      const double weight = job.counted ? reading.value[3] : 1.0;
+      const bool known = static_cast<float>(weight) >= FLT_MIN;
+      const double divisor = known ? weight : 1.0;
+      double flow[3], shift = 0.0;  // shift: what the change of S takes from the change of the numerator
+      for (int k = 0; k < 3; ++k) {
+        flow[k] = known ? grad[k * plane] / divisor : 0.0;
+        shift += flow[k] * reading.value[k] / divisor;
+      }
+      for (int k = 0; k < 3 && job.grad_image; ++k) {
+        const D4 slope = reading.slope[k];
+        const double change = flow[0] * slope[0] + flow[1] * slope[1] + flow[2] * slope[2] - shift * slope[3];
+        const double scale = position_slope(color[k * plane], job.dim);
+        job.grad_image[first + i + k * plane] = known ? static_cast<float>(scale * change) : 0.0f;
+      }
+      if (job.volume && known) {
+        const F4 value = {static_cast<float>(flow[0]), static_cast<float>(flow[1]), static_cast<float>(flow[2]), 0.0f};
+        add_to_corners(job.volume, row, slab, at, i, value);
+      }
+    }
+  }
+}
+CO2NET_VERSIONS(apply_backward_pixels, ApplyBackward)
+
+// ---- the map of unseen pixels ----
+
+// Which of the eight corners of each cell are filled, one bit each. Most cells of a real table are all or nothing, so
+// one byte per pixel (36 KB for the table, not 575 KB) mostly settles it.
+void filled_corners(const float* count, int64_t dim, uint8_t* bits) {
+  for (int64_t b = 0; b + 1 < dim; ++b)
+    for (int64_t g = 0; g + 1 < dim; ++g)
+      for (int64_t r = 0; r + 1 < dim; ++r) {
+        const int64_t near = r + dim * (g + dim * b);
+        bits[near] = 0;
+        for (int corner = 0; corner < 8; ++corner) {
+          const int64_t cell = near + (corner & 1) + dim * ((corner >> 1 & 1) + dim * (corner >> 2));
+          bits[near] |= static_cast<uint8_t>((count[cell] != 0.0f) << corner);
+        }
+      }
+}
+
+struct Unseen {
+  const uint8_t* bits;  // of one item
+  const float* image;
+  float* output;
+  int64_t plane, begin, end;
+  int dim;
+  bool all_empty;
+  std::atomic<int>* status;
+};
+
+CO2NET_INLINE void unseen_pixels(const Unseen& job) {
+  Block<float> at;
+  bool finite = true;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    finite &= locate(job.image + first, job.plane, size, job.dim, at);
+    for (int i = 0; i < size; ++i) {
+      const uint8_t bits = job.bits[at.cell[i]];
+      bool unseen = bits == 0;
+      if (bits != 0 && bits != 255 && !job.all_empty) {
+        float weight = 0.0f;
+        for (int corner = 0; corner < 8; ++corner) {
+          if (!(bits >> corner & 1)) continue;
+          const float r = corner & 1 ? at.far[0][i] : at.near[0][i];
+          const float g = corner >> 1 & 1 ? at.far[1][i] : at.near[1][i];
+          const float b = corner >> 2 ? at.far[2][i] : at.near[2][i];
+          weight += (g * b) * r;
+        }
+        unseen = weight < FLT_MIN;
+      }
+      job.output[first + i] = unseen ? 1.0f : 0.0f;
+    }
+  }
+  if (!finite) *job.status = kNotFinite;
+}
+CO2NET_VERSIONS(unseen_pixels, Unseen)
+
+}  // namespace
+}  // namespace co2net
+
+using namespace co2net;
+
+// lut (batch, 3, dim^3); count (batch, dim^3) or null; image and output (batch, 3, pixels).
+CO2NET_API int co2net_apply_lut(const float* lut, const float* count, const float* image, float* output, int64_t batch,
+                                int64_t pixels, int64_t dim, int64_t threads) try {
+  std::atomic<int> status{kDone};
+  const int64_t cells = dim * dim * dim;
+  const Buffer<float> packed = pack(lut, count, batch, cells, threads);
+  const auto run = apply_pixels_best();
+  parallel_pixels(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t end) {
+    const int64_t colors = item * 3 * pixels;
+    run({packed.get() + item * 4 * cells, image + colors, output + colors, pixels, begin, end, static_cast<int>(dim),
+         count != nullptr, &status});
+  });
+  return status;
+} catch (const std::bad_alloc&) {
+  return kNoMemory;
+}
+
+// Shapes as above; grad_lut and grad_image are written in full, or null if not needed.
+CO2NET_API int co2net_apply_lut_backward(const float* grad, const float* lut, const float* count, const float* image,
+                                         float* grad_lut, float* grad_image, int64_t batch, int64_t pixels, int64_t dim,
+                                         int64_t threads) try {
+  const int64_t cells = dim * dim * dim;
+  const Buffer<float> packed = pack(lut, count, batch, cells, threads);
+  const auto run = apply_backward_pixels_best();
+  const auto fill = [&](int64_t item, int64_t begin, int64_t end, double* volume) {
+    const int64_t colors = item * 3 * pixels;
+    run({grad + colors, packed.get() + item * 4 * cells, image + colors, grad_image ? grad_image + colors : nullptr,
+         volume, pixels, begin, end, static_cast<int>(dim), count != nullptr});
+  };
+  const auto write = [&](int64_t item, int64_t begin, int64_t end, const double* sums) {
+    for (int64_t k = 0; k < 3; ++k) {
+      float* out = grad_lut + (item * 3 + k) * cells;
+      for (int64_t cell = begin; cell < end; ++cell) {
+        const bool filled = packed[(item * cells + cell) * 4 + 3] != 0.0f;
+        out[cell] = filled ? static_cast<float>(sums[4 * cell + k]) : 0.0f;
+      }
+    }
+  };
+  if (grad_lut) {
+    sum_per_cell(batch, pixels, cells, threads, fill, write);
+  } else {
+    parallel_pixels(batch, pixels, threads,
+                    [&](int64_t item, int64_t begin, int64_t end) { fill(item, begin, end, nullptr); });
+  }
+  return kDone;
+} catch (const std::bad_alloc&) {
+  return kNoMemory;
+}
+
+// count (batch, dim^3); image (batch, 3, pixels); output (batch, 1, pixels), 1 where nothing is known.
+CO2NET_API int co2net_unseen_map(const float* count, const float* image, float* output, int64_t batch, int64_t pixels,
+                                 int64_t dim, int64_t all_empty, int64_t threads) try {
+  std::atomic<int> status{kDone};
+  const int64_t cells = dim * dim * dim;
+  const Buffer<uint8_t> bits = allocate<uint8_t>(batch * cells);
+  for (int64_t item = 0; item < batch; ++item) filled_corners(count + item * cells, dim, bits.get() + item * cells);
+  const auto run = unseen_pixels_best();
+  parallel_pixels(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t end) {
+    run({bits.get() + item * cells, image + item * 3 * pixels, output + item * pixels, pixels, begin, end,
+         static_cast<int>(dim), all_empty != 0, &status});
+  });
+  return status;
+} catch (const std::bad_alloc&) {
+  return kNoMemory;
+}
