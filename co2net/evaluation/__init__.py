@@ -1,0 +1,1 @@
+"""Measuring results: classical methods to compare with, and tables over clips."""

@@ -1,0 +1,1 @@
+"""The main job: a video goes in, the harmonized video comes out."""

@@ -1,0 +1,114 @@
+"""``co2net harmonize``: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+EXAMPLES = """\
+examples:
+  co2net harmonize composite.mp4 --mask mask.mp4                     # writes composite.harmonized.mp4
+  co2net harmonize composite.mov --mask mattes/ -o out.mov           # ProRes; mattes is a folder of pictures
+  co2net harmonize shot.mov -o frames/                               # the input's alpha channel is the mask; PNG frames
+  co2net harmonize photo.jpg --mask matte.png -o photo.harmonized.png
+  co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
+  co2net harmonize composite.mp4 --mask mask.mp4 --strength 0.7 --cube look.cube     # the mapping for a grading program
+
+The mask is white on the foreground. Sound, frame times, size, rotation, color tags and everything outside the mask stay.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command."""
+    p = verbs.add_parser(
+        "harmonize",
+        help="harmonize the foreground of a video, a folder of frames or an image",
+        description="Harmonize the foreground of a video, a folder of frames or an image.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("composite", nargs="?", help="video, folder of frames or image")
+    source = p.add_argument_group("input")
+    source.add_argument("--mask", help="video, folder, or one still image; default: the alpha channel of the input")
+    source.add_argument("--foreground", help="compose first: this, with alpha or --mask, over --background")
+    source.add_argument("--background", help="the plate to compose over")
+    source.add_argument(
+        "--mask-fit", choices=("error", "resize"), default="error", help="what to do with a mask of another size"
+    )
+    source.add_argument(
+        "--mask-retime",
+        choices=("error", "nearest", "index"),
+        default="error",
+        help="what to do with a mask of another frame rate: nearest in time, or paired by number",
+    )
+    result = p.add_argument_group("output")
+    result.add_argument(
+        "-o", "--output",
+        help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a folder "
+        "of PNG frames; default: INPUT.harmonized.mp4",
+    )
+    result.add_argument("--codec", help="FFmpeg's name of another encoder, for example libx265")
+    result.add_argument("--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51")
+    result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
+    how = p.add_argument_group("harmonization")
+    how.add_argument("--strength", type=float, default=1.0, help="0 changes nothing, 1 is all (default)")
+    how.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    how.add_argument("--backbone", help="network of the weight file, where the file does not say")
+    how.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
+    how.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
+    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; errors only")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Harmonize and say what was done."""
+    import warnings
+
+    from co2net.cli.progress import FrameBar
+    from co2net.devices import choose_device
+    from co2net.models.registry import create_model
+    from co2net.pipeline.harmonize import harmonize_video
+
+    device = choose_device(options.device)
+    with warnings.catch_warnings():
+        # The weights that ship may hold the color mapping alone; that is what the user gets then.
+        warnings.filterwarnings("ignore", message="the shipped weights")
+        model = create_model("co2net", backbone=options.backbone, weights=options.weights)
+    if not options.quiet:
+        print(f"co2net: running on {describe_device(device)}", file=sys.stderr)
+    with FrameBar(quiet=options.quiet) as bar:
+        report = harmonize_video(
+            options.composite,
+            options.mask,
+            options.output,
+            model=model,
+            previous=options.previous,
+            future=options.future,
+            on_progress=bar.update,
+            foreground=options.foreground,
+            background=options.background,
+            strength=options.strength,
+            device=device,
+            codec=options.codec,
+            quality=options.quality,
+            cube=options.cube,
+            mask_fit=options.mask_fit,
+            mask_retime=options.mask_retime,
+        )
+    if options.quiet:
+        return
+    for note in report.notes:
+        print(f"co2net: note: {note}", file=sys.stderr)
+    rate = report.frames / max(report.seconds, 1e-9)
+    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
+    print(report.output)
+
+
+def describe_device(device) -> str:  # noqa: ANN001 - torch.device, and torch is not imported here
+    """Name a device as its owner would: ``cuda (NVIDIA H200)``, ``cpu (2 threads)``."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)

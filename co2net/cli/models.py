@@ -1,0 +1,39 @@
+"""``co2net models``: which weights are there, trained on what, measured how."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command."""
+    p = verbs.add_parser(
+        "models",
+        help="list the networks and the weights that ship",
+        description="List the networks and the weights that ship: trained on what, measured how.",
+    )
+    p.add_argument("name", nargs="?", help="print the whole card of one weight file")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the list, or one card."""
+    from co2net.errors import InputError
+    from co2net.models.registry import list_backbones, list_releases
+
+    releases = list_releases()
+    if options.name:
+        for release in releases:
+            if release.name == options.name:
+                print(release.card or f"{release.name} has no card")
+                return
+        raise InputError(f"no weights named {options.name}; there are: {', '.join(r.name for r in releases) or 'none'}")
+    print(f"backbones: {', '.join(list_backbones())}")
+    if not releases:
+        print("weights: none ship with this installation; give a file with --weights")
+    for release in releases:
+        parts = "backbone and refinement" if release.refinement else "backbone; the color mapping follows from it"
+        print(f"\n{release.name}  ({release.backbone or 'unknown network'}: {parts}, {release.training_size} px)")
+        for key, value in release.facts.items():
+            print(f"  {key.replace('_', ' ')}: {value}")
+    print("\nUse one with `co2net harmonize --weights NAME`; read its card with `co2net models NAME`.")

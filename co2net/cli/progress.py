@@ -1,0 +1,28 @@
+"""The progress bar: frames, frames per second, time left; on stderr, and only when somebody watches it."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+
+class FrameBar:
+    """Context manager around a tqdm bar; :meth:`update` fits ``on_progress`` of the pipeline."""
+
+    def __init__(self, *, quiet: bool = False, title: str = "harmonize") -> None:
+        from tqdm import tqdm
+
+        hidden = quiet or not sys.stderr.isatty()
+        self._bar = tqdm(desc=title, unit="frame", file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
+
+    def update(self, done: int, total: int | None) -> None:
+        """Show that `done` of `total` frames are finished."""
+        if self._bar.total != total:
+            self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> FrameBar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.close()

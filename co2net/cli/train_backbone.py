@@ -1,0 +1,114 @@
+"""``scripts/train_backbone.py``: stage 1 training from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from co2net.cli.errors import exit_code
+from co2net.errors import InputError
+
+EXAMPLES = """\
+examples:
+  # single pictures with masks, composites made on the fly by color tables (an hour or two on two cores)
+  python scripts/train_backbone.py --dataset_path frames/ --luts luts/ --exp_name runs/issam
+
+  # HYouTube with its own composites, the published recipe, on a GPU
+  python scripts/train_backbone.py --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
+      --recipe paper --device cuda --workers 8 --exp_name runs/issam_paper
+
+A run that was stopped goes on when the same command is given again. Watch it with: tensorboard --logdir runs/
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the script."""
+    p = argparse.ArgumentParser(
+        prog="train_backbone.py",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    data = p.add_argument_group("data")
+    data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
+    data.add_argument("--train_list", help="HYouTube list for training (clips or frames), relative to --dataset_path")
+    data.add_argument("--val_list", help="HYouTube list for validation")
+    data.add_argument("--luts", help="folder of color tables (.cube, or luts.npz with split.json) for making composites")
+    run = p.add_argument_group("run")
+    run.add_argument("--exp_name", required=True, help="folder for checkpoints, logs and the final weights")
+    run.add_argument("--backbone_type", default="issam", help="issam (default) or rain")
+    run.add_argument("--recipe", choices=("quick", "paper"), default="quick")
+    run.add_argument("--phases", help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:160000:32,128:24000:16)")
+    run.add_argument("--learning_rate", type=float, help="base rate of Adam (default 1e-3)")
+    run.add_argument("--init", help="weights to start from")
+    run.add_argument("--precision", choices=("bf16", "fp32"), help="default: bf16 for quick, fp32 for paper")
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    run.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
+    run.add_argument("--seed", type=int, default=0)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script; returns the exit code."""
+    return exit_code(lambda: _run(parser().parse_args(argv)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    import torch
+
+    from co2net.devices import choose_device
+    from co2net.models.checkpoints import save_weights
+    from co2net.models.registry import create_backbone
+    from co2net.training.examples import examples_from_list, find_examples
+    from co2net.training.looks import load_tables
+    from co2net.training.stage1 import Stage1Config, paper_config, train_stage1
+
+    device = choose_device(options.device)
+    if options.train_list:
+        if not options.val_list:
+            raise InputError("--train_list needs --val_list too: the list of the held-out clips")
+        train = examples_from_list(options.train_list, options.dataset_path)
+        validation = examples_from_list(options.val_list, options.dataset_path)
+    else:
+        train, validation = find_examples(options.dataset_path, "train"), find_examples(options.dataset_path, "val")
+    if train[0].composite is None and not options.luts:
+        raise InputError(f"{options.dataset_path} holds no composites; give --luts to make them")
+    empty = torch.zeros(0, 3, 33, 33, 33)
+    tables = load_tables(options.luts, "train") if options.luts else empty
+    validation_tables = load_tables(options.luts, "test") if options.luts else empty
+
+    config = Stage1Config(options.backbone_type)
+    if options.recipe == "paper":
+        config = paper_config(options.backbone_type, len(train))
+    elif options.phases:
+        config.phases = _parse_phases(options.phases)
+    config.learning_rate = options.learning_rate or config.learning_rate
+    config.precision = options.precision or config.precision
+    config.seed, config.workers = options.seed, options.workers
+
+    torch.manual_seed(config.seed)
+    network = create_backbone(options.backbone_type, weights=options.init)
+    if not options.init:
+        network.initialize(start_as_identity=config.start_as_identity)
+    folder = Path(options.exp_name)
+    score = train_stage1(network, train, validation, tables, validation_tables, config, folder, device)
+    path = folder / f"{options.backbone_type}.safetensors"
+    metadata = {
+        "format": "co2net",
+        "backbone": options.backbone_type,
+        "refinement": "false",
+        "training_size": str(config.phases[-1].size),
+        "mapping": "paper",
+        "validation_error_share": f"{score:.4f}",
+    }
+    save_weights(path, network.state_dict(), metadata)
+    print(f"{path}: foreground error {score:.1%} of the composite's on {len(validation)} held-out pictures")
+
+
+def _parse_phases(text: str) -> list:
+    from co2net.training.stage1 import Phase
+
+    try:
+        return [Phase(*(int(part) for part in phase.split(":"))) for phase in text.split(",")]
+    except (TypeError, ValueError):
+        raise InputError(f"--phases {text}: wanted SIZE:SAMPLES:BATCH, several joined by commas") from None

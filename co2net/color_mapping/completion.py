@@ -1,0 +1,100 @@
+"""Complete a sparse color mapping: a smooth table that is defined for every color.
+
+The paper's table is empty wherever the neighbour frames showed no color, and a cell that a handful of pixels touched
+counts as much as one that thousands did. At a video's own size many pixels fall between the colors that the small
+frames showed, so that emptiness and noise become speckles. Here every cell is shrunk towards what the coarser
+neighborhood says, by how few pixels it saw: a pyramid of grids from the finest to the coarsest, with an affine change
+of color at its top.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SHRINKAGE = 4.0  # a cell seen by this share (in percent of a mean cell's pixels) is half its own, half the coarser grid
+RIDGE = 1e-2  # of the affine fit, against slopes that the few colors at hand do not determine
+"""Both constants were chosen on the training clips, see docs/decisions.md."""
+
+
+def complete(volume: Tensor) -> Tensor:
+    """Turn summed corrections into a full table.
+
+    Args:
+        volume: ``(B, 4, D, D, D)``, as :func:`tridistribute.accumulate` returns it for ``target = harmonized - source``:
+            weighted sums of color *corrections* (3) and of weights (1). Corrections vary slowly with color, so their
+            mean over a cell holds for the cell's center, which a mean of colors does not.
+
+    Returns:
+        Table ``(B, 3, D, D, D)`` of output colors in [0, 1] space, indexed ``[channel, b, g, r]``, not clamped. Without
+        any pixel it is the identity.
+    """
+    corrections = _affine(volume) + _pyramid(_subtract_affine(volume))
+    return identity_table(volume.shape[-1], volume) + corrections
+
+
+def identity_table(dim: int, like: Tensor) -> Tensor:
+    """The table that changes nothing, ``(1, 3, D, D, D)`` on the device and in the type of `like`."""
+    steps = torch.arange(dim, device=like.device, dtype=like.dtype) * (1.000001 / (dim - 1))
+    blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
+    return torch.stack([red, green, blue])[None]
+
+
+def _basis(volume: Tensor) -> Tensor:
+    """Constant, red, green and blue of every cell, ``(4, D**3)``, centered at mid-gray."""
+    grid = identity_table(volume.shape[-1], volume)[0].flatten(1) - 0.5
+    return torch.cat([torch.ones_like(grid[:1]), grid])
+
+
+def _affine_coefficients(volume: Tensor) -> Tensor:
+    """Ridge fit of the corrections by constant, red, green, blue: ``(B, 4, 3)``."""
+    basis = _basis(volume)
+    sums, weights = volume[:, :3].flatten(2), volume[:, 3].flatten(1)
+    total = weights.sum(dim=1).clamp(min=1e-12)[:, None, None]
+    gram = torch.einsum("in,bn,jn->bij", basis, weights, basis) / total
+    right = torch.einsum("in,bcn->bic", basis, sums) / total
+    ridge = RIDGE * torch.diag(torch.tensor([1e-4, 1.0, 1.0, 1.0], dtype=volume.dtype, device=volume.device))
+    return torch.linalg.solve(gram + ridge, right)
+
+
+def _affine(volume: Tensor) -> Tensor:
+    fitted = torch.einsum("bic,in->bcn", _affine_coefficients(volume), _basis(volume))
+    return fitted.unflatten(2, volume.shape[2:])
+
+
+def _subtract_affine(volume: Tensor) -> Tensor:
+    """Sums of what the affine change leaves over."""
+    weights = volume[:, 3:]
+    return torch.cat([volume[:, :3] - weights * _affine(volume), weights], dim=1)
+
+
+def _pyramid(volume: Tensor) -> Tensor:
+    """Mean of the sums per cell, shrunk level by level towards the coarser grid's: ``(B, 3, D, D, D)``."""
+    levels = [volume]
+    while levels[-1].shape[-1] > 3:
+        levels.append(_resample(levels[-1], _interpolation(levels[-1]).T))
+    estimate = torch.zeros_like(levels[-1][:, :3])
+    for level in reversed(levels):
+        if estimate.shape != level[:, :3].shape:
+            estimate = _resample(estimate, _interpolation(level))
+        sums, weights = level[:, :3], level[:, 3:]
+        occupied = (weights > 0).sum(dim=(2, 3, 4), keepdim=True).clamp(min=1)
+        prior = SHRINKAGE / 100 * weights.sum(dim=(2, 3, 4), keepdim=True) / occupied
+        estimate = (sums + prior * estimate) / (weights + prior).clamp(min=1e-12)
+    return estimate
+
+
+def _interpolation(fine: Tensor) -> Tensor:
+    """Matrix ``(D, (D + 1) // 2)`` of linear interpolation along one axis; its transpose gathers sums."""
+    dim = fine.shape[-1]
+    coarse = (dim + 1) // 2
+    position = torch.arange(dim, dtype=fine.dtype, device=fine.device) * ((coarse - 1) / (dim - 1))
+    nodes = torch.arange(coarse, dtype=fine.dtype, device=fine.device)
+    return (1 - (position[:, None] - nodes[None, :]).abs()).clamp(min=0)
+
+
+def _resample(grid: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply all three color axes of ``(B, C, D, D, D)`` by `matrix`."""
+    for axis in (2, 3, 4):
+        grid = torch.tensordot(grid, matrix, dims=([axis], [1])).movedim(-1, axis)
+    return grid

@@ -1,0 +1,30 @@
+"""Which device runs the networks."""
+
+from __future__ import annotations
+
+import torch
+
+from co2net.errors import InputError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device to use: ``auto`` takes CUDA, then MPS, then the CPU; anything else must be there.
+
+    Raises:
+        InputError: if the device asked for is unknown or absent.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    kind, _, index = name.partition(":")
+    if kind not in available or (index and not index.isdigit()):
+        raise InputError(f"--device {name} is unknown; use auto, cpu, cuda, cuda:N or mps")
+    if not available[kind]:
+        raise InputError(f"--device {name} was asked for, but PyTorch {torch.__version__} finds none on this machine; use --device cpu")
+    if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
+        raise InputError(f"--device {name} was asked for, but there are only {torch.cuda.device_count()} CUDA devices")
+    return torch.device(name)

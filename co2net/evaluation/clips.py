@@ -1,0 +1,124 @@
+"""Measure methods on clips: real frames with masks, composites made by color tables.
+
+The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to 8 bits,
+standard metrics, means over the frames of a clip, then over clips and tables.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from co2net.errors import InputError
+from co2net.evaluation.classical import CLASSICAL
+from co2net.metrics import fmse, psnr
+
+Frames = list[np.ndarray]
+Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
+"""Composites (H, W, 3) uint8 and masks (H, W) uint8 of a clip in, results (H, W, 3) uint8 out."""
+
+
+@dataclass
+class Score:
+    """One method on one clip with one table: means over frames; errors in squared 8-bit levels, PSNR in dB."""
+
+    clip: str
+    table: str
+    method: str
+    fmse: float
+    psnr: float
+    seconds_per_frame: float
+
+
+def read_clip(folder: Path, size: tuple[int, int] | None = None, limit: int | None = None) -> tuple[Frames, Frames]:
+    """``frames/*`` and ``masks/*`` of a clip, optionally resized (bilinear) to ``size = (height, width)``.
+
+    Raises:
+        InputError: if a folder or picture is missing.
+    """
+    paths = sorted((folder / "frames").glob("*.*"))[:limit]
+    if not paths:
+        raise InputError(f"{folder} holds no frames/ with pictures")
+    frames, masks = [], []
+    for path in paths:
+        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        mask = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+        if frame is None or mask is None:
+            raise InputError(f"{path} or its mask {path.stem}.png is missing or not a picture")
+        if size is not None:
+            frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+            mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)
+        frames.append(np.ascontiguousarray(frame[..., ::-1]))
+        masks.append(mask)
+    return frames, masks
+
+
+def make_composites(frames: Frames, masks: Frames, table: Tensor) -> Frames:
+    """Apply a table ``(3, D, D, D)`` inside the (soft) mask, rounded to 8 bits."""
+    import trilinear
+
+    composites = []
+    for frame, mask in zip(frames, masks, strict=True):
+        image = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+        alpha = torch.from_numpy(mask).float()[None, None] / 255
+        mixed = alpha * trilinear.apply_lut(table[None], image).clamp(0, 1) + (1 - alpha) * image
+        composites.append((mixed[0] * 255).round().byte().permute(1, 2, 0).numpy())
+    return composites
+
+
+def score(clip: str, table: str, name: str, method: Method, composites: Frames, masks: Frames, real: Frames) -> Score:
+    """Run a method on a clip and measure it."""
+    started = time.perf_counter()
+    results = list(method(composites, masks))
+    seconds = (time.perf_counter() - started) / len(composites)
+    errors, ratios = [], []
+    for result, mask, target in zip(results, masks, real, strict=True):
+        p, t = _tensor(result), _tensor(target)
+        errors.append(fmse(p, t, torch.from_numpy(mask).float()[None, None] / 255))
+        ratios.append(psnr(p, t))
+    return Score(clip, table, name, float(torch.cat(errors).nanmean()), float(torch.cat(ratios).nanmean()), seconds)
+
+
+def baselines() -> dict[str, Method]:
+    """The composite as it is, and the classical methods frame by frame."""
+
+    def per_frame(transfer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
+        def run(frames: Frames, masks: Frames) -> Iterator[np.ndarray]:
+            for frame, mask in zip(frames, masks, strict=True):
+                result = transfer(frame.astype(np.float32) / 255, mask.astype(np.float32) / 255)
+                yield (result * 255).round().astype(np.uint8)
+
+        return run
+
+    return {"composite": lambda frames, masks: frames} | {name: per_frame(f) for name, f in CLASSICAL.items()}
+
+
+def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
+    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, time per frame."""
+    composite = {(s.clip, s.table): s.fmse for s in scores if s.method == "composite"}
+    rows: list[dict[str, float | str]] = []
+    for method in dict.fromkeys(s.method for s in scores):
+        own = [s for s in scores if s.method == method]
+        mean = float(np.mean([s.fmse for s in own]))
+        rows.append(
+            {
+                "method": method,
+                "fmse": mean,
+                "share": mean / max(float(np.mean(list(composite.values()))), 1e-9),
+                "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.table], 1e-9) for s in own])),
+                "psnr": float(np.mean([s.psnr for s in own])),
+                "seconds_per_frame": float(np.mean([s.seconds_per_frame for s in own])),
+            }
+        )
+    return rows
+
+
+def _tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255

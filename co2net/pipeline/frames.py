@@ -1,0 +1,81 @@
+"""Frames as users hold them, to tensors and back."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from co2net.errors import ShapeError
+
+Picture = np.ndarray | Tensor
+FrameType = TypeVar("FrameType", np.ndarray, Tensor)
+
+
+def frame_to_tensor(frame: Picture, device: torch.device) -> Tensor:
+    """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to float32 ``(1, 3, H, W)`` in [0, 1].
+
+    Raises:
+        ShapeError: if it is neither.
+    """
+    tensor = _as_tensor(frame, "frame")
+    if tensor.is_floating_point():
+        if tensor.ndim != 3 or tensor.shape[0] != 3:
+            raise ShapeError(f"a float frame must be (3, H, W) in [0, 1], got {tuple(tensor.shape)}")
+        return tensor.to(device, torch.float32)[None]
+    if tensor.ndim != 3 or tensor.shape[2] != 3 or tensor.dtype not in _FULL_SCALE:
+        raise ShapeError(
+            f"a frame must be (3, H, W) float in [0, 1] or (H, W, 3) uint8 or uint16, "
+            f"got {tuple(tensor.shape)} {tensor.dtype}"
+        )
+    planes = tensor.permute(2, 0, 1).to(device, torch.float32)
+    return (planes / _FULL_SCALE[tensor.dtype])[None]
+
+
+def mask_to_tensor(mask: Picture, shape: tuple[int, int], device: torch.device) -> Tensor:
+    """``(1, H, W)`` or ``(H, W)``, float in [0, 1], uint8, uint16 or bool, to float32 ``(1, 1, H, W)`` in [0, 1].
+
+    Raises:
+        ShapeError: if it is something else or does not have the frame's `shape`.
+    """
+    tensor = _as_tensor(mask, "mask")
+    if tensor.ndim == 3 and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    if tuple(tensor.shape) != tuple(shape):
+        raise ShapeError(f"the mask is {tuple(tensor.shape)}, its frame {tuple(shape)}; they must have the same size")
+    if tensor.dtype in _FULL_SCALE:
+        tensor = tensor.to(device, torch.float32) / _FULL_SCALE[tensor.dtype]
+    elif tensor.is_floating_point() or tensor.dtype == torch.bool:
+        tensor = tensor.to(device, torch.float32)
+    else:
+        raise ShapeError(f"a mask must be float in [0, 1], uint8, uint16 or bool, got {tensor.dtype}")
+    return tensor[None, None]
+
+
+def put_back(frame: FrameType, window: tuple[slice, slice], colors: Tensor) -> FrameType:
+    """A copy of `frame`, same kind, with ``colors (1, 3, rows, columns)`` in `window`, clamped to the valid range."""
+    colors = colors[0].clamp(0, 1)
+    tensor = _as_tensor(frame, "frame")
+    if tensor.is_floating_point():
+        out = tensor.clone()
+        out[:, window[0], window[1]] = colors.to(out.device, out.dtype)
+    else:
+        scaled = (colors * _FULL_SCALE[tensor.dtype]).round_().permute(1, 2, 0).cpu()
+        # PyTorch has few operations for uint16; numpy assigns it.
+        out_array = np.array(tensor.cpu().numpy())
+        out_array[window] = scaled.numpy().astype(out_array.dtype)
+        out = torch.from_numpy(out_array).to(tensor.device)
+    return out.numpy() if isinstance(frame, np.ndarray) else out
+
+
+_FULL_SCALE = {torch.uint8: 255.0, torch.uint16: 65535.0}
+
+
+def _as_tensor(picture: Picture, name: str) -> Tensor:
+    if isinstance(picture, Tensor):
+        return picture
+    if isinstance(picture, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(picture))
+    raise ShapeError(f"a {name} must be a numpy array or a tensor, got {type(picture).__name__}")

@@ -1,0 +1,180 @@
+"""File to file: composite and mask in, harmonized video out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from co2net.errors import InputError
+from co2net.models.co2net import CO2Net
+from co2net.pipeline.stream import FrameStream
+from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, open_writer, pair
+
+PathLike = str | os.PathLike[str]
+OnProgress = Callable[[int, int | None], None]
+"""Called after each written frame with (frames done, frames in all or None where the container does not say)."""
+
+
+@dataclass
+class HarmonizeReport:
+    """What was done.
+
+    Attributes:
+        output: the written file or folder.
+        frames: number of frames written.
+        harmonized: how many of them had a foreground.
+        seconds: wall time.
+        device: where the networks ran.
+        notes: sentences about what could not be kept as it was, or deserves a look.
+    """
+
+    output: Path
+    frames: int
+    harmonized: int
+    seconds: float
+    device: str
+    notes: list[str] = field(default_factory=list)
+
+
+def harmonize_video(
+    composite: PathLike | None,
+    mask: PathLike | None = None,
+    output: PathLike | None = None,
+    model: CO2Net | None = None,
+    previous: int = 8,
+    future: int = 8,
+    on_progress: OnProgress | None = None,
+    *,
+    foreground: PathLike | None = None,
+    background: PathLike | None = None,
+    strength: float = 1.0,
+    device: str | torch.device | None = None,
+    codec: str | None = None,
+    quality: float | None = None,
+    cube: PathLike | None = None,
+    mask_fit: str = "error",
+    mask_retime: str = "error",
+) -> HarmonizeReport:
+    """Harmonize the foreground of a video.
+
+    Everything but the foreground's colors stays: frame times, sound, size, rotation, color tags, and the pixels outside
+    the mask (to the output codec's precision). The output appears under its name only when it is complete.
+
+    Args:
+        composite: video file, folder of frames or image; None with `foreground` and `background`.
+        mask: video, folder or still image; None uses the alpha channel of the composite (or of the foreground).
+        output: its ending chooses the format: ``.mp4`` H.264, ``.mkv`` lossless FFV1, ``.mov`` ProRes, ``.webm`` VP9,
+            no ending: a folder of PNG frames. None: ``<composite>.harmonized.mp4`` (or the kind that came in) beside it.
+        model: None takes the weights that ship.
+        previous: neighbor frames before each frame that shape its color mapping.
+        future: neighbor frames after it.
+        on_progress: called after each written frame.
+        foreground: compose first: this (with alpha, or with `mask`) over `background`.
+        background: the plate to compose over.
+        strength: 0 to 1.
+        device: None leaves the model where it is.
+        codec: FFmpeg's name of another encoder for the output.
+        quality: the encoder's quality value (CRF).
+        cube: also write the clip's color mapping as a ``.cube`` table.
+        mask_fit: "resize" accepts a mask of another size.
+        mask_retime: "nearest" or "index" accepts a mask of another frame rate.
+
+    Raises:
+        InputError: an input cannot be used.
+        OutputError: the output cannot be written.
+    """
+    started = time.monotonic()
+    stream = FrameStream(model, previous, future, strength=strength, device=device)
+    stream.collect_table = cube is not None
+    with ExitStack() as stack:
+        info, pairs = _open_inputs(stack, composite, mask, foreground, background, mask_fit, mask_retime)
+        target = Path(output) if output is not None else default_output(info)
+        protect = [path for path in (composite, mask, foreground, background) if path is not None]
+        if cube is not None:
+            _check_cube(Path(cube), protect)
+        writer = stack.enter_context(open_writer(target, info, codec=codec, quality=quality, protect=protect))
+        written = 0
+
+        def write(results: Iterator[tuple[tuple[Frame, np.ndarray], np.ndarray]]) -> None:
+            nonlocal written
+            for (frame, frame_mask), result in results:
+                writer.write(frame, result, frame_mask)
+                written += 1
+                if on_progress is not None:
+                    on_progress(written, info.frame_count)
+
+        for frame, frame_mask in pairs:
+            write(stream.push(frame.image, frame_mask, (frame, frame_mask)))  # type: ignore[arg-type]
+        write(stream.finish())  # type: ignore[arg-type]
+        if stream.harmonized == 0:
+            raise InputError(
+                f"{mask or foreground or composite}: the mask is empty in all {written} frames, so there is nothing to "
+                "harmonize; it must be white on the foreground"
+            )
+        if cube is not None:
+            from co2net.color_mapping.cube import save_cube
+
+            save_cube(stream.table().cpu(), cube, title=f"co2net {info.path.stem}")
+    notes = list(writer.notes)
+    if stream.covers_everything:
+        notes.append("the mask covers the whole picture, so there was no background to match; is it inverted?")
+    return HarmonizeReport(
+        writer.output, written, stream.harmonized, time.monotonic() - started, str(stream.device), notes
+    )
+
+
+def default_output(info: VideoInfo) -> Path:
+    """Where the result goes when nobody said: beside the input, of its kind."""
+    path = Path(info.path)
+    if info.kind == "folder":
+        return path.with_name(f"{path.name}.harmonized")
+    ending = ".png" if info.kind == "image" else ".mp4"
+    return path.with_name(f"{path.stem}.harmonized{ending}")
+
+
+def _open_inputs(
+    stack: ExitStack,
+    composite: PathLike | None,
+    mask: PathLike | None,
+    foreground: PathLike | None,
+    background: PathLike | None,
+    mask_fit: str,
+    mask_retime: str,
+) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]]]:
+    if foreground is not None or background is not None:
+        if composite is not None:
+            raise InputError("give either a composite, or --foreground with --background, not both")
+        if foreground is None or background is None:
+            raise InputError("--foreground and --background belong together; one of them is missing")
+        composed = stack.enter_context(open_composed(foreground, background, mask))
+        return composed.info, iter(composed)
+    if composite is None:
+        raise InputError("give a composite video, or --foreground with --background")
+    reader = stack.enter_context(open_video(composite))
+    if mask is not None:
+        masks = open_mask(mask, like=reader.info, fit=mask_fit, retime=mask_retime)  # type: ignore[arg-type]
+    elif reader.info.has_alpha:
+        masks = masks_from_alpha(reader.info)
+    else:
+        raise InputError(f"{composite} has no alpha channel; say where its foreground is with --mask")
+    stack.enter_context(masks)
+    return reader.info, pair(reader, masks)
+
+
+def _check_cube(cube: Path, inputs: list[PathLike]) -> None:
+    """Refuse before the work, not after it."""
+    from co2net.errors import OutputError
+
+    if cube.suffix.lower() != ".cube":
+        raise OutputError(f"--cube {cube}: the name must end in .cube")
+    if not cube.parent.is_dir():
+        raise OutputError(f"--cube {cube}: the folder {cube.parent} does not exist; create it first")
+    if any(cube.resolve() == Path(path).resolve() for path in inputs):
+        raise OutputError(f"--cube {cube} is an input file; choose another name")

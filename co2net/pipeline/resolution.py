@@ -1,0 +1,82 @@
+"""Between the video's size and the size the networks work at.
+
+The backbone sees a frame no larger than its training size. What it and the refinement found there is a *correction*, a
+slowly varying difference of colors; only corrections are ever enlarged, never pictures, so no detail of the video is
+lost and nothing blurs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width at which the networks see a frame: at most `size` each way, never enlarged.
+
+    As in the paper's data, the aspect ratio is not kept.
+    """
+    return min(height, size), min(width, size)
+
+
+def shrink(picture: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Resize ``(B, C, H, W)`` down: bilinear, two taps per axis, half-pixel centers, no antialiasing (the paper's).
+
+    Two taps keep the colors that really occur; averaging over areas would mix colors that the frame does not have into
+    the color mapping.
+    """
+    if tuple(picture.shape[-2:]) == tuple(shape):
+        return picture
+    return F.interpolate(picture, shape, mode="bilinear", align_corners=False)
+
+
+def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:
+    """Carry a correction from the working size to the video's size.
+
+    Only values inside the mask count; they are continued outwards first, so that nothing from outside the mask bleeds
+    over its edge when the enlarged mask does not follow the small one exactly.
+
+    Args:
+        correction: ``(B, 3, h, w)``, defined where `mask` is above 0.
+        mask: ``(B, 1, h, w)`` in [0, 1].
+        shape: ``(H, W)`` of the whole enlarged frame.
+        window: rows and columns of the frame that are wanted.
+
+    Returns:
+        ``(B, 3, rows, columns)``.
+    """
+    filled = _continue_outwards(correction, mask)
+    return _enlarge_window(filled, shape, window)
+
+
+def _continue_outwards(values: Tensor, weights: Tensor) -> Tensor:
+    """Fill pixels of weight 0 from ever coarser weighted means of the others (push-pull); 0 if all weights are 0."""
+    height, width = values.shape[-2:]
+    sums = values * weights
+    here = sums / weights.clamp(min=1e-6)
+    if bool((weights > 0).all()) or max(height, width) == 1:
+        return here
+    coarse_shape = ((height + 1) // 2, (width + 1) // 2)
+    coarse_weights = F.adaptive_avg_pool2d(weights, coarse_shape)
+    coarse = F.adaptive_avg_pool2d(sums, coarse_shape) / coarse_weights.clamp(min=1e-6)
+    coarse = _continue_outwards(coarse, coarse_weights)
+    around = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    # Faint weights (soft edges) are trusted in part only: their colors are mostly the background's.
+    trust = weights.clamp(max=0.5) * 2
+    return here * trust + around * (1 - trust)
+
+
+def _enlarge_window(values: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:
+    """Bilinear enlargement to `shape`, computed for `window` only: two small matrix products."""
+
+    def matrix(length: int, small: int, part: slice) -> Tensor:
+        # Half-pixel centers, border repeated, as torch.nn.functional.interpolate does it.
+        index = torch.arange(part.start, part.stop, device=values.device, dtype=torch.float64)
+        position = ((index + 0.5) * (small / length) - 0.5).clamp(0, small - 1)
+        nodes = torch.arange(small, device=values.device, dtype=torch.float64)
+        return (1 - (position[:, None] - nodes[None, :]).abs()).clamp(min=0).to(values.dtype)
+
+    rows = matrix(shape[0], values.shape[-2], window[0])
+    columns = matrix(shape[1], values.shape[-1], window[1])
+    return rows @ values @ columns.T

@@ -1,0 +1,251 @@
+"""Frames in, frames out: the sliding window over a clip, with memory that does not grow.
+
+Each frame goes through the backbone once. What it tells about the color mapping (its volume) is kept while it is a
+neighbor of some frame; a frame leaves as soon as its last following neighbor has come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import tridistribute
+import trilinear
+from co2net.color_mapping.completion import complete
+from co2net.color_mapping.window import neighbor_weights, window_volume
+from co2net.errors import InputError, ShapeError
+from co2net.models.backbones.base import BackboneOutput
+from co2net.models.co2net import CO2Net
+from co2net.pipeline.frames import Picture, frame_to_tensor, mask_to_tensor, put_back
+from co2net.pipeline.resolution import enlarge, shrink, working_shape
+
+_MISSING: Any = object()
+
+
+def harmonize_frames(
+    frames: Iterable[Picture],
+    masks: Iterable[Picture],
+    model: CO2Net | None = None,
+    previous: int = 8,
+    future: int = 8,
+    *,
+    strength: float = 1.0,
+    device: str | torch.device | None = None,
+) -> Iterator[Picture]:
+    """Harmonize the foreground of a clip, frame by frame.
+
+    Args:
+        frames: composites in order, each ``(3, H, W)`` float in [0, 1] or ``(H, W, 3)`` uint8 (or uint16), as numpy
+            arrays or tensors.
+        masks: one per frame, ``(1, H, W)`` float in [0, 1] or ``(H, W)`` uint8; soft values stay soft.
+        model: from :func:`co2net.create_model`; None takes the weights that ship.
+        previous: neighbor frames before the current one that shape its color mapping.
+        future: neighbor frames after it; also how many frames the result lags behind.
+        strength: 0 changes nothing, 1 harmonizes fully.
+        device: where to compute; None leaves the model where it is.
+
+    Yields:
+        As many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are untouched. Values
+        are clamped to [0, 1].
+
+    Raises:
+        ShapeError: a frame or mask has the wrong shape or type, or the size changes within the clip.
+        InputError: frames and masks are not equally many, or a setting is out of range.
+    """
+    stream = FrameStream(model, previous, future, strength=strength, device=device)
+    for frame, mask in zip_longest(frames, masks, fillvalue=_MISSING):
+        if frame is _MISSING or mask is _MISSING:
+            shorter = "frames" if frame is _MISSING else "masks"
+            raise InputError(f"there are fewer {shorter} than {'masks' if shorter == 'frames' else 'frames'}; "
+                             "every frame needs its mask")
+        for _, result in stream.push(frame, mask):
+            yield result
+    for _, result in stream.finish():
+        yield result
+
+
+@dataclass
+class _Entry:
+    """A frame in the window."""
+
+    frame: Picture
+    mask: Tensor  # (1, 1, H, W), full size
+    tag: Any
+    small: Tensor | None = None  # working size; None where the mask is empty
+    small_mask: Tensor | None = None
+    out: BackboneOutput | None = None
+
+
+class FrameStream:
+    """The same job, pushed instead of pulled: for callers that hold the loop, such as the video pipeline.
+
+    Arguments as in :func:`harmonize_frames`.
+
+    Attributes:
+        harmonized: number of frames so far that had a foreground.
+        collect_table: set to True before the first frame to gather the whole clip's color mapping.
+    """
+
+    def __init__(
+        self,
+        model: CO2Net | None = None,
+        previous: int = 8,
+        future: int = 8,
+        *,
+        strength: float = 1.0,
+        device: str | torch.device | None = None,
+    ) -> None:
+        if previous < 0 or future < 0:
+            raise InputError(f"previous and future count frames and cannot be negative (got {previous} and {future})")
+        if not 0 <= strength <= 1:
+            raise InputError(f"strength must be between 0 and 1 (got {strength})")
+        if model is None:
+            from co2net.models.registry import create_model
+
+            model = create_model("co2net", refinement=default_has_refinement(), weights="default")
+        self.model = model.eval() if device is None else model.eval().to(device)
+        self.device = next(model.parameters()).device
+        self.previous, self.future, self.strength = previous, future, strength
+        self.harmonized = 0
+        self.collect_table = False
+        self._clip_volume: Tensor | None = None
+        self._entries: dict[int, _Entry] = {}
+        self._volumes: dict[int, Tensor] = {}
+        self._count = 0  # frames pushed
+        self._emitted = 0
+        self._shape: tuple[int, int] | None = None
+
+    def push(self, frame: Picture, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
+        """Take in one frame; yields ``(tag, result)`` of every frame that is complete now."""
+        self._take_in(frame, mask, tag)
+        while self._emitted + self.future < self._count:
+            yield self._emit(last=self._count - 1)
+
+    def finish(self) -> Iterator[tuple[Any, Picture]]:
+        """No more frames: yields the rest."""
+        while self._emitted < self._count:
+            yield self._emit(last=self._count - 1)
+
+    def table(self) -> Tensor:
+        """The clip's color mapping as one complete table ``(1, 3, D, D, D)``; needs :attr:`collect_table`.
+
+        Raises:
+            InputError: if no frame had a foreground.
+        """
+        if self._clip_volume is None:
+            raise InputError("the mask is empty in every frame, so there is no color mapping to write")
+        return complete(self._clip_volume)
+
+    @torch.inference_mode()
+    def _take_in(self, frame: Picture, mask: Picture, tag: Any) -> None:
+        image = frame_to_tensor(frame, self.device)
+        shape = (int(image.shape[-2]), int(image.shape[-1]))
+        if self._shape not in (None, shape):
+            raise ShapeError(f"frame {self._count} is {shape}, the frames before it {self._shape}; one clip has one size")
+        self._shape = shape
+        entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
+        working = working_shape(*shape, self.model.training_size)
+        small_mask = shrink(entry.mask, working)
+        if bool((small_mask > 0).any()):
+            entry.small, entry.small_mask = shrink(image, working), small_mask
+            entry.out = self.model.run_backbone(entry.small, entry.small_mask)
+            self._volumes[self._count] = self.model.frame_volume(entry.small, entry.small_mask, entry.out.image)
+            self.harmonized += 1
+        self._entries[self._count] = entry
+        self._count += 1
+
+    @torch.inference_mode()
+    def _emit(self, last: int) -> tuple[Any, Picture]:
+        number = self._emitted
+        entry = self._entries.pop(number)
+        result = entry.frame
+        if entry.out is not None and self.strength > 0:
+            weights = neighbor_weights(number, last, self.previous, self.future)
+            there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
+            result = self._harmonize(entry, window_volume(self._volumes, there))
+        self._emitted += 1
+        self._volumes.pop(self._emitted - 1 - self.previous, None)
+        return entry.tag, result
+
+    def _harmonize(self, entry: _Entry, volume: Tensor | None) -> Picture:
+        small, mask, out = entry.small, entry.small_mask, entry.out
+        assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
+        mapping = None if volume is None else self.model.color_mapping(volume)
+        at_working_size = self.model.merge(out, mapping, small, mask)
+        if self.collect_table:
+            change = (at_working_size.image - small) * (self.strength / mask.clamp(min=0.5))
+            seen = tridistribute.accumulate(small, change, mask)
+            self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
+        window = _bounding_window(entry.mask)
+        if window is None:
+            return entry.frame
+        image = frame_to_tensor(_cut(entry.frame, window), self.device)
+        full_mask = entry.mask[..., window[0], window[1]]
+        if tuple(small.shape[-2:]) == self._shape:
+            final = at_working_size.image[..., window[0], window[1]]
+            final = image + self.strength * (final - image) if self.strength < 1 else final
+        else:
+            final = self._at_full_size(entry, mapping, at_working_size.refined, image, window)
+            final = image + self.strength * full_mask * (final - image)
+        return put_back(entry.frame, window, torch.where(full_mask > 0, final, image))
+
+    def _at_full_size(
+        self,
+        entry: _Entry,
+        mapping: tuple[Tensor, Tensor] | None,
+        refined: Tensor | None,
+        image: Tensor,
+        window: tuple[slice, slice],
+    ) -> Tensor:
+        """Harmonized colors of the window at the video's size, not blended by the mask yet.
+
+        The table is read with the full-size colors. Where it says nothing, and where the refinement changed its result,
+        the working size's correction is added.
+        """
+        model, small, mask, out = self.model, entry.small, entry.small_mask, entry.out
+        assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
+        backbone = model.backbone.denormalize(out.raw)
+
+        def carried(correction: Tensor) -> Tensor:
+            return enlarge(correction, mask, self._shape, window)
+
+        if mapping is None:
+            return image + carried((backbone if refined is None else refined) - small)
+        lut, count = mapping
+
+        def read(picture: Tensor, fallback: Tensor) -> Tensor:
+            unseen = trilinear.unseen_map(count, picture, rule=model.unseen_rule)
+            return trilinear.apply_lut(lut, picture, count) * (1 - unseen) + unseen * fallback
+
+        final = read(image, image + carried(backbone - small))
+        if refined is not None:
+            final = final + carried(refined - read(small, backbone))
+        return final
+
+
+def _bounding_window(mask: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns that hold the mask, None if it is empty: nothing outside them needs computing."""
+    rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)
+    if len(rows) == 0:
+        return None
+    columns = torch.nonzero(mask[0, 0].amax(dim=0) > 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _cut(frame: Picture, window: tuple[slice, slice]) -> Picture:
+    channels_last = frame.shape[-1] == 3 and not (isinstance(frame, Tensor) and frame.is_floating_point())
+    if channels_last and (isinstance(frame, Tensor) or frame.dtype.kind == "u"):
+        return frame[window]
+    return frame[:, window[0], window[1]]
+
+
+def default_has_refinement() -> bool:
+    """Whether the weights that ship include a refinement."""
+    from co2net.models.registry import default_release
+
+    return default_release().refinement

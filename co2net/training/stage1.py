@@ -1,0 +1,212 @@
+"""Stage 1: train a backbone on single frames. The whole loop, top to bottom.
+
+Two recipes share it: ``quick`` (the default: identity start, growing resolution, varied looks, foreground loss; good
+weights in an hour or two on a CPU) and ``paper`` (256 x 256, table composites, published loss and schedule).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from co2net.models.backbones.base import Backbone
+from co2net.training.examples import Example
+from co2net.training.losses import foreground_loss, stage1_loss
+from co2net.training.resume import load_checkpoint, save_checkpoint
+from co2net.training.schedule import SCHEDULES
+from co2net.training.stage1_data import Stage1Batch, Stage1Dataset, to_batch
+
+
+@dataclass
+class Phase:
+    """A stretch of the run at one resolution: `size` pixels square, `samples` samples, `batch` a step."""
+
+    size: int
+    samples: int
+    batch: int
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the phase."""
+        return max(1, self.samples // self.batch)
+
+
+@dataclass
+class Stage1Config:
+    """Settings of a run; saved in its checkpoints."""
+
+    backbone: str = "issam"
+    phases: list[Phase] = field(default_factory=lambda: [Phase(64, 160_000, 32), Phase(128, 24_000, 16)])
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    loss: str = "foreground"  # or "paper"
+    varied: bool = True  # random looks beside the color tables, graded scenes, borrowed masks
+    start_as_identity: bool = True
+    precision: str = "bf16"  # or "fp32"; autocast of the network, the loss stays float32
+    seed: int = 0
+    workers: int = 0
+    log_every: int = 50
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+
+
+def paper_config(backbone: str, samples_per_epoch: int) -> Stage1Config:
+    """The published recipe: 120 epochs at 256 x 256, batch 16, milestones at epochs 105 and 115."""
+    phases = [Phase(256, 120 * samples_per_epoch, 16)]
+    return Stage1Config(
+        backbone, phases, schedule="milestones", loss="paper", varied=False, start_as_identity=False, precision="fp32"
+    )
+
+
+def train_stage1(
+    network: Backbone,
+    examples: list[Example],
+    validation: list[Example],
+    tables: Tensor,
+    validation_tables: Tensor,
+    config: Stage1Config,
+    folder: Path,
+    device: torch.device,
+    *,
+    stop_after: int | None = None,
+    quiet: bool = False,
+) -> float:
+    """Train `network` in place; resumes from ``folder/last_checkpoint.pth`` when it is there.
+
+    Args:
+        network: freshly initialized backbone.
+        examples: training pictures.
+        validation: held-out pictures.
+        tables: ``(N, 3, 33, 33, 33)`` color tables for training composites.
+        validation_tables: tables for the validation composites.
+        config: settings.
+        folder: checkpoints and TensorBoard logs go here.
+        device: where to train.
+        stop_after: stop (as if killed, checkpoint written) after this many steps; for tests and time slices.
+        quiet: no progress bar.
+
+    Returns:
+        Last validation score: foreground error as a share of the composite's (lower is better).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tables, validation_tables = tables.to(device), validation_tables.to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config))
+    log = _open_log(folder)
+    score, total = float("nan"), sum(phase.steps for phase in config.phases)
+    bar = tqdm(total=total, initial=step, unit="step", disable=quiet, desc="stage 1")
+    started, mean_loss = time.monotonic(), 0.0
+    for phase, batch, progress in _batches(examples, tables, config, first_step=step):
+        # One seed per step: dropout repeats exactly after a resume.
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * SCHEDULES[config.schedule](progress)
+        network.train()
+        loss = _loss(network, batch, config, device)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        step += 1
+        mean_loss += (float(loss.detach()) - mean_loss) / min(step, 200)
+        bar.update()
+        bar.set_postfix(loss=f"{mean_loss:.4f}", size=phase.size, score=f"{score:.3f}")
+        if log and step % config.log_every == 0:
+            log.add_scalar("train/loss", mean_loss, step)
+            log.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
+            log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
+            started = time.monotonic()
+        if step % config.validate_every == 0 or step == total:
+            score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
+            tqdm.write(f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}")
+            if log:
+                log.add_scalar("val/error_share", score, step)
+                log.add_scalar("val/untouched_fmse", untouched, step)
+                log.add_images("val/composite_result_real", pictures, step)
+        stopping = stop_after is not None and step >= stop_after
+        if step % config.checkpoint_every == 0 or step == total or stopping:
+            save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
+        if stopping:
+            break
+    bar.close()
+    if log:
+        log.close()
+    return score
+
+
+def _batches(
+    examples: list[Example], tables: Tensor, config: Stage1Config, first_step: int
+) -> Iterator[tuple[Phase, Stage1Batch, float]]:
+    """Every batch from `first_step` on, with its phase and the run's progress (by pixels seen) in [0, 1]."""
+    cost = [phase.steps * phase.batch * phase.size**2 for phase in config.phases]
+    step = sample = spent = 0
+    for phase, phase_cost in zip(config.phases, cost, strict=True):
+        begin = min(max(first_step - step, 0), phase.steps)
+        numbers = range(sample + begin * phase.batch, sample + phase.steps * phase.batch)
+        loader = DataLoader(
+            Stage1Dataset(examples, phase.size, len(tables), config.seed, varied=config.varied),
+            batch_size=phase.batch,
+            sampler=numbers,
+            num_workers=config.workers,
+            collate_fn=list,
+            persistent_workers=False,
+        )
+        if begin < phase.steps:
+            for offset, samples in enumerate(loader, start=begin):
+                progress = (spent + phase_cost * offset / phase.steps) / sum(cost)
+                yield phase, to_batch(samples, tables), progress
+        step, sample, spent = step + phase.steps, sample + phase.steps * phase.batch, spent + phase_cost
+
+
+def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> Tensor:
+    image = network.normalize(batch.composite).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        raw, _ = network.run(image, batch.mask)
+    target = network.normalize(batch.target)
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] = foreground_loss if config.loss == "foreground" else stage1_loss
+    return loss(raw.float(), target, batch.mask)
+
+
+@torch.no_grad()
+def validate(
+    network: Backbone, examples: list[Example], tables: Tensor, size: int, device: torch.device, seed: int = 7
+) -> tuple[float, float, Tensor]:
+    """Score on held-out pictures with table composites.
+
+    Returns:
+        ``(share, untouched, pictures)``: summed foreground error over the composites' own; mean foreground squared error
+        (8-bit units) done to pictures that were right already; a grid ``(4, 3, size, 3 * size)`` of composite, result
+        and real picture.
+    """
+    from co2net.metrics import fmse
+
+    network.eval()
+    dataset = Stage1Dataset(examples, size, len(tables), seed, augment=False, varied=False)
+    errors, before, harm, shown = [], [], [], []
+    for first in range(0, len(examples), 16):
+        samples = [dataset[i] for i in range(first, min(first + 16, len(examples)))]
+        batch = to_batch(samples, tables)
+        image = network(batch.composite, batch.mask).image.clamp(0, 1)
+        errors.append(fmse(image, batch.target, batch.mask))
+        before.append(fmse(batch.composite, batch.target, batch.mask))
+        harm.append(fmse(network(batch.target, batch.mask).image.clamp(0, 1), batch.target, batch.mask))
+        shown.append(torch.cat([batch.composite, image, batch.target], dim=-1)[:1])
+    share = torch.cat(errors).nansum() / torch.cat(before).nansum()
+    return float(share), float(torch.cat(harm).nanmean()), torch.cat(shown[:4])
+
+
+def _open_log(folder: Path):  # noqa: ANN202 - the type belongs to an optional package
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        tqdm.write("no TensorBoard log: install it with `pip install 'co2net[train]'`")
+        return None
+    return SummaryWriter(str(folder / "tensorboard"))
