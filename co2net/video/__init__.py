@@ -24,6 +24,34 @@ What stands where:
   the type of ``frame.image``, or ``float32`` in [0, 1] (better: no rounding before the output's own). Where the mask
   is exactly 0 the source's samples are written, whatever ``image`` holds there. Without a mask all of ``image`` counts.
 * Leaving the ``with`` block normally finishes the file and puts it in place; leaving it by any exception removes it.
-  ``writer.notes`` (after the block) lists, in sentences, what could not be kept as it was; ``writer.output`` is the path.
+  ``writer.notes`` lists, in sentences, what could not be kept as it was (complete after the block); ``writer.output``
+  is the path.
 * Every user's mistake is an :class:`~co2net.errors.InputError` or :class:`~co2net.errors.OutputError`, one sentence.
 """
+
+from __future__ import annotations
+
+from co2net.video.compose import ComposedReader, open_composed
+from co2net.video.masks import MaskReader, alpha_mask, masks_from_alpha, open_mask, pair
+from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.pictures import PictureReader, natural_key
+from co2net.video.reader import VideoReader, open_video
+from co2net.video.writer import Writer, open_writer
+
+__all__ = [
+    "ComposedReader",
+    "Frame",
+    "MaskReader",
+    "PictureReader",
+    "VideoInfo",
+    "VideoReader",
+    "Writer",
+    "alpha_mask",
+    "masks_from_alpha",
+    "natural_key",
+    "open_composed",
+    "open_mask",
+    "open_video",
+    "open_writer",
+    "pair",
+]

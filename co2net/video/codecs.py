@@ -1,0 +1,140 @@
+"""What to encode with: by the output's ending, the wanted codec and the samples of the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+
+from co2net.errors import OutputError
+from co2net.video.color import Layout
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoder and how this project sets it."""
+
+    encoder: str
+    title: str
+    options: dict[str, str] = field(default_factory=dict)
+    quality: str | None = None
+    """The encoder's option that `quality` sets."""
+    default_quality: int | None = None
+    worst_quality: int = 0
+    """Greatest value; 0 is the best for all of them."""
+    lossless: bool = False
+    limited_only: bool = False
+    """The codec has no full range: ProRes."""
+
+
+# Constant-quality settings that cannot be told from the source at normal viewing; the outside of the mask is encoded
+# once more too, so they lie above what a camera delivers.
+CODECS = {
+    "h264": Codec("libx264", "H.264", {"preset": "medium"}, "crf", 16, 51),
+    "h265": Codec("libx265", "H.265", {"preset": "medium", "x265-params": "log-level=none"}, "crf", 18, 51),
+    "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slices": "16", "slicecrc": "1", "g": "1"}, lossless=True),
+    "prores": Codec("prores_ks", "ProRes", {"vendor": "apl0"}, limited_only=True),
+    "vp9": Codec("libvpx-vp9", "VP9", {"b": "0", "row-mt": "1", "cpu-used": "3", "deadline": "good"}, "crf", 18, 63),
+    "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63),
+}
+_ALIASES = {"hevc": "h265", "avc": "h264", "x264": "h264", "x265": "h265", "libx264": "h264", "libx265": "h265"}
+_ALIASES |= {"libvpx-vp9": "vp9", "prores_ks": "prores", "libsvtav1": "av1"}
+
+# ending -> (FFmpeg's container, default codec, codecs that belong in it)
+CONTAINERS = {
+    ".mp4": ("mp4", "h264", ("h264", "h265", "av1", "vp9")),
+    ".m4v": ("mp4", "h264", ("h264", "h265")),
+    ".mov": ("mov", "prores", ("prores", "h264", "h265")),
+    ".mkv": ("matroska", "ffv1", ("ffv1", "h264", "h265", "vp9", "av1", "prores")),
+    ".webm": ("webm", "vp9", ("vp9", "av1")),
+}
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def endings() -> str:
+    """List every ending, for messages."""
+    return f"{', '.join([*CONTAINERS, *PICTURES])}, or a name without ending for a folder of PNG frames"
+
+
+def choose_codec(ending: str, codec: str | None, name: str) -> Codec:
+    """Return the codec for a video file.
+
+    Raises:
+        OutputError: unknown codec, or one that does not belong in this kind of file.
+    """
+    _, default, allowed = CONTAINERS[ending]
+    wanted = _ALIASES.get(codec.lower(), codec.lower()) if codec else default
+    if wanted not in CODECS:
+        raise OutputError(f"codec {codec}: unknown; choose one of {', '.join(CODECS)}")
+    if wanted not in allowed:
+        raise OutputError(
+            f"{name}: {ending} files do not hold {CODECS[wanted].title} here; choose {', '.join(allowed)}"
+        )
+    chosen = CODECS[wanted]
+    try:
+        av.Codec(chosen.encoder, "w")
+    except ValueError as error:
+        raise OutputError(
+            f"{name}: this PyAV was built without the encoder {chosen.encoder}; pip install --upgrade av"
+        ) from error
+    return chosen
+
+
+def quality_options(codec: Codec, quality: int | None) -> dict[str, str]:
+    """Return the encoder's options with the wanted quality (constant rate factor: 0 best, greater is smaller).
+
+    Raises:
+        OutputError: the codec has no such setting, or the value is out of its range.
+    """
+    if quality is None:
+        return codec.options | ({codec.quality: str(codec.default_quality)} if codec.quality else {})
+    if codec.quality is None:
+        why = "it is lossless" if codec.lossless else "its profile fixes it"
+        raise OutputError(f"quality {quality}: {codec.title} has no quality setting ({why}); leave it out")
+    if not 0 <= quality <= codec.worst_quality:
+        raise OutputError(f"quality {quality}: {codec.title} takes 0 (best) to {codec.worst_quality}")
+    return codec.options | {codec.quality: str(quality)}
+
+
+def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, notes: list[str]) -> str:
+    """Return the pixel format to encode, nearest to the source's; what gets lost goes into `notes`.
+
+    Lossy 8-bit output is 4:2:0, which plays everywhere; above 8 bits the source's own subsampling is kept, nothing
+    that plays 10 bits minds. Odd sizes have no 4:2:0 in H.264 and H.265: they become 4:4:4 rather than another size.
+    """
+    offered = [f.name for f in av.Codec(codec.encoder, "w").video_formats or ()]
+    if codec.lossless:
+        return _lossless_format(source, offered)
+    if codec.limited_only:
+        if source.alpha:
+            return "yuva444p10le"
+        return "yuv444p10le" if source.kind == "rgb" or (source.shift_x, source.shift_y) == (0, 0) else "yuv422p10le"
+    deep = source.bits > 8
+    scheme = {(0, 0): "444", (1, 0): "422"}.get((source.shift_x, source.shift_y), "420")
+    scheme = scheme if deep and source.kind == "yuv" else "420"
+    if (width % 2 or height % 2) and codec.encoder in ("libx264", "libx265"):
+        scheme = "444"
+        notes.append(
+            f"{codec.title} has no 4:2:0 for the odd size {width}x{height}: written as 4:4:4, which not every player "
+            "shows; .webm and .mkv have no such limit"
+        )
+    alpha = source.alpha and f"yuva{scheme}p" in offered and codec.encoder == "libvpx-vp9"
+    if source.alpha and not alpha:
+        notes.append(f"{codec.title} has no alpha channel: dropped; .mov (ProRes 4444), .webm and .mkv keep it")
+    wanted = f"yuv{'a' if alpha else ''}{scheme}p"
+    for name in (f"{wanted}10le", f"yuv{scheme}p10le", "yuv420p10le") if deep else ():
+        if name in offered:
+            return name
+    if deep:
+        notes.append(
+            f"{codec.title} here has 8 bits per channel, the source {source.bits}: rounded; .mkv and .mov keep more"
+        )
+    return wanted if wanted in offered else "yuv420p"
+
+
+def _lossless_format(source: Layout, offered: list[str]) -> str:
+    if source.name in offered:
+        return source.name
+    if source.kind == "rgb" and source.bits == 8:
+        return "bgra" if source.alpha else "bgr0"
+    raise OutputError(f"FFV1 does not hold {source.name}; choose another ending")

@@ -1,0 +1,252 @@
+"""Planes and RGB: decode exactly, and carry a change of RGB back into the planes it came from.
+
+YUV to RGB and back is not exact, so the way back never converts a whole picture. The matrix is linear: a change of
+RGB gives a change of YUV, and that is added to the samples that were decoded. Where nothing changed, nothing is added.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import av
+import cv2
+import numpy as np
+
+from co2net.errors import InputError
+from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED
+
+BT709, BT601, BT2020 = 1, 6, 9
+# Luma weights (red, blue) per matrix code of ITU-T H.273, table 4.
+_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),  # constant luminance; read with the plain matrix, as players do
+}
+_YCGCO = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the samples of a planar pixel format lie."""
+
+    name: str
+    kind: str
+    """"yuv", "rgb" (planes in the order green, blue, red) or "gray"."""
+    bits: int
+    shift_x: int
+    """Base-2 logarithm of how many pixels share a chroma sample, across and down."""
+    shift_y: int
+    alpha: bool
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Type of a stored sample."""
+        return np.uint8 if self.bits <= 8 else np.uint16
+
+    @property
+    def peak(self) -> int:
+        """The greatest code."""
+        return (1 << self.bits) - 1
+
+
+@lru_cache(maxsize=64)
+def planar_layout(pixel_format: str) -> Layout:
+    """Describe the planar format that holds every sample of `pixel_format` unchanged (itself where it is planar).
+
+    Raises:
+        InputError: floating-point samples (scene-linear light) are not display-coded pictures.
+    """
+    described = av.VideoFormat(pixel_format)
+    if re.search(r"f(16|32)(le|be)?$", pixel_format):
+        raise InputError(
+            f"pixel format {pixel_format} holds floating-point light, not display-coded colors; "
+            "convert it to 16-bit integers (PNG, TIFF, ProRes, FFV1) first"
+        )
+    components = described.components
+    bits = max(c.bits for c in components)
+    alpha = any(c.is_alpha for c in components) and not described.has_palette
+    colors = [c for c in components if not c.is_alpha]
+    if described.has_palette or described.is_rgb or (len(colors) == 1 and alpha):
+        bits = next((b for b in (8, 9, 10, 12, 14, 16) if bits <= b and not (alpha and b in (9, 14))), 16)
+        name = f"gbr{'a' if alpha else ''}p{'' if bits == 8 else f'{bits}le'}"
+        return Layout(name, "rgb", bits, 0, 0, alpha)
+    if len(colors) == 1:
+        bits = next(b for b in (8, 9, 10, 12, 14, 16) if bits <= b)
+        return Layout("gray" if bits == 8 else f"gray{bits}le", "gray", bits, 0, 0, False)
+    # 64 divides by every subsampling there is.
+    shift_x = 6 - (described.chroma_width(64)).bit_length() + 1
+    shift_y = 6 - (described.chroma_height(64)).bit_length() + 1
+    scheme = {(0, 0): 444, (1, 0): 422, (1, 1): 420, (0, 1): 440, (2, 0): 411, (2, 2): 410}[shift_x, shift_y]
+    name = f"yuv{'a' if alpha else ''}{scheme}p{'' if bits == 8 else f'{bits}le'}"
+    return Layout(name, "yuv", bits, shift_x, shift_y, alpha)
+
+
+def guess_colorspace(colorspace: int, primaries: int, width: int, height: int) -> int:
+    """Return the matrix to decode with; an untagged one as mpv and VLC take it: BT.601 up to 576 lines, else BT.709.
+
+    Raises:
+        InputError: the file asks for a matrix that is none (ICtCp and its like).
+    """
+    if colorspace in _WEIGHTS or colorspace == _YCGCO:
+        return colorspace
+    if colorspace in (0, UNSPECIFIED, 3):
+        if primaries == BT2020:
+            return BT2020
+        return BT709 if width >= 1280 or height > 576 else BT601
+    raise InputError(
+        f"color matrix number {colorspace} (ITU-T H.273) is not supported; convert the clip to BT.709 first"
+    )
+
+
+def is_full_range(layout: Layout, color_range: int, pixel_format: str = "") -> bool:
+    """Tell whether codes run from 0 to the peak; untagged: no for YUV, yes for the old "yuvj" formats, RGB and grey."""
+    if layout.kind == "rgb" or pixel_format.startswith("yuvj"):
+        return True
+    if layout.kind == "gray":
+        return color_range != LIMITED_RANGE
+    return color_range == FULL_RANGE
+
+
+@lru_cache(maxsize=64)
+def _yuv_from_rgb(layout: Layout, colorspace: int, full: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(matrix (3, 3), offset (3,))``: codes = matrix · rgb + offset, with rgb in [0, 1]."""
+    unit = 1 << (layout.bits - 8)
+    luma_span = layout.peak if full else 219 * unit
+    chroma_span = layout.peak if full else 224 * unit
+    offset = np.array([0 if full else 16 * unit, 128 * unit, 128 * unit], np.float64)
+    if colorspace == _YCGCO:
+        rows = np.array([[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]])
+    else:
+        red, blue = _WEIGHTS[colorspace]
+        luma = np.array([red, 1 - red - blue, blue])
+        rows = np.stack(
+            [luma, (np.array([0, 0, 1]) - luma) / (2 * (1 - blue)), (np.array([1, 0, 0]) - luma) / (2 * (1 - red))]
+        )
+    return rows * np.array([[luma_span], [chroma_span], [chroma_span]]), offset
+
+
+def plane_views(frame: av.VideoFrame, layout: Layout) -> list[np.ndarray]:
+    """Return writable ``(H, W)`` views of the planes of a frame in `layout`."""
+    size = np.dtype(layout.dtype).itemsize
+    views = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, layout.dtype).reshape(plane.height, plane.line_size // size)  # type: ignore[arg-type]
+        views.append(rows[:, : plane.width])
+    return views
+
+
+def to_planar(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
+    """Return `frame` in its planar `layout`: the same samples, laid out plane by plane."""
+    if frame.format.name == layout.name or frame.format.name == layout.name.replace("yuv", "yuvj", 1):
+        return frame
+    return frame.reformat(format=layout.name)
+
+
+def to_rgb(frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a planar frame: ``(image (H, W, 3), alpha (H, W) or None)``, uint8, or uint16 above 8 bits; full range."""
+    planes = plane_views(frame, layout)
+    peak = 255 if layout.bits <= 8 else 65535
+    alpha = planes.pop() if layout.alpha else None
+    if alpha is not None:
+        # A copy: the writer may give the frame's memory back while the array is still in use.
+        alpha = _spread(alpha, layout, peak, True).copy()
+    if layout.kind == "gray":
+        gray = _spread(planes[0], layout, peak, full)
+        return cv2.merge([gray, gray, gray]), alpha
+    if layout.kind == "rgb":
+        green, blue, red = (_spread(plane, layout, peak, True) for plane in planes)
+        return cv2.merge([red, green, blue]), alpha
+    luma, *chroma = planes
+    height, width = luma.shape
+    if layout.shift_x or layout.shift_y:
+        chroma = [_enlarge(plane, layout, width, height) for plane in chroma]
+    matrix, offset = _yuv_from_rgb(layout, colorspace, full)
+    inverse = np.linalg.inv(matrix) * peak
+    affine = np.column_stack([inverse, -inverse @ offset]).astype(np.float32)
+    samples = cv2.merge([luma, *chroma])
+    if peak == 65535:
+        return cv2.transform(samples, affine), alpha
+    # OpenCV multiplies 8-bit samples in fixed point, one code off at times; 32-bit floats are exact.
+    return _saturate(cv2.transform(samples.astype(np.float32), affine), np.uint8), alpha
+
+
+def _enlarge(plane: np.ndarray, layout: Layout, width: int, height: int) -> np.ndarray:
+    """Interpolate a chroma plane to the size of the luma plane, bilinear; odd sizes keep the samples' places."""
+    across, down = plane.shape[1] << layout.shift_x, plane.shape[0] << layout.shift_y
+    return cv2.resize(plane, (across, down), interpolation=cv2.INTER_LINEAR)[:height, :width]
+
+
+def _spread(plane: np.ndarray, layout: Layout, peak: int, full: bool) -> np.ndarray:
+    """Stretch single-channel codes to 0..`peak`."""
+    if full and layout.peak == peak:
+        return np.ascontiguousarray(plane)
+    unit = 1 << (layout.bits - 8)
+    low, span = (0, layout.peak) if full else (16 * unit, 219 * unit)
+    values = (plane.astype(np.float32) - low) * (peak / span)
+    return _saturate(values, np.uint8 if peak == 255 else np.uint16)
+
+
+def _saturate(values: np.ndarray, dtype: type[np.uint8] | type[np.uint16]) -> np.ndarray:
+    """Round to the nearest and clip to the type's range, in one pass."""
+    return cv2.add(values, 0.0, dtype=cv2.CV_8U if dtype is np.uint8 else cv2.CV_16U)  # type: ignore[call-overload]
+
+
+def add_change(
+    frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool, change: np.ndarray, top: int, left: int
+) -> None:
+    """Add a change of RGB to the planes of `frame`, in place.
+
+    Args:
+        frame: Planar, in `layout`, not shared with a decoder.
+        layout: Its layout.
+        colorspace: Matrix of the frame.
+        full: Whether its codes are full range.
+        change: ``(h, w, 3)`` float32, new minus old RGB in units of white = 1. Zero adds exactly nothing.
+        top: Row of the frame where `change` begins; a multiple of the chroma block.
+        left: Column, likewise.
+    """
+    planes = plane_views(frame, layout)
+    height, width = change.shape[:2]
+    if layout.kind == "rgb":
+        for plane, channel in zip(planes, (1, 2, 0), strict=False):
+            _add(plane[top : top + height, left : left + width], change[..., channel] * layout.peak, layout.peak)
+        return
+    matrix, _ = _yuv_from_rgb(layout, colorspace, full)
+    delta = cv2.transform(np.ascontiguousarray(change, np.float32), matrix.astype(np.float32))
+    _add(planes[0][top : top + height, left : left + width], delta[..., 0], layout.peak)
+    if layout.kind == "gray":
+        return
+    block_w, block_h = 1 << layout.shift_x, 1 << layout.shift_y
+    chroma = np.ascontiguousarray(delta[..., 1:])
+    if width % block_w or height % block_h:
+        # The last block of an odd size has fewer pixels: repeating the edge makes its mean that of the pixels it has.
+        chroma = cv2.copyMakeBorder(chroma, 0, -height % block_h, 0, -width % block_w, cv2.BORDER_REPLICATE)
+    rows, columns = chroma.shape[0] // block_h, chroma.shape[1] // block_w
+    if (block_w, block_h) != (1, 1):
+        chroma = cv2.resize(chroma, (columns, rows), interpolation=cv2.INTER_AREA)
+    row, column = top // block_h, left // block_w
+    for plane, channel in ((planes[1], 0), (planes[2], 1)):
+        _add(plane[row : row + rows, column : column + columns], chroma[..., channel], layout.peak)
+
+
+def _add(samples: np.ndarray, change: np.ndarray, peak: int) -> None:
+    total = cv2.add(
+        np.ascontiguousarray(samples), np.ascontiguousarray(change), dtype=cv2.CV_8U if peak <= 255 else cv2.CV_16U
+    )
+    samples[...] = np.minimum(total, peak) if peak not in (255, 65535) else total
+
+
+def black_frame(width: int, height: int, layout: Layout, colorspace: int, full: bool) -> av.VideoFrame:
+    """Return a new black frame in `layout`: the start for pictures that come as RGB; its alpha is opaque."""
+    frame = av.VideoFrame(width, height, layout.name)
+    _, offset = _yuv_from_rgb(layout, colorspace, full)
+    for index, view in enumerate(plane_views(frame, layout)):
+        is_alpha = layout.alpha and index == len(frame.planes) - 1
+        view[...] = layout.peak if is_alpha else 0 if layout.kind == "rgb" else round(float(offset[index]))
+    return frame

@@ -1,0 +1,130 @@
+"""Lay a foreground over a background, frame by frame: mask · foreground + (1 - mask) · background."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from co2net.errors import InputError
+from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask, pair
+from co2net.video.metadata import Frame
+from co2net.video.pictures import PictureReader
+from co2net.video.reader import VideoReader, open_video
+
+
+def open_composed(
+    foreground: str | os.PathLike[str],
+    background: str | os.PathLike[str],
+    mask: str | os.PathLike[str] | None = None,
+    retime: Retime = "error",
+) -> ComposedReader:
+    """Open a composite that does not exist as a file yet. Colors are mixed as stored (display-coded, straight alpha).
+
+    Args:
+        foreground: Clip, or one still picture that holds for every frame; of the background's size.
+        background: Clip; gives times, sound and tags, and stays untouched where the mask is 0.
+        mask: Anything :func:`~co2net.video.masks.open_mask` reads; None for the foreground's alpha channel.
+        retime: How a mask of another frame rate is paired.
+
+    Returns:
+        A context manager with ``.info`` (the background's); iterating yields ``(frame, mask)`` pairs.
+
+    Raises:
+        InputError: another size or length, another frame rate, or no mask and no alpha channel.
+    """
+    back = open_video(background)
+    opened: list[VideoReader | PictureReader | MaskReader] = [back]
+    try:
+        front = open_video(foreground, frame_rate=back.info.frame_rate)
+        opened.append(front)
+        masks = None
+        if mask is not None:
+            masks = open_mask(mask, like=back.info, retime=retime)
+            opened.append(masks)
+        return ComposedReader(front, back, masks)
+    except BaseException:
+        for reader in opened:
+            reader.close()
+        raise
+
+
+class ComposedReader:
+    """A foreground over a background; made by :func:`open_composed`."""
+
+    def __init__(
+        self, foreground: VideoReader | PictureReader, background: VideoReader | PictureReader, masks: MaskReader | None
+    ) -> None:
+        self._foreground, self._background, self._masks = foreground, background, masks
+        front, back = foreground.info, background.info
+        if (front.width, front.height) != (back.width, back.height):
+            raise InputError(
+                f"{front.path} is {front.width}x{front.height} and {back.path} is {back.width}x{back.height}; "
+                "foreground and background must be of one size"
+            )
+        if masks is None and not front.has_alpha:
+            raise InputError(f"{front.path}: no alpha channel ({front.pixel_format}); give its mask with --mask")
+        rates = front.frame_rate, back.frame_rate
+        if front.kind == "video" and rates[0] and rates[1] and abs(float(rates[0] / rates[1]) - 1) > 0.005:
+            raise InputError(
+                f"{front.path} has {float(rates[0]):.6g} frames/s and {back.path} has {float(rates[1]):.6g}; "
+                "convert one of them"
+            )
+        sources = (*back.sources, *front.sources, *((masks.path,) if masks is not None else ()))
+        self.info = replace(back, sources=sources)
+
+    def __enter__(self) -> ComposedReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all sources."""
+        for reader in (self._foreground, self._background, self._masks):
+            if reader is not None:
+                reader.close()
+
+    def __iter__(self) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Yield ``(frame, mask)``; ``frame.image`` is the composite, of the background's type.
+
+        Raises:
+            InputError: foreground, background and mask are not of one length.
+        """
+        background = iter(self._background)
+        pairs = pair(background, self._masks) if self._masks is not None else ((frame, None) for frame in background)
+        foreground = iter(self._foreground)
+        still = next(foreground) if self._foreground.info.kind == "image" else None
+        count = 0
+        for back, mask in pairs:
+            front = still if still is not None else next(foreground, None)
+            if front is None:
+                raise InputError(
+                    f"{self._foreground.info.path} ends after {count} frames, {self.info.path} goes on; "
+                    "cut them to one length"
+                )
+            if mask is None:
+                mask = alpha_mask(front)
+            back.stored_image = back.image
+            back.image = _mix(front, back, mask)
+            yield back, mask
+            count += 1
+        if still is None and next(foreground, None) is not None:
+            raise InputError(
+                f"{self._foreground.info.path} has more frames than the {count} of {self.info.path}; "
+                "cut them to one length"
+            )
+
+
+def _mix(front: Frame, back: Frame, mask: np.ndarray) -> np.ndarray:
+    """Return the composite in the background's type; exactly the background where the mask is 0."""
+    weight = mask[..., None]
+    scale = back.peak / front.peak
+    mixed = weight * (front.image.astype(np.float32) * scale) + (1 - weight) * back.image.astype(np.float32)
+    return cv2.add(mixed, 0.0, dtype=cv2.CV_8U if back.peak == 255 else cv2.CV_16U).astype(back.image.dtype)  # type: ignore[call-overload]

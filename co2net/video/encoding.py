@@ -1,0 +1,262 @@
+"""Encode frames into a container: planes changed only where the picture changed, times and tags as they were."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from co2net.errors import OutputError
+from co2net.video import color
+from co2net.video.codecs import Codec, choose_pixel_format, quality_options
+from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
+from co2net.video.pictures import final_picture
+from co2net.video.reader import DEFAULT_PICTURE_RATE
+from co2net.video.sound import SoundCopier, copy_tags
+
+
+class VideoEncoder:
+    """One output file: its video stream, and the sound that goes along.
+
+    The file's header is written with the first frame.
+    """
+
+    def __init__(
+        self, path: Path, info: VideoInfo, container_format: str, codec: Codec, quality: int | None, notes: list[str]
+    ) -> None:
+        self._info, self._codec, self._notes = info, codec, notes
+        self._source = color.planar_layout(info.pixel_format)
+        width, height = info.stored_size
+        self._space = color.guess_colorspace(info.colorspace, info.color_primaries, width, height)
+        self._source_full = color.is_full_range(self._source, info.color_range, info.pixel_format)
+        options = quality_options(codec, quality)
+        pixel_format = choose_pixel_format(codec, self._source, width, height, notes)
+        self._layout = color.planar_layout(pixel_format)
+        self._pixel_format = pixel_format
+        self._full = self._choose_range()
+        self._time_base, rate = _choose_times(info, notes)
+        self._last_pts: int | None = None
+        self._durations: dict[int, int] = {}
+        self._sound: SoundCopier | None = None
+        self._output: Any = av.open(
+            str(path),
+            "w",
+            format=container_format,
+            container_options=_container_options(container_format, self._time_base),
+        )
+        try:
+            if codec.encoder == "libsvtav1":
+                os.environ.setdefault("SVT_LOG", "1")  # it writes to stderr by itself: errors only
+            self._stream = self._output.add_stream(
+                codec.encoder, rate=rate, options=options, width=width, height=height
+            )
+            self._set_up_stream(pixel_format)
+            if info.kind == "video":
+                self._copy_from_source(container_format)
+        except BaseException:
+            self.cancel()
+            raise
+
+    def write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
+        """Encode one frame; see :meth:`co2net.video.writer.Writer.write`."""
+        encoded = self._planes(frame, image, mask)
+        pts = self._next_pts(frame)
+        encoded.pts, encoded.time_base = pts, self._time_base
+        encoded.pict_type = 0  # the source's frame types are not the encoder's
+        if frame.duration:
+            self._durations[pts] = frame.duration
+        self._mux(self._stream.encode(encoded))
+        if self._sound is not None:
+            self._sound.advance(float(pts * self._time_base))
+
+    def finish(self) -> None:
+        """Empty the encoder, write the rest of the sound and the file's index."""
+        self._mux(self._stream.encode(None))
+        if self._sound is not None:
+            self._sound.finish()
+            self._sound.close()
+        self._output.close()
+
+    def cancel(self) -> None:
+        """Close without finishing; never raises for the file's own sake."""
+        if self._sound is not None:
+            self._sound.close()
+        try:
+            self._output.close()
+        except (FFmpegError, OSError, ValueError):
+            pass  # the file is about to be removed
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            # Encoders that reorder frames forget durations; without them the last frame gets its neighbor's.
+            duration = self._durations.pop(packet.pts, 0)
+            if duration:
+                packet.duration = duration
+            self._output.mux(packet)
+
+    def _planes(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
+        info = self._info
+        before = frame.stored_image if frame.stored_image is not None else frame.image
+        if frame.stored is None or (self._source.kind == "rgb" and self._layout.kind == "yuv"):
+            return self._planes_from_rgb(frame, image, mask)
+        change, top, left = _change(frame.image, before, image, mask, self._source, info)
+        stored: av.VideoFrame = frame.stored
+        if change is not None:
+            stored.make_writable()  # a decoder may still refer to it
+            color.add_change(stored, self._source, self._space, self._source_full, change, top, left)
+        return self._converted(stored)
+
+    def _planes_from_rgb(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
+        info, layout = self._info, self._layout
+        picture = info.orientation.as_stored(final_picture(frame, image, mask))
+        if layout.kind == "rgb" and self._pixel_format != layout.name:
+            layout = color.planar_layout("gbrap" if layout.alpha else "gbrp")
+        height, width = picture.shape[:2]
+        fresh = color.black_frame(width, height, layout, self._space, self._full)
+        change = picture.astype(np.float32) / frame.peak
+        color.add_change(fresh, layout, self._space, self._full, change, 0, 0)
+        if layout.alpha and frame.alpha is not None:
+            alpha = info.orientation.as_stored(frame.alpha).astype(np.float32) * (layout.peak / frame.peak)
+            color.plane_views(fresh, layout)[-1][...] = np.rint(alpha).astype(layout.dtype)
+        return self._converted(fresh)
+
+    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Bring a planar frame into the encoder's format: the same samples where the format allows."""
+        name = frame.format.name
+        full = FULL_RANGE if self._full else LIMITED_RANGE
+        if name != self._pixel_format or self._source_full != self._full:
+            is_rgb = self._layout.kind == "rgb"
+            source_full = FULL_RANGE if (self._source_full or is_rgb) else LIMITED_RANGE
+            if frame.format.name != self._source.name and not name.startswith("yuvj"):
+                source_full = full  # made here, already in the output's range
+            frame = frame.reformat(
+                format=self._pixel_format,
+                src_colorspace=_swscale_space(self._space),
+                dst_colorspace=_swscale_space(self._space),
+                src_color_range=source_full,
+                dst_color_range=FULL_RANGE if is_rgb else full,
+            )
+        if self._layout.kind != "rgb":
+            frame.color_range = full
+            frame.colorspace = self._stream.codec_context.colorspace
+        return frame
+
+    def _next_pts(self, frame: Frame) -> int:
+        if frame.pts is None or frame.time_base is None:
+            pts = frame.number
+        else:
+            pts = round(frame.pts * frame.time_base / self._time_base)
+        if self._last_pts is not None and pts <= self._last_pts:
+            self._notes[:] = [
+                *dict.fromkeys([*self._notes, "some frames had time stamps that do not rise: moved by the least step"])
+            ]
+            pts = self._last_pts + 1
+        self._last_pts = pts
+        return pts
+
+    def _choose_range(self) -> bool:
+        if self._layout.kind == "rgb":
+            return True
+        if self._codec.limited_only:
+            return False
+        return self._source_full if self._source.kind != "rgb" else False
+
+    def _set_up_stream(self, pixel_format: str) -> None:
+        info, context = self._info, self._stream.codec_context
+        context.pix_fmt = pixel_format
+        context.time_base = self._time_base
+        self._stream.time_base = self._time_base
+        is_new_yuv = self._source.kind == "rgb" and self._layout.kind == "yuv"
+        if self._layout.kind != "rgb":
+            # Pictures that become YUV here say how; everything else keeps its tags, "unspecified" among them.
+            context.colorspace = self._space if is_new_yuv or info.colorspace == 0 else info.colorspace
+            tagged = info.color_range or is_new_yuv or self._codec.limited_only or self._full
+            context.color_range = (FULL_RANGE if self._full else LIMITED_RANGE) if tagged else 0
+        context.color_primaries = info.color_primaries or UNSPECIFIED
+        context.color_trc = info.color_transfer or UNSPECIFIED
+        if info.sample_aspect_ratio and info.sample_aspect_ratio != 1:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        if self._codec.limited_only:
+            self._stream.options["profile"] = "4444" if self._layout.shift_x == 0 else "hq"
+        if info.orientation.matrix is not None and info.orientation.matrix[:2] != (65536, 0):
+            if not hasattr(self._stream, "set_display_matrix"):
+                raise OutputError(
+                    f"{info.path}: is turned by a tag that this PyAV cannot write; pip install --upgrade 'av>=17'"
+                )
+            self._stream.set_display_matrix(info.orientation.matrix)
+
+    def _copy_from_source(self, container_format: str) -> None:
+        source: Any
+        with av.open(str(self._info.path), metadata_errors="replace") as source:
+            copy_tags(source, self._output)
+            video = next(s for s in source.streams.video if not s.disposition & 0x400)
+            copy_tags(video, self._stream)
+            if hasattr(source, "chapters") and source.chapters():
+                self._output.set_chapters(source.chapters())
+        self._sound = SoundCopier(self._info.path, self._output, container_format, self._notes)
+
+
+def _choose_times(info: VideoInfo, notes: list[str]) -> tuple[Fraction, Fraction]:
+    rate = info.frame_rate
+    if rate is None:
+        rate = DEFAULT_PICTURE_RATE
+        if info.kind == "folder":
+            notes.append(f"pictures carry no times: written at {rate} frames/s; give --frame-rate for another")
+    return info.time_base or 1 / rate, rate
+
+
+def _container_options(container_format: str, time_base: Fraction) -> dict[str, str]:
+    if container_format not in ("mp4", "mov"):
+        return {}
+    # The muxer would choose its own clock; a time base of n/d ticks needs d ticks per second to be exact.
+    return {"movflags": "+faststart", "video_track_timescale": str(time_base.denominator)}
+
+
+def _swscale_space(space: int) -> int:
+    """Translate a matrix code of H.273 to swscale's own numbers."""
+    return {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}.get(space, 5)
+
+
+def _change(
+    shown: np.ndarray,
+    before: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    layout: color.Layout,
+    info: VideoInfo,
+) -> tuple[np.ndarray | None, int, int]:
+    """Return new minus old RGB as stored, in units of white, for the smallest block-aligned box that holds it all.
+
+    None where nothing changes. `shown` counts where the mask is 0, `image` elsewhere; `before` is what the planes hold.
+    """
+    turn, only_mask = info.orientation, shown is before
+    image, before, shown = turn.as_stored(image), turn.as_stored(before), turn.as_stored(shown)
+    inside = None if mask is None else turn.as_stored(mask) != 0
+    top, bottom, left, right = 0, image.shape[0], 0, image.shape[1]
+    if inside is not None and only_mask:
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if rows.size == 0:
+            return None, 0, 0
+        top, left = (
+            (int(rows[0]) >> layout.shift_y) << layout.shift_y,
+            (int(columns[0]) >> layout.shift_x) << layout.shift_x,
+        )
+        block_h, block_w = 1 << layout.shift_y, 1 << layout.shift_x
+        bottom, right = (
+            min(bottom, -(-(int(rows[-1]) + 1) // block_h) * block_h),
+            min(right, -(-(int(columns[-1]) + 1) // block_w) * block_w),
+        )
+    box = np.s_[top:bottom, left:right]
+    peak = np.float32(65535 if before.dtype == np.uint16 else 255)
+    old = before[box].astype(np.float32)
+    new = image[box].astype(np.float32)
+    if image.dtype == np.float32:
+        new = np.clip(new, 0, 1) * peak
+    if inside is not None:
+        new = np.where(inside[box][..., None], new, shown[box].astype(np.float32))
+    return (new - old) / peak, top, left

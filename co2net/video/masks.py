@@ -1,0 +1,356 @@
+"""Masks for a clip: from a video, a folder, one still picture, or an alpha channel.
+
+How a value is read:
+
+* Grey pictures and the luma of grey or YUV video: black is 0, white is 1, anything between stays soft (8-bit / 255,
+  16-bit / 65535). Limited-range video is stretched from 16..235 by its tag; untagged YUV video is limited range.
+* Codecs and pictures with loss (H.264, JPEG, ...) leave noise near black and white, which would make the whole
+  background "slightly masked": there, up to 2/255 counts as 0 and from 253/255 as 1. Lossless ones are read to the bit.
+* RGB: the brightest channel, so that a colored shape on black counts fully where a channel is full.
+* Palette pictures: their grey values, or, with a colored palette (label maps), 0 for entry 0 and 1 for all others.
+* Pictures that only hold the values 0 and 1 mean 0 and 1, not 0 and 1/255 (up to three pictures of a folder are tried).
+* An alpha channel is the mask unless it is opaque all over in the first picture; ``channel`` decides otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from co2net.errors import InputError
+from co2net.video import color
+from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.pictures import LOSSY_ENDINGS, PictureReader, read_picture
+from co2net.video.reader import VideoReader, open_video
+
+Fit = Literal["error", "resize"]
+Retime = Literal["error", "nearest", "index"]
+Channel = Literal["auto", "luma", "alpha"]
+
+LOSSLESS_CODECS = frozenset(
+    {
+        "ffv1",
+        "huffyuv",
+        "ffvhuff",
+        "utvideo",
+        "png",
+        "apng",
+        "qtrle",
+        "rawvideo",
+        "v210",
+        "v410",
+        "r210",
+        "magicyuv",
+        "gif",
+    }
+)
+DEAD_ZONE = 2 / 255
+_RATE_TOLERANCE = 0.005  # 23.976 beside 24 is a matter of rounding, 24 beside 25 is not
+
+
+def open_mask(
+    path: str | os.PathLike[str],
+    like: VideoInfo,
+    fit: Fit = "error",
+    retime: Retime = "error",
+    channel: Channel = "auto",
+) -> MaskReader:
+    """Open the mask of a clip.
+
+    Args:
+        path: Video, folder of pictures, or one still picture, which then holds for every frame.
+        like: ``info`` of the composite.
+        fit: "resize" scales a mask of another size; "error" refuses it.
+        retime: "nearest" takes for each frame the mask nearest in time, "index" pairs by number whatever the rates
+            say; "error" pairs by number and refuses another frame rate or length.
+        channel: "luma" or "alpha" to choose; "auto" takes the alpha channel where there is one that is not opaque.
+
+    Returns:
+        A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with :func:`pair`.
+
+    Raises:
+        InputError: the mask cannot be read, or does not fit; the message names both values and the option.
+    """
+    return MaskReader(open_video(path, frame_rate=like.frame_rate), like, fit, retime, channel)
+
+
+def masks_from_alpha(like: VideoInfo, fit: Fit = "error") -> MaskReader:
+    """Use the alpha channel of the input itself as its mask.
+
+    Raises:
+        InputError: the input has no alpha channel.
+    """
+    return open_mask(like.path, like, fit=fit, channel="alpha")
+
+
+def alpha_mask(frame: Frame) -> np.ndarray:
+    """Return the alpha channel of a frame as a mask: ``float32 (H, W)`` in [0, 1]; 1 everywhere without one."""
+    if frame.alpha is None:
+        return np.ones(frame.image.shape[:2], np.float32)
+    return frame.alpha.astype(np.float32) / frame.peak
+
+
+class MaskReader:
+    """The masks of a clip, one per frame; made by :func:`open_mask`."""
+
+    def __init__(
+        self, reader: VideoReader | PictureReader, like: VideoInfo, fit: Fit, retime: Retime, channel: Channel
+    ) -> None:
+        self.path, self._reader, self._like, self._retime = reader.info.path, reader, like, retime
+        self.info = reader.info
+        self.is_still = self.info.kind == "image"
+        try:
+            for name, value, choices in (
+                ("fit", fit, ("error", "resize")),
+                ("retime", retime, ("error", "nearest", "index")),
+            ):
+                if value not in choices:
+                    raise InputError(f"--mask-{name} {value}: must be one of {', '.join(choices)}")
+            self._turn_sideways = self._check_size(fit)
+            self._check_rate()
+            self._lossy = self._is_lossy()
+            self._use_alpha = self._choose_channel(channel)
+            if isinstance(reader, VideoReader):
+                reader.luma_only = not self._use_alpha
+            self._ones = self._is_zero_one()
+        except BaseException:
+            reader.close()
+            raise
+
+    def __enter__(self) -> MaskReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._reader.close()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield masks by number: without end for a still picture, else as many as the source has."""
+        for mask, _ in self.timed():
+            yield mask
+            while self.is_still:
+                yield mask
+
+    def timed(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield ``(mask, seconds from the first mask)`` for each mask of the source, once."""
+        start = None
+        for number, frame in enumerate(self._source_frames()):
+            seconds = frame.seconds if frame.seconds is not None else float(number / (self._like.frame_rate or 25))
+            start = seconds if start is None else start
+            yield self._fitted(self._values(frame)), seconds - start
+
+    def _source_frames(self) -> Iterator[Frame]:
+        if isinstance(self._reader, VideoReader):
+            yield from self._reader
+            return
+        for number, file in enumerate(self._reader.files):
+            seconds = float(number / self.info.frame_rate) if self.info.frame_rate else None
+            yield Frame(np.empty((0, 0, 3), np.uint8), number=number, seconds=seconds, name=str(file))
+
+    def _values(self, frame: Frame) -> np.ndarray:
+        if isinstance(self._reader, PictureReader) and frame.name is not None:
+            mask = self._picture_values(Path(frame.name))
+        elif self._use_alpha and frame.alpha is not None:
+            mask = frame.alpha.astype(np.float32) / frame.peak
+        else:
+            mask = luma_values(frame, self.info)
+        if self._ones:
+            peak = round(float(mask.max()) * self._peak)
+            if peak > 1:
+                raise InputError(
+                    f"{self.path}: mask {frame.number} holds {peak}, the ones before only 0 and 1, which were read as "
+                    "black and white; write all masks with 0 and 255"
+                )
+            mask = (mask > 0).astype(np.float32)
+        if self._lossy:
+            mask[mask <= DEAD_ZONE + 1e-6] = 0.0
+            mask[mask >= 1 - DEAD_ZONE - 1e-6] = 1.0
+        return mask
+
+    @property
+    def _peak(self) -> int:
+        return 255 if self.info.bit_depth <= 8 else 65535
+
+    def _picture_values(self, file: Path) -> np.ndarray:
+        labels = _label_map(file) if not self._use_alpha else None
+        if labels is not None:
+            mask = labels
+        else:
+            image, alpha, _ = read_picture(file)
+            source = alpha if self._use_alpha and alpha is not None else None
+            if self._use_alpha and source is None:
+                raise InputError(f"{file}: no alpha channel, the first mask has one; write all masks alike")
+            mask = (image.max(axis=2) if source is None else source).astype(np.float32)
+            mask /= 65535 if image.dtype == np.uint16 else 255
+        if mask.shape != (self.info.height, self.info.width):
+            raise InputError(
+                f"{file}: {mask.shape[1]}x{mask.shape[0]}, the first mask is {self.info.width}x{self.info.height}; "
+                "all masks must be of one size"
+            )
+        return mask
+
+    def _fitted(self, mask: np.ndarray) -> np.ndarray:
+        if self._turn_sideways:
+            mask = self._like.orientation.upright(mask)
+        wanted = (self._like.width, self._like.height)
+        if mask.shape[::-1] != wanted:
+            shrinks = mask.shape[1] > wanted[0] and mask.shape[0] > wanted[1]
+            mask = cv2.resize(mask, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return mask
+
+    def _check_size(self, fit: Fit) -> bool:
+        """Refuse another size; True where the mask lies as the composite is stored, not as it stands upright."""
+        size, wanted = (self.info.width, self.info.height), (self._like.width, self._like.height)
+        if size == wanted:
+            return False
+        if size == self._like.stored_size and self._like.orientation.transpose:
+            return True
+        if fit == "resize":
+            return False
+        raise InputError(
+            f"{self.path} is {size[0]}x{size[1]} and {self._like.path} is {wanted[0]}x{wanted[1]}; "
+            "give a mask of the same size, or --mask-fit resize to scale it"
+        )
+
+    def _check_rate(self) -> None:
+        ours, theirs = self.info.frame_rate, self._like.frame_rate
+        if self._retime == "error" and self.info.kind == "video" and ours and theirs:
+            if abs(float(ours / theirs) - 1) > _RATE_TOLERANCE:
+                raise InputError(
+                    f"{self.path} has {float(ours):.6g} frames/s and {self._like.path} has {float(theirs):.6g}; give "
+                    "--mask-retime nearest to pair them by time, or --mask-retime index to pair them by number"
+                )
+
+    def _is_lossy(self) -> bool:
+        if isinstance(self._reader, PictureReader):
+            return any(f.suffix.lower() in LOSSY_ENDINGS for f in self._reader.files)
+        return self.info.codec not in LOSSLESS_CODECS
+
+    def _choose_channel(self, channel: Channel) -> bool:
+        if channel not in ("auto", "luma", "alpha"):
+            raise InputError(f"--mask-channel {channel}: must be one of auto, luma, alpha")
+        if channel == "alpha" and not self.info.has_alpha:
+            raise InputError(
+                f"{self.path}: no alpha channel ({self.info.pixel_format}); give a mask file, or export with alpha "
+                "(ProRes 4444, PNG)"
+            )
+        if channel != "auto" or not self.info.has_alpha:
+            return channel == "alpha"
+        if isinstance(self._reader, VideoReader):
+            alpha = self._reader.first_alpha()
+        else:
+            alpha = read_picture(self._reader.files[0])[1]
+        return alpha is not None and int(alpha.min()) < np.iinfo(alpha.dtype).max
+
+    def _is_zero_one(self) -> bool:
+        """Whether the pictures hold 0 and 1 for black and white."""
+        if not isinstance(self._reader, PictureReader) or self._lossy:
+            return False
+        files = self._reader.files
+        self._ones = False
+        peaks = [
+            float(self._picture_values(f).max()) * self._peak for f in {files[0], files[len(files) // 2], files[-1]}
+        ]
+        return 0.5 < max(peaks) < 1.5
+
+
+def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Walk frames and masks together, one of each at a time.
+
+    Raises:
+        InputError: one of them ends before the other; the message names the frame.
+    """
+    if masks.is_still:
+        still = next(iter(masks))
+        yield from ((frame, still) for frame in frames)
+    elif masks._retime == "nearest":
+        yield from _pair_by_time(frames, masks)
+    else:
+        yield from _pair_by_number(frames, masks)
+
+
+def _pair_by_number(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    source, count = iter(masks), 0
+    for frame in frames:
+        mask = next(source, None)
+        if mask is None:
+            raise _length_error(masks, f"ends after {count} frames, {masks._like.path} goes on")
+        yield frame, mask
+        count += 1
+    if next(source, None) is not None:
+        raise _length_error(masks, f"has more frames than the {count} of {masks._like.path}")
+
+
+def _length_error(masks: MaskReader, what: str) -> InputError:
+    return InputError(
+        f"mask {masks.path} {what}; give a mask of the same length, or --mask-retime nearest if the frame rates differ"
+    )
+
+
+def _pair_by_time(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Both clips start together; ties go to the earlier mask. Ends may differ by two frames of the slower clip."""
+    like = masks._like
+    slack = 2 * max(float(1 / (rate or Fraction(25))) for rate in (like.frame_rate, masks.info.frame_rate))
+    source = masks.timed()
+    current = next(source, None)
+    if current is None:
+        raise InputError(f"{masks.path}: no mask in it")
+    following, start, seconds = next(source, None), None, 0.0
+    for frame in frames:
+        own = frame.seconds if frame.seconds is not None else float(frame.number / (like.frame_rate or 25))
+        start = own if start is None else start
+        seconds = own - start
+        while following is not None and abs(following[1] - seconds) < abs(current[1] - seconds):
+            current, following = following, next(source, None)
+        if following is None and seconds - current[1] > slack:
+            raise InputError(
+                f"mask {masks.path} ends at {current[1]:.2f} s, {like.path} goes on at frame {frame.number} "
+                f"({seconds:.2f} s); give a mask of the same duration"
+            )
+        yield frame, current[0]
+    for _, end in source:
+        if end - seconds > slack:
+            raise InputError(
+                f"mask {masks.path} goes on at {end:.2f} s, {like.path} ends at {seconds:.2f} s; "
+                "give a mask of the same duration"
+            )
+
+
+def _label_map(file: Path) -> np.ndarray | None:
+    """Read a palette picture with colors as 0 for entry 0 and 1 for the others; None for any other picture."""
+    with Image.open(file) as opened:
+        if opened.mode != "P" or "transparency" in opened.info:
+            return None
+        palette = np.asarray(opened.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        entries = np.asarray(ImageOps.exif_transpose(opened))
+        used = palette[np.unique(entries[entries < len(palette)])]
+        if len(palette) == 0 or bool((used == used[:, :1]).all()):
+            return None
+        return (entries > 0).astype(np.float32)
+
+
+def luma_values(frame: Frame, info: VideoInfo) -> np.ndarray:
+    """Return the luma of a decoded frame (RGB: its brightest channel) as ``float32 (H, W)`` in [0, 1], upright."""
+    layout = color.planar_layout(info.pixel_format)
+    if frame.stored is None or layout.kind == "rgb":
+        return frame.image.max(axis=2).astype(np.float32) / frame.peak
+    plane = color.plane_views(frame.stored, layout)[0].astype(np.float32)
+    if color.is_full_range(layout, info.color_range, info.pixel_format):
+        values = plane / np.float32(layout.peak)
+    else:
+        unit = 1 << (layout.bits - 8)
+        values = np.clip((plane - 16 * unit) / np.float32(219 * unit), 0, 1)
+    return info.orientation.upright(values)

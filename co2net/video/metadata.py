@@ -1,0 +1,104 @@
+"""What is known of a clip before its first frame is used, and what travels with each frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from co2net.video.orientation import UPRIGHT, Orientation
+
+# Codes of ITU-T H.273, as FFmpeg stores them.
+UNSPECIFIED = 2
+LIMITED_RANGE, FULL_RANGE = 1, 2
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Facts about a clip, from its container and first frame. Sizes are upright: those of ``Frame.image``."""
+
+    path: Path
+    """The file or folder; for a composed clip, the background."""
+    kind: Literal["video", "folder", "image"]
+    width: int
+    height: int
+    frame_rate: Fraction | None
+    """Average frames per second; for a folder the rate asked for, None where nobody said one."""
+    frame_count: int | None
+    """From the container's header, or the number of pictures; None where the container does not say (mkv, ts)."""
+    duration_seconds: float | None
+    time_base: Fraction | None = None
+    """Unit of the time stamps; None for pictures without a rate."""
+    pixel_format: str = "rgb24"
+    """FFmpeg's name of the decoded format."""
+    bit_depth: int = 8
+    has_alpha: bool = False
+    has_audio: bool = False
+    orientation: Orientation = UPRIGHT
+    """How the stored picture is turned to stand upright."""
+    color_range: int = 0
+    """1 limited, 2 full, 0 not tagged (then limited for YUV, full for RGB and grey)."""
+    color_primaries: int = UNSPECIFIED
+    """This and the next two: codes of ITU-T H.273; 2 where the file does not say."""
+    color_transfer: int = UNSPECIFIED
+    colorspace: int = UNSPECIFIED
+    sample_aspect_ratio: Fraction | None = None
+    codec: str = ""
+    """FFmpeg's name of the codec, or of the picture format."""
+    names: tuple[str, ...] = ()
+    """Names of the picture files, in order, for a folder."""
+    sources: tuple[Path, ...] = ()
+    """Every path the clip is read from: a writer refuses to write over them."""
+
+    @property
+    def rotation(self) -> int:
+        """Degrees, counterclockwise, by which a player turns the stored picture: 0, 90, 180 or 270."""
+        return self.orientation.degrees
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """``(width, height)`` as stored, before a player turns the picture."""
+        return (self.height, self.width) if self.orientation.transpose else (self.width, self.height)
+
+    def describe(self) -> str:
+        """Say size, rate and length in a few words, for messages."""
+        parts = [f"{self.width}x{self.height}"]
+        if self.frame_rate:
+            parts.append(f"{float(self.frame_rate):.6g} frames/s")
+        if self.frame_count:
+            parts.append(f"{self.frame_count} frames")
+        return ", ".join(parts)
+
+
+@dataclass
+class Frame:
+    """One frame: what the network sees, and what the writer needs to leave the rest as it is."""
+
+    image: np.ndarray
+    """``(H, W, 3)`` RGB, upright, full range: uint8, or uint16 in 0..65535 for sources above 8 bits."""
+    alpha: np.ndarray | None = None
+    """``(H, W)``, type and range of `image`; None where the source has no alpha channel."""
+    number: int = 0
+    """Counts from 0 in display order."""
+    seconds: float | None = None
+    """Time from the start of the container's clock; None for pictures without a frame rate."""
+    name: str | None = None
+    """Name of the picture file it was read from."""
+    pts: int | None = None
+    time_base: Fraction | None = None
+    duration: int = 0
+    """In units of `time_base`; 0 where unknown."""
+    stored: Any = field(default=None, repr=False)
+    """The decoded ``av.VideoFrame``, in a planar format and as stored; the writer changes it in place."""
+    stored_image: np.ndarray | None = field(default=None, repr=False)
+    """The upright RGB picture that `stored` shows, where it is not `image` (a composed clip)."""
+    keep: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What a picture file carries besides its pixels (color profile, resolution, grey or not)."""
+
+    @property
+    def peak(self) -> int:
+        """The value of white: 255 or 65535."""
+        return 65535 if self.image.dtype == np.uint16 else 255

@@ -1,0 +1,292 @@
+"""Read a clip frame by frame: :func:`open_video` for files of video, folders of pictures and single pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import av.logging
+import numpy as np
+from av.error import FFmpegError
+
+from co2net.errors import InputError
+from co2net.video import color
+from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.orientation import UPRIGHT, Orientation
+from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
+
+DEFAULT_PICTURE_RATE = Fraction(25)
+"""Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
+
+
+def open_video(path: str | os.PathLike[str], frame_rate: Fraction | float | None = None) -> VideoReader | PictureReader:
+    """Open a video file, a folder of pictures or one picture for reading.
+
+    Args:
+        path: What to read.
+        frame_rate: Frames per second for a folder of pictures; video files know their own times.
+
+    Returns:
+        A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
+
+    Raises:
+        InputError: nothing there, not a video, no frame in it.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder")
+    if place.is_dir() or place.suffix.lower() in PICTURE_ENDINGS:
+        return PictureReader(place, frame_rate)
+    return VideoReader(place)
+
+
+class VideoReader:
+    """A video file, decoded frame by frame; made by :func:`open_video`. The first frame is decoded on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._packets = 0
+        self._last_end = 0.0
+        self.luma_only = False
+        """Set for masks: frames of YUV and grey video then come with an empty `image`."""
+        self._container = _open_container(path)
+        try:
+            self._stream = self._choose_stream()
+            self._decoder = self._choose_decoder()
+            self._frames = self._decode()
+            self._first: av.VideoFrame | None = next(self._frames, None)
+            if self._first is None:
+                raise InputError(f"{path}: no frame of video in it; the file is empty or cut off, write it again")
+            self._measure(self._first)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice is allowed."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames once; the reader cannot be rewound.
+
+        Raises:
+            InputError: the file is damaged or ends before the length its header names.
+        """
+        first, self._first = self._first, None
+        if first is None:
+            raise InputError(f"{self.path}: the frames of a reader can be walked only once; open it again")
+        number, decoded = 0, first
+        while decoded is not None:
+            yield self._frame(decoded, number)
+            number += 1
+            decoded = next(self._frames, None)
+        self._check_length(number)
+
+    def first_alpha(self) -> np.ndarray | None:
+        """Return the alpha channel of the first frame, before the walk begins; None without one."""
+        if self._first is None:
+            return None
+        return color.to_rgb(color.to_planar(self._first, self._layout), self._layout, self._space, self._full)[1]
+
+    def _choose_stream(self) -> Any:
+        # Cover art is a video stream too, of one picture.
+        streams = [s for s in self._container.streams.video if not s.disposition & 0x400]
+        if not streams or streams[0].codec_context is None:
+            raise InputError(f"{self.path}: no video stream in it; give a file with pictures")
+        streams[0].thread_type = "AUTO"
+        return streams[0]
+
+    def _choose_decoder(self) -> Any:
+        """FFmpeg's own VP8 and VP9 decoders drop the alpha channel of WebM; libvpx keeps it."""
+        context = self._stream.codec_context
+        name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
+        if name is None or self._stream.metadata.get("alpha_mode", self._stream.metadata.get("ALPHA_MODE")) != "1":
+            return context
+        try:
+            decoder = av.CodecContext.create(name, "r")
+        except (ValueError, FFmpegError):
+            return context  # this build has no libvpx decoder: the picture is right, its alpha channel is not seen
+        decoder.extradata = context.extradata
+        return decoder
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        number = 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                flush = packet.size == 0 and packet.dts is None
+                self._packets += 0 if flush else 1
+                frames = self._decoder.decode(None if flush else packet)
+            except FFmpegError as error:
+                raise self._damaged(number, str(error.strerror)) from error
+            for frame in frames:
+                if frame.is_corrupt:
+                    raise self._damaged(number, "its data is incomplete")
+                yield frame
+                number += 1
+
+    def _damaged(self, number: int, cause: str) -> InputError:
+        return InputError(
+            f"{self.path}: damaged at frame {number} ({cause}); copy or export the file again, "
+            f"or cut it before that frame"
+        )
+
+    def _measure(self, first: av.VideoFrame) -> None:
+        stream, context = self._stream, self._stream.codec_context
+        self._format = first.format.name
+        self._layout = color.planar_layout(self._format)
+        tag = context.color_range or int(first.color_range)
+        self._full = color.is_full_range(self._layout, tag, self._format)
+        self._size = first.width, first.height
+        primaries, space = int(context.color_primaries), int(context.colorspace)
+        try:
+            self._space = color.guess_colorspace(space, primaries, *self._size)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+        orientation = _orientation(first)
+        width, height = self._size[::-1] if orientation.transpose else self._size
+        self._rate = stream.average_rate or stream.guessed_rate
+        self.info = VideoInfo(
+            path=self.path,
+            kind="video",
+            width=width,
+            height=height,
+            frame_rate=self._rate,
+            frame_count=self._expected_count(),
+            duration_seconds=self._header_duration(),
+            time_base=stream.time_base,
+            pixel_format=self._format,
+            bit_depth=self._layout.bits,
+            has_alpha=self._layout.alpha,
+            has_audio=bool(self._container.streams.audio),
+            orientation=orientation,
+            color_range=tag or (2 if self._format.startswith("yuvj") else 0),
+            color_primaries=primaries,
+            color_transfer=int(context.color_trc),
+            colorspace=space,
+            sample_aspect_ratio=stream.sample_aspect_ratio or None,
+            codec=context.name,
+            sources=(self.path,),
+        )
+
+    def _frame(self, decoded: av.VideoFrame, number: int) -> Frame:
+        if (decoded.width, decoded.height) != self._size or decoded.format.name != self._format:
+            raise InputError(
+                f"{self.path}: frame {number} is {decoded.width}x{decoded.height} {decoded.format.name}, "
+                f"the ones before are {self._size[0]}x{self._size[1]} {self._format}; split the clip there"
+            )
+        planar = color.to_planar(decoded, self._layout)
+        if self.luma_only and self._layout.kind != "rgb":
+            image, alpha = np.empty((0, 0, 3), np.uint8), None
+        else:
+            image, alpha = color.to_rgb(planar, self._layout, self._space, self._full)
+        time_base = decoded.time_base or self._stream.time_base
+        pts = decoded.pts if decoded.pts is not None else decoded.dts
+        if pts is None and self._rate and time_base:
+            pts = round(number / self._rate / time_base)  # bare streams carry no times
+        duration = int(getattr(decoded, "duration", 0) or 0)
+        seconds = float(pts * time_base) if pts is not None and time_base else None
+        if seconds is not None and time_base:
+            length = float(duration * time_base) or (float(1 / self._rate) if self._rate else 0.0)
+            self._last_end = max(self._last_end, seconds + length)
+        turn = self.info.orientation
+        return Frame(
+            image=turn.upright(image) if image.size else image,
+            alpha=None if alpha is None else turn.upright(alpha),
+            number=number,
+            seconds=seconds,
+            pts=pts,
+            time_base=time_base,
+            duration=duration,
+            stored=planar,
+        )
+
+    def _expected_count(self) -> int | None:
+        # The index knows what an edit list leaves over; the header's count does not. Older PyAV has no index.
+        index = getattr(self._stream, "index_entries", None)
+        by_header = self._stream.frames
+        if not by_header:
+            return None
+        return min(by_header, len(index)) if index else by_header
+
+    def _header_duration(self) -> float | None:
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        tagged = _clock(stream.metadata.get("DURATION", ""))  # Matroska's, per stream
+        if tagged:
+            return tagged
+        return self._container.duration / 1e6 if self._container.duration else None
+
+    def _check_length(self, number: int) -> None:
+        """Compare with the header: a file that was cut off ends early without any decoder noticing.
+
+        Both the count and the time must fall short where both are known: edit lists skip frames, and a header's
+        length may be that of the sound.
+        """
+        count, frame = self.info.frame_count, float(1 / self._rate) if self._rate else 0.04
+        start = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        own_duration = bool(self._stream.duration) or bool(_clock(self._stream.metadata.get("DURATION", "")))
+        length = self.info.duration_seconds if own_duration or not self.info.has_audio else None
+        # The Matroska tag gives the time of the end, stream.duration the time from the start.
+        missing = None if length is None else length - self._last_end + (start if self._stream.duration else 0.0)
+        few = count is not None and self._packets < count
+        early = missing is not None and missing > max(1.5 * frame, 0.05)
+        if (few and early) or (few and missing is None) or (count is None and early):
+            promised = f"{count} frames" if count is not None else f"{length:.2f} s"
+            raise InputError(
+                f"{self.path}: ends after {number} frames ({self._last_end:.2f} s), its header promises {promised}; "
+                "the file is cut off, copy or export it again"
+            )
+
+
+def _open_container(path: Path) -> Any:
+    av.logging.set_level(None)  # FFmpeg's own chatter on stderr helps nobody here
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; write it again")
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it") from error
+    except (FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a video that FFmpeg can read ({getattr(error, 'strerror', None) or error}); "
+            "it may be cut off, or no video at all"
+        ) from error
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    for item in _side_data(frame):
+        if getattr(item.type, "name", "") == "DISPLAYMATRIX":
+            return Orientation.from_matrix(np.frombuffer(bytes(item), np.int32)[:9].tolist())
+    return UPRIGHT
+
+
+def _side_data(frame: av.VideoFrame) -> list[Any]:
+    container: Any = frame.side_data
+    return [container[i] for i in range(len(container))]
+
+
+def _clock(text: str) -> float | None:
+    """Read Matroska's ``HH:MM:SS.fraction``."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

@@ -1,0 +1,164 @@
+"""Carry sound and subtitles over: packets as they are, in step with the pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.codec
+from av.error import FFmpegError
+
+from co2net.errors import InputError
+
+# What to encode with where a container cannot hold the source's own coding, best first.
+_ENCODERS = {"mp4": ("aac",), "mov": ("pcm_s24le", "aac"), "webm": ("libopus",), "matroska": ("flac",)}
+_RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
+# Tags that describe the old file, not what is in it.
+_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "alpha_mode", "vendor_id"}
+
+
+class SoundCopier:
+    """Copies every audio stream, and the subtitles that fit, from a file into an output; opens the file a second time.
+
+    Packets are handed over up to the time of the pictures written, so nothing piles up in memory.
+    """
+
+    def __init__(self, source: Path, output: Any, container_format: str, notes: list[str]) -> None:
+        self._source, self._path, self._output, self._format = av.open(str(source)), source, output, container_format
+        self._copied: dict[int, Any] = {}
+        self._transcoded: dict[int, _Transcoder] = {}
+        for stream in [*self._source.streams.audio, *self._source.streams.subtitles]:
+            self._add(stream, notes)
+        streams = [s for s in self._source.streams if s.index in self._copied or s.index in self._transcoded]
+        self._packets: Iterator[Any] = self._source.demux(*streams) if streams else iter(())
+        self._pending: Any = None
+
+    def advance(self, seconds: float | None) -> None:
+        """Hand over every packet that begins no later than `seconds`; None: all that is left.
+
+        Raises:
+            InputError: the source's sound is damaged.
+        """
+        while True:
+            packet = self._pending if self._pending is not None else self._next()
+            self._pending = packet
+            if packet is None:
+                return
+            begin = packet.dts if packet.dts is not None else packet.pts
+            if seconds is not None and begin is not None and float(begin * packet.time_base) > seconds:
+                return
+            self._pending = None
+            self._hand_over(packet)
+
+    def finish(self) -> None:
+        """Hand over the rest and empty the encoders."""
+        self.advance(None)
+        for transcoder in self._transcoded.values():
+            self._output.mux(transcoder.finish())
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _next(self) -> Any:
+        try:
+            return next((p for p in self._packets if p.size or p.dts is not None), None)
+        except FFmpegError as error:
+            raise InputError(f"{self._path}: its sound is damaged ({error.strerror}); export the file again") from error
+
+    def _hand_over(self, packet: Any) -> None:
+        index = packet.stream.index
+        if index in self._transcoded:
+            try:
+                packets = self._transcoded[index].encode(packet)
+            except FFmpegError as error:
+                raise InputError(
+                    f"{self._path}: its sound is damaged ({error.strerror}); export the file again"
+                ) from error
+            self._output.mux(packets)
+            return
+        packet.stream = self._copied[index]
+        self._output.mux(packet)
+
+    def _add(self, stream: Any, notes: list[str]) -> None:
+        name = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        if _holds(self._format, stream):
+            target = self._output.add_stream_from_template(stream)
+            self._copied[stream.index] = target
+        elif stream.type == "audio":
+            transcoder = _Transcoder(stream, self._output, self._format)
+            self._transcoded[stream.index], target = transcoder, transcoder.target
+            notes.append(
+                f"{self._format} files do not hold {name} sound: stream {stream.index} was encoded as "
+                f"{transcoder.name}; .mkv keeps it as it is"
+            )
+        else:
+            notes.append(f"{self._format} files do not hold {name} subtitles: stream {stream.index} was left out")
+            return
+        copy_tags(stream, target)
+
+
+class _Transcoder:
+    """Decodes one audio stream and encodes it anew."""
+
+    def __init__(self, stream: Any, output: Any, container_format: str) -> None:
+        self._decoder, source = stream, stream.codec_context
+        self.name = next(n for n in _ENCODERS[container_format] if n in av.codec.codecs_available)
+        rate = source.sample_rate
+        if self.name == "libopus" and rate not in _RATES_OF_OPUS:
+            rate = 48000
+        self.target = output.add_stream(self.name, rate=rate)
+        self._context = self.target.codec_context
+        self._context.layout = source.layout.name
+        if self.name in ("aac", "libopus"):
+            self._context.bit_rate = 96_000 * max(1, source.layout.nb_channels)
+        self._resampler = av.AudioResampler(
+            format=self._context.format, layout=source.layout, rate=rate, frame_size=None
+        )
+        self._fifo = av.AudioFifo()
+
+    def encode(self, packet: Any) -> list[Any]:
+        packets: list[Any] = []
+        for frame in packet.decode():
+            for resampled in self._resampler.resample(frame):
+                self._fifo.write(resampled)
+        size = self._context.frame_size or 1024
+        while (piece := self._fifo.read(size)) is not None:
+            packets += self.target.encode(piece)
+        return packets
+
+    def finish(self) -> list[Any]:
+        packets: list[Any] = []
+        for frame in [*self._decoder.codec_context.decode(None), None]:
+            for resampled in self._resampler.resample(frame):
+                self._fifo.write(resampled)
+        size = self._context.frame_size or 1024
+        while (piece := self._fifo.read(size, True)) is not None:
+            packets += self.target.encode(piece)
+        return packets + self.target.encode(None)
+
+
+def copy_tags(source: Any, target: Any) -> None:
+    """Copy the tags of a stream or container (language, title, time code, ...) that are not about the old file."""
+    for key, value in source.metadata.items():
+        if key.lower() not in _OF_THE_FILE and not key.upper().startswith(
+            ("BPS", "NUMBER_OF_", "_STATISTICS", "DURATION")
+        ):
+            target.metadata[key] = value
+
+
+def _holds(container_format: str, stream: Any) -> bool:
+    """Find out by writing a header with this stream alone: what a muxer takes is written down nowhere else."""
+    try:
+        trial: Any = av.open(io.BytesIO(), "w", format=container_format)
+        try:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+        finally:
+            trial.close()
+    except (FFmpegError, ValueError, OSError, RuntimeError):
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""Write a clip frame by frame: :func:`open_writer` chooses by the output's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from av.error import FFmpegError
+
+from co2net.errors import OutputError, ShapeError
+from co2net.video import places
+from co2net.video.codecs import CONTAINERS, PICTURES, choose_codec, endings
+from co2net.video.encoding import VideoEncoder
+from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.pictures import final_picture, write_picture
+
+
+def open_writer(
+    output: str | os.PathLike[str],
+    info: VideoInfo,
+    codec: str | None = None,
+    quality: int | None = None,
+    overwrite: bool = True,
+    protect: Iterable[str | os.PathLike[str]] = (),
+) -> Writer:
+    """Open the output of a clip.
+
+    Args:
+        output: ``.mp4`` H.264, ``.mkv`` lossless FFV1, ``.mov`` ProRes, ``.webm`` VP9; ``.png`` or ``.jpg`` for a
+            single picture; no ending, a slash at the end or an existing folder: a folder of PNG frames.
+        info: ``info`` of the reader the frames come from: sound, times and tags are copied from there.
+        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
+        quality: Constant rate factor of H.264, H.265, VP9 and AV1 (0 best), 1..100 of JPEG (100 best).
+        overwrite: Replace an existing output.
+        protect: Further paths that must not be written over, the mask's above all; ``info.sources`` are already.
+
+    Returns:
+        A context manager with ``write(frame, image, mask=None)``, ``notes`` and ``output``.
+
+    Raises:
+        OutputError: unknown ending or codec, no such folder, no permission, an input lies there.
+    """
+    place = Path(output)
+    ending = place.suffix.lower()
+    is_folder = str(output).endswith(("/", os.sep)) or place.is_dir() or not ending
+    if not is_folder and ending not in CONTAINERS and ending not in PICTURES:
+        raise OutputError(f"{place}: unknown ending {ending}; use {endings()}")
+    places.check_place(place, [*info.sources, *map(Path, protect)], overwrite)
+    if is_folder or ending in PICTURES:
+        _refuse_settings(place, codec, quality if is_folder or ending == ".png" else None)
+        if is_folder:
+            return FolderWriter(place, info)
+        if quality is not None and not 1 <= quality <= 100:
+            raise OutputError(f"quality {quality}: JPEG takes 1 to 100 (best)")
+        return PictureWriter(place, info, quality)
+    return VideoWriter(place, info, codec, quality)
+
+
+def _refuse_settings(place: Path, codec: str | None, quality: int | None) -> None:
+    if codec is not None:
+        raise OutputError(
+            f"codec {codec}: {place.name} is written as pictures; leave the codec out or name a video file"
+        )
+    if quality is not None:
+        raise OutputError(f"quality {quality}: PNG is lossless and has no quality setting; leave it out")
+
+
+class Writer:
+    """Base of the writers: checks each frame, finishes or cleans up, and says why something failed."""
+
+    def __init__(self, output: Path, info: VideoInfo) -> None:
+        self.output, self.info = output, info
+        self.notes: list[str] = []
+        """What could not be kept as it was, in sentences."""
+        self._partial = places.partial_place(output)
+        self._count = 0
+        self._done = False
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Write one frame.
+
+        Args:
+            frame: As the reader gave it; frames in order, each once. Its decoded planes are changed in place.
+            image: ``(H, W, 3)`` RGB of the type of ``frame.image``, or float32 in [0, 1].
+            mask: ``(H, W)``, any type; where it is 0 the frame's own samples stay. None: all of `image` counts.
+
+        Raises:
+            ShapeError: image or mask do not fit the frame.
+            OutputError: no space, no permission.
+        """
+        if image.shape != frame.image.shape:
+            raise ShapeError(f"image must be {frame.image.shape} as its frame, got {image.shape}")
+        if image.dtype not in (frame.image.dtype, np.float32):
+            raise ShapeError(f"image must be {frame.image.dtype} as its frame, or float32 in [0, 1], got {image.dtype}")
+        if mask is not None and mask.shape != image.shape[:2]:
+            raise ShapeError(f"mask must be {image.shape[:2]} as its frame, got {mask.shape}")
+        try:
+            self._write(frame, image, mask)
+        except (FFmpegError, OSError) as error:
+            raise places.write_error(self.output, error) from error
+        self._count += 1
+
+    def close(self) -> None:
+        """Finish the output and put it in its place; closing twice is allowed.
+
+        Raises:
+            OutputError: nothing was written, no space, no permission.
+        """
+        if self._done:
+            return
+        try:
+            if not self._count:
+                raise OutputError(f"{self.output}: no frame was written to it")
+            try:
+                self._finish()
+                places.put_in_place(self._partial, self.output)
+            except (FFmpegError, OSError) as error:
+                raise places.write_error(self.output, error) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._done = True
+
+    def abort(self) -> None:
+        """Remove what was written so far; what stood at the output's place before is untouched."""
+        if not self._done:
+            self._done = True
+            try:
+                self._cancel()
+            finally:
+                places.remove(self._partial)
+
+    def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        raise NotImplementedError
+
+    def _cancel(self) -> None:
+        """Let go of open files; must not raise."""
+
+
+class FolderWriter(Writer):
+    """A folder of PNG frames; 16 bits per channel for sources above 8."""
+
+    def __init__(self, output: Path, info: VideoInfo) -> None:
+        super().__init__(output, info)
+        if output.is_dir():
+            places.check_old_folder(output, info)
+        elif output.exists():
+            raise OutputError(f"{output}: is a file, a folder of frames cannot take its place; choose another name")
+        self._partial = output.absolute().with_name(f".{output.absolute().name}.partial-{os.getpid()}")
+        places.remove(self._partial)
+        try:
+            self._partial.mkdir()
+        except OSError as error:
+            raise places.write_error(output, error) from error
+        if info.has_audio:
+            self.notes.append("a folder of frames has no sound; write a video file to keep it")
+
+    def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
+        name = f"{Path(frame.name).stem}.png" if frame.name else places.FOLDER_FRAME.format(frame.number + 1)
+        write_picture(self._partial / name, final_picture(frame, image, mask), frame.alpha, frame.keep)
+
+    def _finish(self) -> None:
+        pass
+
+
+class PictureWriter(Writer):
+    """A single picture."""
+
+    def __init__(self, output: Path, info: VideoInfo, quality: int | None) -> None:
+        super().__init__(output, info)
+        self._quality = quality
+        if info.kind != "image" and info.frame_count != 1:
+            raise OutputError(f"{output}: one picture cannot hold a clip; name a folder or a video file")
+        if info.has_alpha and output.suffix.lower() != ".png":
+            self.notes.append("JPEG has no alpha channel: dropped; .png keeps it")
+        if info.bit_depth > 8 and output.suffix.lower() != ".png":
+            self.notes.append(f"JPEG has 8 bits per channel, the source {info.bit_depth}: rounded; .png keeps them")
+
+    def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
+        if self._count:
+            raise OutputError(f"{self.output}: one picture cannot hold a clip; name a folder or a video file")
+        write_picture(self._partial, final_picture(frame, image, mask), frame.alpha, frame.keep, self._quality)
+
+    def _finish(self) -> None:
+        pass
+
+
+class VideoWriter(Writer):
+    """A video file with the source's sound, times and tags."""
+
+    def __init__(self, output: Path, info: VideoInfo, codec: str | None, quality: int | None) -> None:
+        super().__init__(output, info)
+        ending = output.suffix.lower()
+        chosen = choose_codec(ending, codec, output.name)
+        places.remove(self._partial)
+        self._encoder: VideoEncoder | None = None
+        try:
+            self._encoder = VideoEncoder(self._partial, info, CONTAINERS[ending][0], chosen, quality, self.notes)
+        except (FFmpegError, OSError) as error:
+            places.remove(self._partial)
+            raise places.write_error(output, error) from error
+        except BaseException:
+            places.remove(self._partial)
+            raise
+
+    def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
+        assert self._encoder is not None  # noqa: S101  # set by the constructor or the object does not exist
+        self._encoder.write(frame, image, mask)
+
+    def _finish(self) -> None:
+        assert self._encoder is not None  # noqa: S101
+        self._encoder.finish()
+
+    def _cancel(self) -> None:
+        if self._encoder is not None:
+            self._encoder.cancel()
