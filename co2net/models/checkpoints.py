@@ -102,7 +102,7 @@ def check_backbone(network: type[Backbone], file: WeightFile) -> None:
         )
     if BACKBONES[found] is not network:
         raise WeightsError(
-            f"{file.path} does not fit {network.title}: it looks like a {BACKBONES[found].title} file; "
+            f"{file.path} does not fit {network.title}: it looks like {BACKBONES[found].title} weights; "
             f'use backbone="{found}"'
         )
 

@@ -40,12 +40,14 @@ class CO2NetResult:
         backbone: what the backbone alone makes of the frame ``(B, 3, H, W)``.
         lut: what the color mapping alone makes of it ``(B, 3, H, W)``, backbone colors where it says nothing.
         unseen: ``(B, 1, H, W)``, the mask where the color mapping says nothing, 0 elsewhere.
+        refined: the refinement's colors ``(B, 3, H, W)`` before the mask blends them; None without refinement.
     """
 
     image: Tensor
     backbone: Tensor
     lut: Tensor
     unseen: Tensor
+    refined: Tensor | None = None
 
 
 class CO2Net(nn.Module):
@@ -219,11 +221,23 @@ class CO2Net(nn.Module):
         check_image(image)
         check_mask(mask, image)
         volume = self.neighbor_volume(image, neighbor_images, neighbor_masks)
-        out = self.run_backbone(image, mask)
-        if volume is None:
-            lut_output, unseen = out.image, mask
-        else:
-            lut_output, unseen = self.apply_mapping(*self.color_mapping(volume), image, mask, out.image)
+        mapping = None if volume is None else self.color_mapping(volume)
+        return self.merge(self.run_backbone(image, mask), mapping, image, mask)
+
+    def merge(
+        self, out: BackboneOutput, mapping: tuple[Tensor, Tensor] | None, image: Tensor, mask: Tensor
+    ) -> CO2NetResult:
+        """Steps 6 to 11: read the frame through the color mapping and refine.
+
+        Args:
+            out: result of :meth:`run_backbone` for this frame.
+            mapping: result of :meth:`color_mapping`; None where there are no neighbors.
+            image: composite ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)`` in [0, 1].
+        """
+        if mapping is None:
+            return self._merge(out, out.image, mask, image, mask)
+        lut_output, unseen = self.apply_mapping(*mapping, image, mask, out.image)
         return self._merge(out, lut_output, unseen, image, mask)
 
     def neighbor_volume(self, image: Tensor, images: Tensor | None, masks: Tensor | None) -> Tensor | None:
@@ -297,14 +311,15 @@ class CO2Net(nn.Module):
         self, out: BackboneOutput, lut_output: Tensor, unseen: Tensor, image: Tensor, mask: Tensor
     ) -> CO2NetResult:
         """Steps 10 and 11, or what stands for them without refinement."""
-        final = lut_output
+        final, refined = lut_output, None
         if self.refinement:
-            final = self.finish(self.refine(out.raw, lut_output, image, out.features), mask, image)
+            merged = self.refine(out.raw, lut_output, image, out.features)
+            final, refined = self.finish(merged, mask, image), self.backbone.denormalize(merged)
         elif self.paper_lut_only:
             from co2net.models.lut_only import doubled_blend
 
             final = doubled_blend(lut_output, unseen, image, mask, out.image)
-        return CO2NetResult(image=final, backbone=out.image, lut=lut_output, unseen=unseen)
+        return CO2NetResult(image=final, backbone=out.image, lut=lut_output, unseen=unseen, refined=refined)
 
     def _refinement(self) -> Refinement:
         if self.refine_network is None:

@@ -14,7 +14,15 @@ from co2net.models.co2net import MAPPINGS, CO2Net, ColorMapping, UnseenRule
 from co2net.models.releases import default_release, find_release, list_releases
 from co2net.models.weight_files import WeightFile, read_weights
 
-__all__ = ["create_backbone", "create_model", "list_backbones", "list_models", "list_releases", "register"]
+__all__ = [
+    "create_backbone",
+    "create_model",
+    "list_backbones",
+    "list_models",
+    "list_releases",
+    "load_model",
+    "register",
+]
 
 MODELS = ("co2net",)
 DEFAULT_BACKBONE = "issam"
@@ -119,6 +127,28 @@ def create_model(
     else:
         checkpoints.load_backbone(model.backbone, file)
     return model
+
+
+def load_model(
+    weights: str | os.PathLike[str] = "default",
+    backbone: str | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+) -> CO2Net:
+    """Build the model that a weight file holds: with refinement if the file has one, the color mapping alone if not.
+
+    Args:
+        weights: "default", the name of a shipped release, or a path.
+        backbone: needed only for the choice among shipped defaults.
+        folder: where shipped weights are, if not in their usual place.
+
+    Raises:
+        InputError: if nothing of that name is shipped.
+        WeightsError: if the file cannot be read or does not fit.
+    """
+    path = _path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
+    holds_refinement = checkpoints.infer_settings(read_weights(path).state).refinement
+    return create_model("co2net", backbone=backbone, refinement=holds_refinement, weights=path)
 
 
 def _path(
