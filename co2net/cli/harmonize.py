@@ -63,18 +63,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
-    import warnings
-
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device
-    from co2net.models.registry import create_model
+    from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
 
     device = choose_device(options.device)
-    with warnings.catch_warnings():
-        # The weights that ship may hold the color mapping alone; that is what the user gets then.
-        warnings.filterwarnings("ignore", message="the shipped weights")
-        model = create_model("co2net", backbone=options.backbone, weights=options.weights)
+    model = load_model(options.weights, options.backbone)
     if not options.quiet:
         print(f"co2net: running on {describe_device(device)}", file=sys.stderr)
     with FrameBar(quiet=options.quiet) as bar:

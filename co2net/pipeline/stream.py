@@ -88,6 +88,7 @@ class FrameStream:
 
     Attributes:
         harmonized: number of frames so far that had a foreground.
+        covers_everything: whether the mask was full in every frame so far, so that there is no background.
         collect_table: set to True before the first frame to gather the whole clip's color mapping.
     """
 
@@ -105,14 +106,15 @@ class FrameStream:
         if not 0 <= strength <= 1:
             raise InputError(f"strength must be between 0 and 1 (got {strength})")
         if model is None:
-            from co2net.models.registry import create_model
+            from co2net.models.registry import load_model
 
-            model = create_model("co2net", refinement=default_has_refinement(), weights="default")
+            model = load_model("default")
         self.model = model.eval() if device is None else model.eval().to(device)
         self.device = next(model.parameters()).device
         self.previous, self.future, self.strength = previous, future, strength
         self.harmonized = 0
         self.collect_table = False
+        self.covers_everything = True
         self._clip_volume: Tensor | None = None
         self._entries: dict[int, _Entry] = {}
         self._volumes: dict[int, Tensor] = {}
@@ -151,6 +153,7 @@ class FrameStream:
         entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
         working = working_shape(*shape, self.model.training_size)
         small_mask = shrink(entry.mask, working)
+        self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
             entry.small, entry.small_mask = shrink(image, working), small_mask
             entry.out = self.model.run_backbone(entry.small, entry.small_mask)
@@ -243,9 +246,3 @@ def _cut(frame: Picture, window: tuple[slice, slice]) -> Picture:
         return frame[window]
     return frame[:, window[0], window[1]]
 
-
-def default_has_refinement() -> bool:
-    """Whether the weights that ship include a refinement."""
-    from co2net.models.registry import default_release
-
-    return default_release().refinement
