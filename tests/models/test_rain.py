@@ -38,3 +38,13 @@ def test_foreground_takes_over_background_statistics():
 def test_an_empty_region_gives_finite_numbers(value):
     out = RAIN(3)(torch.randn(2, 3, 8, 8), torch.full((2, 1, 8, 8), value))
     assert out.isfinite().all()
+
+
+def test_initialize_follows_the_paper():
+    network = RainNet(ngf=8)
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 7.0)
+    network.initialize()
+    assert abs(network.unet_block.up[1].weight.std() - 0.02) < 1e-3
+    vectors = [p for name, p in network.named_parameters() if not name.endswith("weight")]
+    assert len(vectors) == 7 * 4 + 4 and all(not p.any() for p in vectors)

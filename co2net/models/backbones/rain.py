@@ -134,6 +134,20 @@ class RainNet(Backbone):
         first = state.get("model_layer0.weight")
         return {} if first is None or first.ndim != 4 else {"ngf": first.shape[0]}
 
+    def initialize(self, *, start_as_identity: bool = False) -> None:
+        """See :meth:`Backbone.initialize`; normal with standard deviation 0.02, as published for RainNet.
+
+        `start_as_identity` has no effect: the prediction is a tanh that no choice of weights turns into the input.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, RAIN):
+                for vector in module.parameters():
+                    nn.init.zeros_(vector)
+
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Backbone.network`; the output is blended with the input by the mask."""
         skips = [F.leaky_relu(self.model_layer0(image), 0.2)]  # e0, then e1, e2, e3: all activated
