@@ -43,12 +43,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     result = p.add_argument_group("output")
     result.add_argument(
-        "-o", "--output",
+        "-o",
+        "--output",
         help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a folder "
         "of PNG frames; default: INPUT.harmonized.mp4",
     )
     result.add_argument("--codec", help="FFmpeg's name of another encoder, for example libx265")
-    result.add_argument("--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51")
+    result.add_argument(
+        "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
+    )
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
     how = p.add_argument_group("harmonization")
     how.add_argument("--strength", type=float, default=1.0, help="0 changes nothing, 1 is all (default)")

@@ -33,12 +33,16 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
     data.add_argument("--train_list", help="HYouTube list for training (clips or frames), relative to --dataset_path")
     data.add_argument("--val_list", help="HYouTube list for validation")
-    data.add_argument("--luts", help="folder of color tables (.cube, or luts.npz with split.json) for making composites")
+    data.add_argument(
+        "--luts", help="folder of color tables (.cube, or luts.npz with split.json) for making composites"
+    )
     run = p.add_argument_group("run")
     run.add_argument("--exp_name", required=True, help="folder for checkpoints, logs and the final weights")
     run.add_argument("--backbone_type", default="issam", help="issam (default) or rain")
     run.add_argument("--recipe", choices=("quick", "paper"), default="quick")
-    run.add_argument("--phases", help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:160000:32,128:24000:16)")
+    run.add_argument(
+        "--phases", help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:160000:32,128:24000:16)"
+    )
     run.add_argument("--learning_rate", type=float, help="base rate of Adam (default 1e-3)")
     run.add_argument("--init", help="weights to start from")
     run.add_argument("--precision", choices=("bf16", "fp32"), help="default: bf16 for quick, fp32 for paper")

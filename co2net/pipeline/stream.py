@@ -61,8 +61,10 @@ def harmonize_frames(
     for frame, mask in zip_longest(frames, masks, fillvalue=_MISSING):
         if frame is _MISSING or mask is _MISSING:
             shorter = "frames" if frame is _MISSING else "masks"
-            raise InputError(f"there are fewer {shorter} than {'masks' if shorter == 'frames' else 'frames'}; "
-                             "every frame needs its mask")
+            raise InputError(
+                f"there are fewer {shorter} than {'masks' if shorter == 'frames' else 'frames'}; "
+                "every frame needs its mask"
+            )
         for _, result in stream.push(frame, mask):
             yield result
     for _, result in stream.finish():
@@ -148,7 +150,9 @@ class FrameStream:
         image = frame_to_tensor(frame, self.device)
         shape = (int(image.shape[-2]), int(image.shape[-1]))
         if self._shape not in (None, shape):
-            raise ShapeError(f"frame {self._count} is {shape}, the frames before it {self._shape}; one clip has one size")
+            raise ShapeError(
+                f"frame {self._count} is {shape}, the frames before it {self._shape}; one clip has one size"
+            )
         self._shape = shape
         entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
         working = working_shape(*shape, self.model.training_size)
@@ -245,4 +249,3 @@ def _cut(frame: Picture, window: tuple[slice, slice]) -> Picture:
     if channels_last and (isinstance(frame, Tensor) or frame.dtype.kind == "u"):
         return frame[window]
     return frame[:, window[0], window[1]]
-

@@ -1,0 +1,49 @@
+# make demo   set everything up, harmonize the sample clip, show where the results are
+# make test   set everything up, lint, type-check and run the tests (make test-all: the slow ones too)
+# make bench  measure; prints and saves the tables of docs/performance.md
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help setup demo test test-all lint format bench sample-data clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+setup: $(READY)
+
+$(READY): requirements.txt constraints.txt pyproject.toml setup.py $(wildcard trilinear/csrc/*) $(wildcard tridistribute/csrc/*)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "co2net needs Python 3.10 or later; give one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/co2net demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-all: lint
+	$(BIN)/python -m pytest -m ''
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+sample-data: $(READY)
+	$(BIN)/python scripts/make_sample_data.py
+
+clean:
+	rm -rf $(VENV) build demo_output *.egg-info

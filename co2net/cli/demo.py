@@ -1,0 +1,39 @@
+"""``co2net demo``: the main job on the sample clip, with pictures and numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command."""
+    p = verbs.add_parser(
+        "demo",
+        help="harmonize the sample clip; leaves video, before/after picture and report",
+        description="Harmonize the sample clip with the weights that ship. Leaves the harmonized video, a before/after "
+        "picture and a short report with numbers.",
+    )
+    p.add_argument("-o", "--output", default="demo_output", metavar="FOLDER", help="default: demo_output")
+    p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the demo and name what it left."""
+    from pathlib import Path
+
+    from co2net.cli.harmonize import describe_device
+    from co2net.cli.progress import FrameBar
+    from co2net.devices import choose_device
+    from co2net.evaluation.demo import run_demo
+
+    device = choose_device(options.device)
+    if not options.quiet:
+        print(f"co2net: running on {describe_device(device)}", file=sys.stderr)
+    with FrameBar(quiet=options.quiet, title="demo") as bar:
+        demo = run_demo(Path(options.output), device, on_progress=bar.update)
+    if not options.quiet:
+        print(demo.table())
+        print("look at:", *(f"  {path}" for path in demo.files), sep="\n")
