@@ -41,6 +41,9 @@ class Wheel(bdist_wheel):
 
 
 setup(
+    # Naming the root makes an editable install a plain path entry. The alternative, an import hook, comes after the
+    # path in the search, where folders like tests/trilinear would be found first.
+    package_dir={"": "."},
     packages=find_packages(include=["co2net", "co2net.*", "trilinear", "tridistribute"]),
     package_data={"trilinear": ["csrc/*"], "tridistribute": ["csrc/*"]},
     ext_modules=[

@@ -67,7 +67,7 @@ def unseen_map(count: Tensor, image: Tensor, rule: Literal["zero_weight", "all_e
     checks.check_count(count, image, owner="image")
     if rule not in ("zero_weight", "all_empty"):
         raise ValueError(f'rule must be "zero_weight" or "all_empty", got {rule!r}')
-    return ops.unseen_map(checks.count_as(count, image.dtype), image, rule == "all_empty")
+    return ops.unseen_map(checks.count_as(count, image.dtype).detach(), image.detach(), rule == "all_empty")
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:

@@ -81,8 +81,10 @@ def _find(package: str) -> ctypes.CDLL | None:
         return _load(path, package)
     except (OSError, RuntimeError) as error:
         causes.append(str(error))
+    if None in _libraries.values():  # warned already, for the other package
+        return None
     warnings.warn(
-        f"{package}: no C++ kernel, so the PyTorch definition runs: same results, several dozen times slower. Mend: "
+        f"no C++ kernel for {package}, so its PyTorch definition runs: same results, many times slower. Mend: "
         "install a C++ compiler (Debian: apt install g++) and run again, or reinstall with it (pip install .). "
         "CO2NET_NATIVE=0 silences this. Causes: " + "; ".join(causes),
         RuntimeWarning,

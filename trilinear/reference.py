@@ -29,8 +29,10 @@ class Corner(NamedTuple):
     """``(B, N)`` its number r + D g + D² b."""
     weight: Tensor
     """``(B, N)`` in [0, 1]."""
-    slope: Tensor | None
-    """``(B, 3, N)`` derivative of the weight in r, g, b; 0 where the color was clamped."""
+    sides: tuple[int, int, int]
+    """Along r, g, b: 0 for the near side, 1 for the far side."""
+    shares: tuple[Tensor, Tensor, Tensor]
+    """Along r, g, b: ``(B, N)``, the weight without that axis' factor; with a minus on the near side, its slope."""
 
 
 def precise(tensor: Tensor) -> torch.dtype:
@@ -38,24 +40,24 @@ def precise(tensor: Tensor) -> torch.dtype:
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
-def corners(colors: Tensor, dim: int, slopes: bool = False) -> Iterator[Corner]:
+def corners(colors: Tensor, dim: int) -> Iterator[Corner]:
     """Yield the eight corners of the cells of `colors` ``(B, 3, N)``; weights in float64 and differentiable."""
     position = colors.clamp(0, 1).to(precise(colors)) * ((dim - 1) / EXTENT)
     near = position.detach().floor().clamp(max=dim - 2)
     fraction = position - near
-    sides = (1 - fraction, fraction)
+    weights = (1 - fraction, fraction)
     near = near.long()
-    inside = ((colors >= 0) & (colors <= 1)) * ((dim - 1) / EXTENT) if slopes else None
     for number in range(8):
         r, g, b = number & 1, number >> 1 & 1, number >> 2
         cell = near[:, 0] + r + dim * (near[:, 1] + g + dim * (near[:, 2] + b))
-        along_r, along_g, along_b = sides[r][:, 0], sides[g][:, 1], sides[b][:, 2]
-        slope = None
-        if inside is not None:
-            slope = inside * torch.stack(
-                [(2 * r - 1) * along_g * along_b, (2 * g - 1) * along_r * along_b, (2 * b - 1) * along_r * along_g], 1
-            )
-        yield Corner(cell, along_r * along_g * along_b, slope)
+        along_r, along_g, along_b = weights[r][:, 0], weights[g][:, 1], weights[b][:, 2]
+        shares = (along_g * along_b, along_r * along_b, along_r * along_g)
+        yield Corner(cell, along_r * along_g * along_b, (r, g, b), shares)
+
+
+def position_slope(colors: Tensor, dim: int) -> Tensor:
+    """Return the derivative of x / h in x, shaped like `colors`: 1 / h, and 0 where the color was clamped."""
+    return ((colors >= 0) & (colors <= 1)).to(precise(colors)) * ((dim - 1) / EXTENT)
 
 
 def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor:
@@ -70,26 +72,35 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor
 def apply_lut_backward(
     grad: Tensor, lut: Tensor, image: Tensor, count: Tensor | None, need_lut: bool, need_image: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of :func:`apply_lut` in `lut` and `image`; an empty tensor for one that is not needed."""
+    """Return the gradients of :func:`apply_lut` in `lut` and `image`; an empty tensor for one that is not needed.
+
+    Along an axis the output is ((1 - d) n0 + d n1) / ((1 - d) s0 + d s1), where n and s sum v w L and v w over the near
+    and the far side without that axis' factor. Its derivative in d is taken as (n1 s0 - n0 s1) / S²: this is exactly 0
+    where one side is empty, while in the textbook form terms of 1 / S would have to cancel.
+    """
     dim, dtype, wide = lut.shape[-1], image.dtype, precise(image)
     colors, flow = image.flatten(2), grad.flatten(2).to(wide)
-    table, filled = lut.flatten(2).to(wide), None if count is None else (count != 0).flatten(1)
-    output, weight_sum = _weighted_sum(lut.to(wide), colors, count)
-    if weight_sum is not None:
-        known = weight_sum.to(dtype) >= torch.finfo(dtype).tiny
-        weight_sum = torch.where(known, weight_sum, 1)
-        flow = torch.where(known, flow / weight_sum, 0)
-        output = output / weight_sum
-    grad_lut = torch.zeros_like(table)
-    grad_image = torch.zeros_like(colors, dtype=wide)
-    for cell, weight, slope in corners(colors, dim, slopes=True):
-        valid = 1.0 if filled is None else filled.gather(1, cell)[:, None].to(wide)
-        cells = cell[:, None].expand(-1, 3, -1)
-        if need_lut:
-            grad_lut.scatter_add_(2, cells, valid * weight[:, None] * flow)
-        if need_image and slope is not None:
-            change = (flow * (table.gather(2, cells) - output)).sum(1, keepdim=True)
-            grad_image += slope * valid * change
+    table = lut.flatten(2).to(wide)
+    filled = torch.ones_like(table[:, :1]) if count is None else (count != 0).flatten(1)[:, None].to(wide)
+    table = torch.cat([table * filled, filled], 1)
+    total = table.new_zeros((image.shape[0], 4, colors.shape[2]))
+    sides = table.new_zeros((2, 3, *total.shape))  # near and far; along r, g, b; the rest holds (n, s) of every pixel
+    for corner in corners(colors, dim):
+        value = table.gather(2, corner.cell[:, None].expand(-1, 4, -1))
+        total += corner.weight[:, None] * value
+        for axis in range(3):
+            sides[corner.sides[axis], axis] += corner.shares[axis][:, None] * value
+    known = total[:, 3:].to(dtype) >= torch.finfo(dtype).tiny
+    weight_sum = torch.where(known, total[:, 3:], 1)
+    flow = torch.where(known, flow / weight_sum, 0)
+
+    near, far = sides
+    quotient_slope = (far[:, :, :3] * near[:, :, 3:] - near[:, :, :3] * far[:, :, 3:]) / weight_sum
+    grad_image = (flow * quotient_slope).sum(2).transpose(0, 1) * position_slope(colors, dim)
+    grad_lut = torch.zeros_like(table[:, :3])
+    for corner in corners(colors, dim):
+        grad_lut.scatter_add_(2, corner.cell[:, None].expand(-1, 3, -1), corner.weight[:, None] * flow)
+    grad_lut *= filled
     return (
         grad_lut.to(dtype).reshape(lut.shape) if need_lut else lut.new_empty(0),
         grad_image.to(dtype).reshape(image.shape) if need_image else image.new_empty(0),
@@ -100,19 +111,19 @@ def unseen_map(count: Tensor, image: Tensor, all_empty: bool = False) -> Tensor:
     """Define :func:`trilinear.unseen_map`; `all_empty` selects the published rule."""
     filled = (count != 0).flatten(1)
     seen = torch.zeros_like(image[:, 0].flatten(1))
-    for cell, weight, _ in corners(image.flatten(2), count.shape[-1]):
+    for cell, weight, *_ in corners(image.flatten(2), count.shape[-1]):
         valid = filled.gather(1, cell)
         seen += valid if all_empty else valid * weight.to(image.dtype)
-    return (seen < torch.finfo(image.dtype).tiny).to(image.dtype).reshape(-1, 1, *image.shape[2:])
+    return (seen < torch.finfo(image.dtype).tiny).to(image.dtype).reshape(image.shape[0], 1, *image.shape[2:])
 
 
 def _weighted_sum(lut: Tensor, colors: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Return Σ v w L ``(B, 3, N)`` and, with a count, S = Σ v w ``(B, 1, N)``, in the dtype of `lut`."""
     table = lut.flatten(2)
     filled = None if count is None else (count != 0).flatten(1)
-    total = torch.zeros_like(colors, dtype=lut.dtype)
+    total = lut.new_zeros(colors.shape)  # contiguous, whatever the layout of the colors
     weight_sum = torch.zeros_like(total[:, :1])
-    for cell, weight, _ in corners(colors, lut.shape[-1]):
+    for cell, weight, *_ in corners(colors, lut.shape[-1]):
         weight = weight[:, None].to(lut.dtype)
         if filled is not None:
             weight = weight * filled.gather(1, cell)[:, None]

@@ -59,12 +59,12 @@ CO2NET_INLINE void accumulate_backward_pixels(const AccumulateBackward& job) {
       const int64_t pixel = first + i;
       const bool inside = image.mask[pixel] > 0.5f;
       Reading reading{};
-      if (inside) reading = read_with_slopes(job.flow, row, slab, at, i);
+      if (inside) reading = read_sides(job.flow, row, slab, at, i);
       const float* target = image.target + pixel;
       for (int k = 0; k < 3; ++k) {
         if (job.grad_target) job.grad_target[pixel + k * plane] = static_cast<float>(reading.value[k]);
         if (!job.grad_source) continue;
-        const D4 slope = reading.slope[k];
+        const D4 slope = reading.far[k] - reading.near[k];
         const double change = slope[0] * target[0] + slope[1] * target[plane] + slope[2] * target[2 * plane] + slope[3];
         const double scale = position_slope(image.source[pixel + k * plane], image.dim);
         job.grad_source[pixel + k * plane] = inside ? static_cast<float>(scale * change) : 0.0f;

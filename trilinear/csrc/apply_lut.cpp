@@ -89,18 +89,21 @@ CO2NET_INLINE void apply_backward_pixels(const ApplyBackward& job) {
     locate(job.image + first, plane, size, job.dim, at);
     for (int i = 0; i < size; ++i) {
       const float *grad = job.grad + first + i, *color = job.image + first + i;
-      const Reading reading = read_with_slopes(job.cells, row, slab, at, i);
+      const Reading reading = read_sides(job.cells, row, slab, at, i);
       const double weight = job.counted ? reading.value[3] : 1.0;
       const bool known = static_cast<float>(weight) >= FLT_MIN;
       const double divisor = known ? weight : 1.0;
-      double flow[3], shift = 0.0;  // shift: what the change of S takes from the change of the numerator
-      for (int k = 0; k < 3; ++k) {
-        flow[k] = known ? grad[k * plane] / divisor : 0.0;
-        shift += flow[k] * reading.value[k] / divisor;
-      }
+      double flow[3];
+      for (int k = 0; k < 3; ++k) flow[k] = known ? grad[k * plane] / divisor : 0.0;
       for (int k = 0; k < 3 && job.grad_image; ++k) {
-        const D4 slope = reading.slope[k];
-        const double change = flow[0] * slope[0] + flow[1] * slope[1] + flow[2] * slope[2] - shift * slope[3];
+        // The derivative of the quotient, (far numerator x near S - near numerator x far S) / S^2: where one side is
+        // empty it is exactly 0, while in the textbook form terms of 1 / S would have to cancel.
+        const D4 near = reading.near[k], far = reading.far[k];
+        const double near_weight = job.counted ? near[3] / divisor : 1.0;
+        const double far_weight = job.counted ? far[3] / divisor : 1.0;
+        double change = 0.0;
+        for (int channel = 0; channel < 3; ++channel)
+          change += flow[channel] * (far[channel] * near_weight - near[channel] * far_weight);
         const double scale = position_slope(color[k * plane], job.dim);
         job.grad_image[first + i + k * plane] = known ? static_cast<float>(scale * change) : 0.0f;
       }

@@ -65,25 +65,27 @@ CO2NET_INLINE bool locate(const float* colors, int64_t plane, int size, int dim,
   return infinite == 0;
 }
 
-// ---- reading corners, with slopes ----
+// ---- reading corners, for gradients ----
 
 struct Reading {
-  D4 value;        // sum of weight x cell
-  D4 slope[3];     // its derivative in fraction r, g, b
+  D4 value;    // sum of weight x cell
+  D4 near[3];  // along r, g, b: the same sum over the near side alone, without that axis' weight; so
+  D4 far[3];   // value = (1 - d) near + d far, and far - near is the derivative in d
 };
 
-// In double: the slopes are differences, which a gradient may divide by a weight as small as 3e-14.
-CO2NET_INLINE Reading read_with_slopes(const float* cells, int64_t row, int64_t slab, const Block<double>& at, int i) {
+// In double: differences of these may be divided by weights as small as 3e-14.
+CO2NET_INLINE Reading read_sides(const float* cells, int64_t row, int64_t slab, const Block<double>& at, int i) {
   const float* p = cells + 4 * static_cast<int64_t>(at.cell[i]);
   const D8 c00 = widen(load<F8>(p)), c10 = widen(load<F8>(p + row));
   const D8 c01 = widen(load<F8>(p + slab)), c11 = widen(load<F8>(p + slab + row));
   const double r0 = at.near[0][i], r1 = at.far[0][i], g0 = at.near[1][i], g1 = at.far[1][i];
   const double b0 = at.near[2][i], b1 = at.far[2][i];
-  const D8 face0 = g0 * c00 + g1 * c10, face1 = g0 * c01 + g1 * c11;
-  const D8 pair = b0 * face0 + b1 * face1;
-  const D8 along_g = b0 * (c10 - c00) + b1 * (c11 - c01), along_b = face1 - face0;
-  return {r0 * low(pair) + r1 * high(pair),
-          {high(pair) - low(pair), r0 * low(along_g) + r1 * high(along_g), r0 * low(along_b) + r1 * high(along_b)}};
+  const D8 near_b = g0 * c00 + g1 * c10, far_b = g0 * c01 + g1 * c11;
+  const D8 near_g = b0 * c00 + b1 * c01, far_g = b0 * c10 + b1 * c11;
+  const D8 both = b0 * near_b + b1 * far_b;
+  return {r0 * low(both) + r1 * high(both),
+          {low(both), r0 * low(near_g) + r1 * high(near_g), r0 * low(near_b) + r1 * high(near_b)},
+          {high(both), r0 * low(far_g) + r1 * high(far_g), r0 * low(far_b) + r1 * high(far_b)}};
 }
 
 // Derivative of position in color: 0 where the color was clamped.

@@ -80,6 +80,10 @@ CO2NET_INLINE D4 high(const D8& v) { return CO2NET_HALF(v, D4, 1); }
 
 }  // namespace co2net
 
+// Tests lower this to run the versions for older processors too: 0 any, 1 AVX2, 2 AVX-512.
+static int newest_allowed = 2;
+CO2NET_API void co2net_limit_instructions(int newest) { newest_allowed = newest; }
+
 // CO2NET_VERSIONS(loop, Job) makes loop_best(), which returns the fastest version of `loop(const Job&)` that this
 // processor can run. `loop` must be CO2NET_INLINE: it is inlined into every version. Built with -ffp-contract=off the
 // versions agree to the bit; fused multiply-add brought under 5 %.
@@ -90,10 +94,10 @@ CO2NET_INLINE D4 high(const D8& v) { return CO2NET_HALF(v, D4, 1); }
   CO2NET_TARGET("avx2") static void loop##_avx2(const Job& job) { loop(job); }                                     \
   CO2NET_TARGET("avx2,avx512f,avx512dq,avx512bw,avx512vl") static void loop##_avx512(const Job& job) { loop(job); } \
   static void (*loop##_best())(const Job&) {                                                                       \
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                                 \
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))                                  \
-      return loop##_avx512;                                                                                        \
-    return __builtin_cpu_supports("avx2") ? loop##_avx2 : loop##_base;                                             \
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                 \
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");                  \
+    if (newest_allowed >= 2 && avx512) return loop##_avx512;                                                       \
+    return newest_allowed >= 1 && __builtin_cpu_supports("avx2") ? loop##_avx2 : loop##_base;                      \
   }
 #else
 #define CO2NET_VERSIONS(loop, Job)                       \
