@@ -32,7 +32,7 @@ class Codec:
 CODECS = {
     "h264": Codec("libx264", "H.264", {"preset": "medium"}, "crf", 16, 51),
     "h265": Codec("libx265", "H.265", {"preset": "medium", "x265-params": "log-level=none"}, "crf", 18, 51),
-    "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slices": "16", "slicecrc": "1", "g": "1"}, lossless=True),
+    "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slicecrc": "1", "g": "1"}, lossless=True),
     "prores": Codec("prores_ks", "ProRes", {"vendor": "apl0"}, limited_only=True),
     "vp9": Codec("libvpx-vp9", "VP9", {"b": "0", "row-mt": "1", "cpu-used": "3", "deadline": "good"}, "crf", 18, 63),
     "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63),

@@ -164,20 +164,26 @@ def to_rgb(frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool) ->
         return cv2.merge([red, green, blue]), alpha
     luma, *chroma = planes
     height, width = luma.shape
-    if layout.shift_x or layout.shift_y:
-        chroma = [_enlarge(plane, layout, width, height) for plane in chroma]
     matrix, offset = _yuv_from_rgb(layout, colorspace, full)
     inverse = np.linalg.inv(matrix) * peak
-    affine = np.column_stack([inverse, -inverse @ offset]).astype(np.float32)
-    samples = cv2.merge([luma, *chroma])
+    affine = np.column_stack([inverse, -inverse @ offset])
     if peak == 65535:
-        return cv2.transform(samples, affine), alpha
-    # OpenCV multiplies 8-bit samples in fixed point, one code off at times; 32-bit floats are exact.
-    return _saturate(cv2.transform(samples.astype(np.float32), affine), np.uint8), alpha
+        samples = cv2.merge([luma, *(_enlarge(plane, layout, width, height) for plane in chroma)])
+        return cv2.transform(samples, affine.astype(np.float32)), alpha
+    # OpenCV multiplies 8-bit samples in coarse fixed point, up to a code off. In 16 bits it is exact, and interpolated
+    # chroma keeps its fractions.
+    finer = 64
+    wide = [np.multiply(plane, finer, dtype=np.uint16) for plane in chroma]
+    samples = cv2.merge([luma.astype(np.uint16), *(_enlarge(plane, layout, width, height) for plane in wide)])
+    affine *= 256
+    affine[:, 1:3] /= finer
+    return cv2.convertScaleAbs(cv2.transform(samples, affine.astype(np.float32)), alpha=1 / 256), alpha
 
 
 def _enlarge(plane: np.ndarray, layout: Layout, width: int, height: int) -> np.ndarray:
     """Interpolate a chroma plane to the size of the luma plane, bilinear; odd sizes keep the samples' places."""
+    if not (layout.shift_x or layout.shift_y):
+        return plane
     across, down = plane.shape[1] << layout.shift_x, plane.shape[0] << layout.shift_y
     return cv2.resize(plane, (across, down), interpolation=cv2.INTER_LINEAR)[:height, :width]
 
@@ -214,32 +220,32 @@ def add_change(
     planes = plane_views(frame, layout)
     height, width = change.shape[:2]
     if layout.kind == "rgb":
+        channels = cv2.split(change * np.float32(layout.peak))
         for plane, channel in zip(planes, (1, 2, 0), strict=False):
-            _add(plane[top : top + height, left : left + width], change[..., channel] * layout.peak, layout.peak)
+            _add(plane[top : top + height, left : left + width], channels[channel], layout.peak)
         return
     matrix, _ = _yuv_from_rgb(layout, colorspace, full)
-    delta = cv2.transform(np.ascontiguousarray(change, np.float32), matrix.astype(np.float32))
-    _add(planes[0][top : top + height, left : left + width], delta[..., 0], layout.peak)
+    deltas = cv2.split(cv2.transform(np.ascontiguousarray(change, np.float32), matrix.astype(np.float32)))
+    _add(planes[0][top : top + height, left : left + width], deltas[0], layout.peak)
     if layout.kind == "gray":
         return
     block_w, block_h = 1 << layout.shift_x, 1 << layout.shift_y
-    chroma = np.ascontiguousarray(delta[..., 1:])
-    if width % block_w or height % block_h:
-        # The last block of an odd size has fewer pixels: repeating the edge makes its mean that of the pixels it has.
-        chroma = cv2.copyMakeBorder(chroma, 0, -height % block_h, 0, -width % block_w, cv2.BORDER_REPLICATE)
-    rows, columns = chroma.shape[0] // block_h, chroma.shape[1] // block_w
-    if (block_w, block_h) != (1, 1):
-        chroma = cv2.resize(chroma, (columns, rows), interpolation=cv2.INTER_AREA)
+    columns, rows = -(-width // block_w), -(-height // block_h)
     row, column = top // block_h, left // block_w
-    for plane, channel in ((planes[1], 0), (planes[2], 1)):
-        _add(plane[row : row + rows, column : column + columns], chroma[..., channel], layout.peak)
+    for plane, chroma in zip(planes[1:3], deltas[1:], strict=True):
+        if (block_w, block_h) != (1, 1):
+            if width % block_w or height % block_h:
+                # The last block of an odd size has fewer pixels: with its edge repeated its mean stays that of its own.
+                missing = -height % block_h, -width % block_w
+                chroma = cv2.copyMakeBorder(chroma, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
+            chroma = cv2.resize(chroma, (columns, rows), interpolation=cv2.INTER_AREA)
+        _add(plane[row : row + rows, column : column + columns], chroma, layout.peak)
 
 
 def _add(samples: np.ndarray, change: np.ndarray, peak: int) -> None:
-    total = cv2.add(
-        np.ascontiguousarray(samples), np.ascontiguousarray(change), dtype=cv2.CV_8U if peak <= 255 else cv2.CV_16U
-    )
-    samples[...] = np.minimum(total, peak) if peak not in (255, 65535) else total
+    """Add in place, rounding to the nearest code and clipping to 0..`peak`."""
+    total = cv2.add(samples, change, dtype=cv2.CV_8U if samples.dtype == np.uint8 else cv2.CV_16U)
+    samples[...] = total if peak in (255, 65535) else np.minimum(total, peak)
 
 
 def black_frame(width: int, height: int, layout: Layout, colorspace: int, full: bool) -> av.VideoFrame:

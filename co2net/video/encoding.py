@@ -12,7 +12,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from co2net.errors import OutputError
-from co2net.video import color
+from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, quality_options
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
@@ -29,7 +29,9 @@ class VideoEncoder:
     def __init__(
         self, path: Path, info: VideoInfo, container_format: str, codec: Codec, quality: int | None, notes: list[str]
     ) -> None:
-        self._info, self._codec, self._notes = info, codec, notes
+        self._info, self._codec, self._notes, self._path, self._format = info, codec, notes, path, container_format
+        self._aspect = info.sample_aspect_ratio or Fraction(1)
+        self._needs_display_width = container_format in ("matroska", "webm") and self._aspect != 1
         self._source = color.planar_layout(info.pixel_format)
         width, height = info.stored_size
         self._space = color.guess_colorspace(info.colorspace, info.color_primaries, width, height)
@@ -80,7 +82,19 @@ class VideoEncoder:
         if self._sound is not None:
             self._sound.finish()
             self._sound.close()
+            self._say_if_moved()
         self._output.close()
+        if self._needs_display_width and not matroska.set_sample_aspect_ratio(self._path, self._aspect):
+            self._notes.append(f"the pixel shape {self._aspect} could not be written: shown with square pixels")
+
+    def _say_if_moved(self) -> None:
+        """Matroska has no time before 0: its muxer moves pictures and sound together."""
+        begin = self._sound.begin if self._sound is not None else 0.0
+        if self._format in ("matroska", "webm") and begin < 0:
+            self._notes.append(
+                f"the sound begins {-begin:.3f} s before the pictures: in this kind of file all times are moved by that "
+                "much, sound and pictures together; .mp4 and .mov keep them"
+            )
 
     def cancel(self) -> None:
         """Close without finishing; never raises for the file's own sake."""
@@ -179,8 +193,10 @@ class VideoEncoder:
             context.color_range = (FULL_RANGE if self._full else LIMITED_RANGE) if tagged else 0
         context.color_primaries = info.color_primaries or UNSPECIFIED
         context.color_trc = info.color_transfer or UNSPECIFIED
-        if info.sample_aspect_ratio and info.sample_aspect_ratio != 1:
-            context.sample_aspect_ratio = info.sample_aspect_ratio
+        if self._aspect != 1:
+            context.sample_aspect_ratio = self._aspect
+        if self._needs_display_width:
+            self._stream.metadata.update(matroska.PLACEHOLDER)
         if self._codec.limited_only:
             self._stream.options["profile"] = "4444" if self._layout.shift_x == 0 else "hq"
         if info.orientation.matrix is not None and info.orientation.matrix[:2] != (65536, 0):

@@ -35,6 +35,8 @@ class SoundCopier:
         streams = [s for s in self._source.streams if s.index in self._copied or s.index in self._transcoded]
         self._packets: Iterator[Any] = self._source.demux(*streams) if streams else iter(())
         self._pending: Any = None
+        self.begin = 0.0
+        """Time of the earliest packet handed over, where before 0: the encoder's run-in."""
 
     def advance(self, seconds: float | None) -> None:
         """Hand over every packet that begins no later than `seconds`; None: all that is left.
@@ -51,6 +53,8 @@ class SoundCopier:
             if seconds is not None and begin is not None and float(begin * packet.time_base) > seconds:
                 return
             self._pending = None
+            if packet.pts is not None and packet.stream.index in self._copied:
+                self.begin = min(self.begin, float(packet.pts * packet.time_base))
             self._hand_over(packet)
 
     def finish(self) -> None:
