@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 EXAMPLES = """\
 examples:
@@ -14,7 +18,7 @@ examples:
   co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
   co2net harmonize composite.mp4 --mask mask.mp4 --strength 0.7 --cube look.cube     # the mapping for a grading program
 
-The mask is white on the foreground. Sound, frame times, size, rotation, color tags and everything outside the mask stay.
+The mask is white on the foreground. Sound, frame times, size, rotation, color tags and all outside the mask stay.
 """
 
 
@@ -45,12 +49,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     result.add_argument(
         "-o",
         "--output",
-        help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a folder "
-        "of PNG frames; default: INPUT.harmonized.mp4",
+        help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a "
+        "folder of PNG frames; default: INPUT.harmonized.mp4",
     )
     result.add_argument("--codec", help="FFmpeg's name of another encoder, for example libx265")
     result.add_argument(
-        "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
+        "--quality", type=int, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
     )
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
     how = p.add_argument_group("harmonization")
@@ -103,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     print(report.output)
 
 
-def describe_device(device) -> str:  # noqa: ANN001 - torch.device, and torch is not imported here
+def describe_device(device: torch.device) -> str:
     """Name a device as its owner would: ``cuda (NVIDIA H200)``, ``cpu (2 threads)``."""
     import torch
 

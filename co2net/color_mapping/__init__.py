@@ -1,0 +1,1 @@
+"""Color mappings as tables: windows of volumes, completion, .cube files."""

@@ -21,7 +21,7 @@ def complete(volume: Tensor) -> Tensor:
     """Turn summed corrections into a full table.
 
     Args:
-        volume: ``(B, 4, D, D, D)``, as :func:`tridistribute.accumulate` returns it for ``target = harmonized - source``:
+        volume: ``(B, 4, D, D, D)``, from :func:`tridistribute.accumulate` with ``target = harmonized - source``:
             weighted sums of color *corrections* (3) and of weights (1). Corrections vary slowly with color, so their
             mean over a cell holds for the cell's center, which a mean of colors does not.
 
@@ -96,5 +96,5 @@ def _interpolation(fine: Tensor) -> Tensor:
 def _resample(grid: Tensor, matrix: Tensor) -> Tensor:
     """Multiply all three color axes of ``(B, C, D, D, D)`` by `matrix`."""
     for axis in (2, 3, 4):
-        grid = torch.tensordot(grid, matrix, dims=([axis], [1])).movedim(-1, axis)
+        grid = (grid.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
     return grid

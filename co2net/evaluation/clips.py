@@ -1,7 +1,7 @@
 """Measure methods on clips: real frames with masks, composites made by color tables.
 
-The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to 8 bits,
-standard metrics, means over the frames of a clip, then over clips and tables.
+The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to
+8 bits, standard metrics, means over the frames of a clip, then over clips and tables.
 """
 
 from __future__ import annotations

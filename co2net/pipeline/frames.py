@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +9,6 @@ from torch import Tensor
 from co2net.errors import ShapeError
 
 Picture = np.ndarray | Tensor
-FrameType = TypeVar("FrameType", np.ndarray, Tensor)
 
 
 def frame_to_tensor(frame: Picture, device: torch.device) -> Tensor:
@@ -54,7 +51,7 @@ def mask_to_tensor(mask: Picture, shape: tuple[int, int], device: torch.device) 
     return tensor[None, None]
 
 
-def put_back(frame: FrameType, window: tuple[slice, slice], colors: Tensor) -> FrameType:
+def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor) -> Picture:
     """A copy of `frame`, same kind, with ``colors (1, 3, rows, columns)`` in `window`, clamped to the valid range."""
     colors = colors[0].clamp(0, 1)
     tensor = _as_tensor(frame, "frame")

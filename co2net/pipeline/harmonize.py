@@ -57,7 +57,7 @@ def harmonize_video(
     strength: float = 1.0,
     device: str | torch.device | None = None,
     codec: str | None = None,
-    quality: float | None = None,
+    quality: int | None = None,
     cube: PathLike | None = None,
     mask_fit: str = "error",
     mask_retime: str = "error",
@@ -71,7 +71,7 @@ def harmonize_video(
         composite: video file, folder of frames or image; None with `foreground` and `background`.
         mask: video, folder or still image; None uses the alpha channel of the composite (or of the foreground).
         output: its ending chooses the format: ``.mp4`` H.264, ``.mkv`` lossless FFV1, ``.mov`` ProRes, ``.webm`` VP9,
-            no ending: a folder of PNG frames. None: ``<composite>.harmonized.mp4`` (or the kind that came in) beside it.
+            no ending: a folder of PNG frames. None: ``<composite>.harmonized.mp4`` (or its kind) beside it.
         model: None takes the weights that ship.
         previous: neighbor frames before each frame that shape its color mapping.
         future: neighbor frames after it.

@@ -218,8 +218,10 @@ class FrameStream:
         assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
         backbone = model.backbone.denormalize(out.raw)
 
+        shape = self._shape
+
         def carried(correction: Tensor) -> Tensor:
-            return enlarge(correction, mask, self._shape, window)
+            return enlarge(correction, mask, shape, window)
 
         if mapping is None:
             return image + carried((backbone if refined is None else refined) - small)

@@ -30,9 +30,7 @@ def save_checkpoint(
     os.replace(partial, folder / NAME)
 
 
-def load_checkpoint(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]
-) -> int:
+def load_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]) -> int:
     """Restore `network` and `optimizer` in place; returns the steps done (0 without a checkpoint).
 
     Raises:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +56,7 @@ class Stage1Config:
     workers: int = 0
     log_every: int = 50
     validate_every: int = 1000
-    checkpoint_every: int = 500
+    checkpoint_every: int = 250
 
 
 def paper_config(backbone: str, samples_per_epoch: int) -> Stage1Config:
@@ -93,6 +94,10 @@ def train_stage1(
         stop_after: stop (as if killed, checkpoint written) after this many steps; for tests and time slices.
         quiet: no progress bar.
 
+    Raises:
+        InputError: a picture cannot be read, or the checkpoint belongs to other settings.
+        KeyboardInterrupt: after a checkpoint was written.
+
     Returns:
         Last validation score: foreground error as a share of the composite's (lower is better).
     """
@@ -104,41 +109,48 @@ def train_stage1(
     log = _open_log(folder)
     score, total = float("nan"), sum(phase.steps for phase in config.phases)
     bar = tqdm(total=total, initial=step, unit="step", disable=quiet, desc="stage 1")
-    started, mean_loss = time.monotonic(), 0.0
-    for phase, batch, progress in _batches(examples, tables, config, first_step=step):
-        # One seed per step: dropout repeats exactly after a resume.
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * SCHEDULES[config.schedule](progress)
-        network.train()
-        loss = _loss(network, batch, config, device)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        step += 1
-        mean_loss += (float(loss.detach()) - mean_loss) / min(step, 200)
-        bar.update()
-        bar.set_postfix(loss=f"{mean_loss:.4f}", size=phase.size, score=f"{score:.3f}")
-        if log and step % config.log_every == 0:
-            log.add_scalar("train/loss", mean_loss, step)
-            log.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
-            log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
-            started = time.monotonic()
-        if step % config.validate_every == 0 or step == total:
-            score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
-            tqdm.write(f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}")
-            if log:
-                log.add_scalar("val/error_share", score, step)
-                log.add_scalar("val/untouched_fmse", untouched, step)
-                log.add_images("val/composite_result_real", pictures, step)
-        stopping = stop_after is not None and step >= stop_after
-        if step % config.checkpoint_every == 0 or step == total or stopping:
-            save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
-        if stopping:
-            break
-    bar.close()
-    if log:
-        log.close()
+    started, mean_loss, first_step = time.monotonic(), 0.0, step
+    try:
+        for phase, batch, progress in _batches(examples, tables, config, first_step=step):
+            # One seed per step: dropout repeats exactly after a resume.
+            torch.manual_seed(config.seed * 1_000_003 + step)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * SCHEDULES[config.schedule](progress)
+            network.train()
+            loss = _loss(network, batch, config, device)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            step += 1
+            mean_loss += (float(loss.detach()) - mean_loss) / min(step - first_step, 200)
+            bar.update()
+            bar.set_postfix(loss=f"{mean_loss:.4f}", size=phase.size, score=f"{score:.3f}")
+            if log and step % config.log_every == 0:
+                log.add_scalar("train/loss", mean_loss, step)
+                log.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
+                log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
+                started = time.monotonic()
+            if step % config.validate_every == 0 or step == total:
+                score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
+                tqdm.write(
+                    f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}"
+                )
+                if log:
+                    log.add_scalar("val/error_share", score, step)
+                    log.add_scalar("val/untouched_fmse", untouched, step)
+                    log.add_images("val/composite_result_real", pictures, step)
+            stopping = stop_after is not None and step >= stop_after
+            if step % config.checkpoint_every == 0 or step == total or stopping:
+                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
+            if stopping:
+                break
+    except KeyboardInterrupt:
+        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
+        raise
+    finally:
+        bar.close()
+        if log:
+            log.close()
     return score
 
 
@@ -182,9 +194,9 @@ def validate(
     """Score on held-out pictures with table composites.
 
     Returns:
-        ``(share, untouched, pictures)``: summed foreground error over the composites' own; mean foreground squared error
-        (8-bit units) done to pictures that were right already; a grid ``(4, 3, size, 3 * size)`` of composite, result
-        and real picture.
+        ``(share, untouched, pictures)``: summed foreground error over the composites' own; mean foreground squared
+        error (8-bit units) done to pictures that were right already; a grid ``(4, 3, size, 3 * size)`` of composite,
+        result and real picture.
     """
     from co2net.metrics import fmse
 
@@ -203,7 +215,7 @@ def validate(
     return float(share), float(torch.cat(harm).nanmean()), torch.cat(shown[:4])
 
 
-def _open_log(folder: Path):  # noqa: ANN202 - the type belongs to an optional package
+def _open_log(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,7 +1,7 @@
 """Samples of stage 1: real picture, mask, composite, all under one random crop and flip.
 
 Sample number n of a run with seed s is always the same sample, whatever the number of workers and however often the
-run was interrupted: its random numbers come from (s, n) alone. Resuming therefore needs the step number and nothing else.
+run was interrupted: its random numbers come from (s, n) alone. Resuming therefore needs the step number only.
 """
 
 from __future__ import annotations
@@ -57,7 +57,14 @@ class Stage1Dataset(Dataset[Stage1Sample]):
     """
 
     def __init__(
-        self, examples: Sequence[Example], size: int, tables: int, seed: int, *, augment: bool = True, varied: bool = True
+        self,
+        examples: Sequence[Example],
+        size: int,
+        tables: int,
+        seed: int,
+        *,
+        augment: bool = True,
+        varied: bool = True,
     ) -> None:
         self.examples, self.size, self.tables, self.seed = list(examples), size, tables, seed
         self.augment, self.varied = augment, varied

@@ -1,0 +1,171 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from co2net.cli.train_backbone import main
+from co2net.color_mapping.completion import identity_table
+from co2net.errors import InputError
+from co2net.models.backbones.base import Backbone
+from co2net.models.registry import create_backbone
+from co2net.training.examples import find_examples
+from co2net.training.schedule import cosine, milestones
+from co2net.training.stage1 import Phase, Stage1Config, train_stage1, validate
+from co2net.training.stage1_data import Stage1Dataset, to_batch
+
+CPU = torch.device("cpu")
+
+
+class Tint(Backbone):
+    """Learns one color offset: small enough to train in a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
+
+    def network(self, image, mask):
+        return image + self.offset, image[:, :0]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Twelve pictures in the plain layout (images/, masks/)."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for i in range(12):
+        picture = cv2.resize(rng.integers(0, 255, (5, 6, 3), np.uint8), (60, 48), interpolation=cv2.INTER_CUBIC)
+        mask = np.zeros((48, 60), np.uint8)
+        cv2.circle(mask, (30, 24), 14, 255, -1)
+        cv2.imwrite(str(tmp_path / "data" / "images" / f"p{i}.png"), picture)
+        cv2.imwrite(str(tmp_path / "data" / "masks" / f"p{i}_0.png"), mask)
+    return tmp_path / "data"
+
+
+def darker() -> torch.Tensor:
+    return identity_table(33, torch.zeros(1)) * 0.8
+
+
+def config(**changes) -> Stage1Config:
+    settings = {
+        "phases": [Phase(16, 24, 4), Phase(32, 8, 2)],
+        "learning_rate": 0.05,
+        "precision": "fp32",
+        "validate_every": 5,
+    }
+    return Stage1Config("tint", **(settings | changes))
+
+
+def run(pictures, folder, settings, **options):
+    network = Tint()
+    train, held_out = find_examples(pictures, "train"), find_examples(pictures, "val")
+    score = train_stage1(network, train, held_out, darker(), darker(), settings, folder, CPU, quiet=True, **options)
+    return network, score
+
+
+def test_training_reduces_the_error(pictures, tmp_path):
+    _, score = run(pictures, tmp_path / "run", config(varied=False, phases=[Phase(16, 400, 4)]))
+    assert score < 0.6
+
+
+def test_a_stopped_run_ends_as_if_it_had_not_stopped(pictures, tmp_path):
+    whole, score = run(pictures, tmp_path / "whole", config())
+    for stop_after in (2, 7, None):  # within a phase, after the change of resolution, to the end
+        stopped, resumed_score = run(pictures, tmp_path / "parts", config(), stop_after=stop_after)
+    assert torch.equal(whole.offset, stopped.offset)
+    assert score == resumed_score
+    assert not list((tmp_path / "parts").glob("*.partial"))
+
+
+def test_other_settings_do_not_resume(pictures, tmp_path):
+    run(pictures, tmp_path / "run", config(), stop_after=2)
+    with pytest.raises(InputError, match="other settings for learning_rate"):
+        run(pictures, tmp_path / "run", config(learning_rate=0.1))
+
+
+def test_an_interrupted_run_leaves_a_checkpoint(pictures, tmp_path, monkeypatch):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("co2net.training.stage1.validate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, tmp_path / "run", config())
+    assert torch.load(tmp_path / "run" / "last_checkpoint.pth", weights_only=True)["step"] == 5
+
+
+def test_samples_depend_on_their_number_only(pictures):
+    train = find_examples(pictures, "train")
+    first, second = (Stage1Dataset(train, 16, 1, seed=3) for _ in range(2))
+    for number in (0, 5, 40):
+        a, b = first[number], second[number]
+        assert np.array_equal(a.real, b.real) and np.array_equal(a.mask, b.mask) and a.foreground == b.foreground
+    epoch = [first[i].foreground for i in range(len(train))]
+    assert epoch != [first[i + len(train)].foreground for i in range(len(train))]
+
+
+def test_composites_differ_inside_the_mask_only(pictures):
+    dataset = Stage1Dataset(find_examples(pictures, "train"), 16, 1, seed=0, varied=False)
+    batch = to_batch([dataset[i] for i in range(4)], darker())
+    outside = (batch.mask == 0).expand_as(batch.target)
+    assert torch.equal(batch.composite[outside], batch.target[outside])
+    torch.testing.assert_close(batch.composite, batch.target * (1 - 0.2 * batch.mask), atol=1e-5, rtol=0)
+
+
+def test_validation_knows_perfect_and_idle_networks(pictures):
+    held_out = find_examples(pictures, "val")
+    share, untouched, shown = validate(Tint().eval(), held_out, darker(), 16, CPU)
+    assert share == pytest.approx(1, abs=1e-5) and untouched == pytest.approx(0, abs=1e-6)
+    assert shown.shape[1:] == (3, 16, 48)
+
+
+def test_schedules():
+    assert cosine(0.01) == pytest.approx(1) and cosine(1) == pytest.approx(0) and cosine(0) < 0.02
+    assert [milestones(p) for p in (0, 0.8, 0.9, 0.99)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_the_identity_start_nearly_returns_the_input():
+    network = create_backbone("issam")
+    network.initialize(start_as_identity=True)
+    image, mask = torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+    changed = (network(image, mask).image - image).abs().mean()
+    network.initialize()
+    assert changed < 0.3 * (network(image, mask).image - image).abs().mean()
+
+
+def test_index_folder_and_iharmony4_layouts(tmp_path):
+    root = tmp_path / "indexed"
+    (root / "images").mkdir(parents=True)
+    (root / "images" / "a_1.jpg").touch()
+    (root / "index.csv").write_text("id,masks,split\na_1,2,train\n")
+    (example,) = find_examples(root, "train")
+    assert [path.name for path in example.masks] == ["a_1_0.png", "a_1_1.png"]
+    with pytest.raises(InputError, match="no picture with a mask for the split 'val'"):
+        find_examples(root, "val")
+
+    root = tmp_path / "iharmony"
+    root.mkdir()
+    (root / "IHD_train.txt").write_text("HFlickr/composite_images/f_12_1_3.jpg\r\n")
+    (example,) = find_examples(root, "train")
+    assert example.real == root / "HFlickr" / "real_images" / "f_12.jpg"
+    assert example.masks == (root / "HFlickr" / "masks" / "f_12_1.png",)
+
+    with pytest.raises(InputError, match="neither index"):
+        find_examples(tmp_path, "train")
+    with pytest.raises(InputError, match="is not a folder"):
+        find_examples(tmp_path / "nowhere", "train")
+
+
+def test_the_script_trains_resumes_and_writes_weights(pictures, tmp_path, capsys):
+    np.savez(tmp_path / "luts.npz", **{"1": darker()[0].permute(1, 2, 3, 0).numpy()})
+    (tmp_path / "split.json").write_text(json.dumps({"train": [1], "test": [1]}))
+    arguments = ["--dataset_path", str(pictures), "--luts", str(tmp_path), "--exp_name", str(tmp_path / "run")]
+    arguments += ["--phases", "16:4:2", "--device", "cpu", "--precision", "fp32"]
+    assert main(arguments) == 0
+    assert "held-out pictures" in capsys.readouterr().out
+    network = create_backbone("issam", weights=tmp_path / "run" / "issam.safetensors")
+    assert network.training_size == 16
+    assert main([*arguments, "--seed", "1"]) == 2
+    assert "other settings for seed" in capsys.readouterr().err
+    assert main([*arguments[:4], "--exp_name", str(tmp_path / "x"), "--phases", "16-4"]) == 2
