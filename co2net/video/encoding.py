@@ -19,6 +19,9 @@ from co2net.video.pictures import final_picture
 from co2net.video.reader import DEFAULT_PICTURE_RATE
 from co2net.video.sound import SoundCopier, copy_tags
 
+_NO_DELAY = 1 << 40
+"""No encoder holds frames back for so many ticks of any clock."""
+
 
 class VideoEncoder:
     """One output file: its video stream, and the sound that goes along.
@@ -92,7 +95,7 @@ class VideoEncoder:
         begin = self._sound.begin if self._sound is not None else 0.0
         if self._format in ("matroska", "webm") and begin < 0:
             self._notes.append(
-                f"the sound begins {-begin:.3f} s before the pictures: in this kind of file all times are moved by that "
+                f"the sound begins {-begin:.3f} s before the pictures: here all times are moved by that "
                 "much, sound and pictures together; .mp4 and .mov keep them"
             )
 
@@ -111,6 +114,8 @@ class VideoEncoder:
             duration = self._durations.pop(packet.pts, 0)
             if duration:
                 packet.duration = duration
+            if packet.pts is not None and packet.dts is not None and packet.pts - packet.dts > _NO_DELAY:
+                packet.dts = packet.pts  # x265 leaves it uninitialized in clips of one or two frames
             self._output.mux(packet)
 
     def _planes(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:

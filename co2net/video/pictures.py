@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from co2net.errors import InputError, OutputError
+from co2net.errors import InputError
 from co2net.video.metadata import Frame, VideoInfo
 
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -138,30 +138,23 @@ def write_picture(
         quality: 1..100 for JPEG; None for 95 without chroma subsampling.
 
     Raises:
-        OutputError: no room, no permission.
+        OSError: no room, no permission.
     """
     extras = {k: keep[k] for k in ("icc_profile", "dpi") if k in keep}
-    gray = (
-        bool(keep.get("gray"))
-        and np.array_equal(image[..., 0], image[..., 1])
-        and np.array_equal(image[..., 0], image[..., 2])
-    )
-    try:
-        if path.suffix.lower() != ".png":
-            picture = Image.fromarray(image if image.dtype == np.uint8 else _to_eight_bits(image))
-            picture = picture.convert("L") if gray else picture
-            picture.save(path, "JPEG", quality=quality or 95, subsampling=0, **extras)
-        elif image.dtype == np.uint8:
-            channels = [image[..., 0]] if gray else [image[..., 0], image[..., 1], image[..., 2]]
-            merged = cv2.merge([*channels, alpha] if alpha is not None else channels)
-            mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[1 if merged.ndim == 2 else merged.shape[2]]
-            Image.frombytes(mode, (image.shape[1], image.shape[0]), merged.tobytes()).save(
-                path, "PNG", compress_level=3, **extras
-            )
-        else:
-            path.write_bytes(_deep_png(image, alpha, gray, extras.get("icc_profile")))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    red, green, blue = cv2.split(image)
+    gray = bool(keep.get("gray")) and np.array_equal(red, green) and np.array_equal(red, blue)
+    if path.suffix.lower() != ".png":
+        picture = Image.fromarray(image if image.dtype == np.uint8 else _to_eight_bits(image))
+        picture = picture.convert("L") if gray else picture
+        picture.save(path, "JPEG", quality=quality or 95, subsampling=0, **extras)
+    elif image.dtype == np.uint8:
+        channels = [red] if gray else [red, green, blue]
+        channels += [alpha] if alpha is not None else []
+        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(channels)]
+        picture = Image.frombytes(mode, image.shape[1::-1], cv2.merge(channels).tobytes())
+        picture.save(path, "PNG", compress_level=3, **extras)
+    else:
+        path.write_bytes(_deep_png(image, alpha, gray, extras.get("icc_profile")))
 
 
 def _to_eight_bits(image: np.ndarray) -> np.ndarray:
@@ -183,6 +176,16 @@ def _deep_png(image: np.ndarray, alpha: np.ndarray | None, gray: bool, profile: 
     return data[:33] + chunk + data[33:]  # signature (8 bytes) and IHDR (25) come first
 
 
+def _exact_rate(rate: Fraction | float) -> Fraction:
+    """Take 23.976, 29.97 and 59.94 for the fractions they stand for: n · 1000 / 1001."""
+    if rate <= 0:
+        raise InputError(f"frame rate {rate}: must be greater than 0")
+    if isinstance(rate, Fraction):
+        return rate
+    broadcast = Fraction(round(rate) * 1000, 1001)
+    return broadcast if abs(broadcast - rate) < 0.002 else Fraction(rate).limit_denominator(1000)
+
+
 class PictureReader:
     """A folder of pictures, or one picture, as a clip; made by :func:`~co2net.video.reader.open_video`."""
 
@@ -191,9 +194,7 @@ class PictureReader:
         kind: Literal["folder", "image"] = "folder" if path.is_dir() else "image"
         self.files = list_pictures(path) if kind == "folder" else [path]
         image, alpha, _ = read_picture(self.files[0])
-        rate = Fraction(frame_rate).limit_denominator(1001) if frame_rate else None
-        if rate is not None and rate <= 0:
-            raise InputError(f"frame rate {frame_rate}: must be greater than 0")
+        rate = _exact_rate(frame_rate) if frame_rate is not None else None
         self.info = VideoInfo(
             path=path,
             kind=kind,

@@ -252,3 +252,11 @@ def test_a_long_clip_keeps_sound_and_pictures_in_step_in_the_file(tmp_path):
     for kind, time in order:
         latest[kind] = time
         assert abs(latest["video"] - latest["audio"]) < 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(("output", "codec"), [("o.mp4", None), ("o.mp4", "h265"), ("o.mp4", "av1"), ("o.webm", None)])
+def test_the_shortest_clips(tmp_path, output, codec, count):
+    source = clips.make_video(tmp_path / "a.mkv", count, codec="ffv1", pixel_format="yuv420p10le")
+    run(source, tmp_path / output, same, codec=codec)
+    assert [float(t) for t in clips.times(tmp_path / output)] == pytest.approx([n / 25 for n in range(count)])
