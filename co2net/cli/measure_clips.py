@@ -1,0 +1,102 @@
+"""``scripts/measure_clips.py``: the table of a model card."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from co2net.cli.errors import exit_code
+
+DESCRIPTION = """\
+Measure a model on real clips with masks. Every clip becomes several composites, one per color table; the model,
+classical color transfer and the composite itself are compared with the real frames.
+Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
+"""
+EXAMPLES = """\
+example:
+  python scripts/measure_clips.py --clips videos/ --names camel,tennis --luts luts/ --output measured.json
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the script."""
+    p = argparse.ArgumentParser(
+        prog="measure_clips.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--clips", required=True, type=Path, help="folder of clips")
+    p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
+    p.add_argument("--luts", required=True, type=Path, help="folder of color tables, with split.json for both splits")
+    p.add_argument("--tables", type=int, default=5, help="tables per split, evenly spread over it (default 5)")
+    p.add_argument("--frames", type=int, default=20, help="first frames of each clip (default 20)")
+    p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
+    p.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--output", type=Path, help="also write every single score as JSON")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the script; returns the exit code."""
+    return exit_code(lambda: _run(parser().parse_args(argv)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    import dataclasses
+    import json
+
+    from tqdm import tqdm
+
+    from co2net.devices import choose_device
+    from co2net.errors import InputError
+    from co2net.evaluation.clips import Score, baselines, make_composites, read_clip, score, summarize
+    from co2net.evaluation.methods import network_methods
+    from co2net.files import write_beside
+    from co2net.models.registry import load_model
+    from co2net.training.looks import load_tables
+
+    model = load_model(options.weights).to(choose_device(options.device))
+    names = options.names.split(",") if options.names else sorted(p.name for p in options.clips.iterdir() if p.is_dir())
+    splits = ("test", "train") if (options.luts / "split.json").is_file() else ("all",)
+    methods = baselines() | network_methods(model)
+    scores: dict[str, list[Score]] = {}
+    for size in options.sizes.split(","):
+        if size != "own" and not size.isdecimal():
+            raise InputError(f"--sizes {options.sizes}: wanted numbers or `own`, joined by commas")
+        for name in tqdm(names, desc=f"size {size}"):
+            square = None if size == "own" else (int(size), int(size))
+            frames, masks = read_clip(options.clips / name, square, options.frames)
+            for split in splits:
+                tables = load_tables(options.luts, None if split == "all" else split)
+                chosen = [round((i + 0.5) * len(tables) / options.tables - 0.5) for i in range(options.tables)]
+                for index in chosen:
+                    composites = make_composites(frames, masks, tables[index])
+                    scores.setdefault(f"size {size}, {split} tables", []).extend(
+                        score(name, f"{split} {index}", method, run, composites, masks, frames)
+                        for method, run in methods.items()
+                    )
+            scores.setdefault(f"size {size}, untouched", []).extend(
+                score(name, "none", method, run, frames, masks, frames) for method, run in methods.items()
+            )
+    for title, group in scores.items():
+        print(f"\n{title}: {len(names)} clips, {len(group) // len(methods)} composites\n")
+        print(_table(summarize(group), untouched=title.endswith("untouched")))
+    if options.output:
+        listed = {title: [dataclasses.asdict(s) for s in group] for title, group in scores.items()}
+        write_beside(options.output, json.dumps(listed, indent=1))
+
+
+def _table(rows: list[dict], *, untouched: bool) -> str:
+    if untouched:
+        lines = ["| method | fMSE done to clips that were right |", "|---|---|"]
+        return "\n".join(lines + [f"| {r['method']} | {r['fmse']:.1f} |" for r in rows])
+    lines = [
+        "| method | fMSE | share of the composite's | mean of the shares | PSNR | s / frame |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        numbers = f"{r['fmse']:.1f} | {r['share']:.2f} | {r['mean_share']:.2f} | {r['psnr']:.2f} dB"
+        lines.append(f"| {r['method']} | {numbers} | {r['seconds_per_frame']:.3f} |")
+    return "\n".join(lines)
