@@ -32,8 +32,9 @@ What stands where:
 from __future__ import annotations
 
 from co2net.video.compose import ComposedReader, open_composed
-from co2net.video.masks import MaskReader, alpha_mask, masks_from_alpha, open_mask, pair
+from co2net.video.masks import MaskReader, alpha_mask, masks_from_alpha, open_mask
 from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.pairing import pair
 from co2net.video.pictures import PictureReader, natural_key
 from co2net.video.reader import VideoReader, open_video
 from co2net.video.writer import Writer, open_writer

@@ -80,7 +80,7 @@ def choose_codec(ending: str, codec: str | None, name: str) -> Codec:
     return chosen
 
 
-def quality_options(codec: Codec, quality: int | None) -> dict[str, str]:
+def quality_options(codec: Codec, quality: float | None) -> dict[str, str]:
     """Return the encoder's options with the wanted quality (constant rate factor: 0 best, greater is smaller).
 
     Raises:
@@ -93,7 +93,7 @@ def quality_options(codec: Codec, quality: int | None) -> dict[str, str]:
         raise OutputError(f"quality {quality}: {codec.title} has no quality setting ({why}); leave it out")
     if not 0 <= quality <= codec.worst_quality:
         raise OutputError(f"quality {quality}: {codec.title} takes 0 (best) to {codec.worst_quality}")
-    return codec.options | {codec.quality: str(quality)}
+    return codec.options | {codec.quality: f"{quality:g}"}
 
 
 def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, notes: list[str]) -> str:

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from co2net.errors import InputError
-from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask, pair
+from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask
 from co2net.video.metadata import Frame
+from co2net.video.pairing import pair
 from co2net.video.pictures import PictureReader
 from co2net.video.reader import VideoReader, open_video
 

@@ -11,12 +11,11 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from co2net.errors import OutputError
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, quality_options
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
-from co2net.video.reader import DEFAULT_PICTURE_RATE
+from co2net.video.reader import DEFAULT_PICTURE_RATE, require_pyav, video_stream
 from co2net.video.sound import SoundCopier, copy_tags
 
 _NO_DELAY = 1 << 40
@@ -30,8 +29,9 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, path: Path, info: VideoInfo, container_format: str, codec: Codec, quality: int | None, notes: list[str]
+        self, path: Path, info: VideoInfo, container_format: str, codec: Codec, quality: float | None, notes: list[str]
     ) -> None:
+        require_pyav()
         self._info, self._codec, self._notes, self._path, self._format = info, codec, notes, path, container_format
         self._aspect = info.sample_aspect_ratio or Fraction(1)
         self._needs_display_width = container_format in ("matroska", "webm") and self._aspect != 1
@@ -205,18 +205,13 @@ class VideoEncoder:
         if self._codec.limited_only:
             self._stream.options["profile"] = "4444" if self._layout.shift_x == 0 else "hq"
         if info.orientation.matrix is not None and info.orientation.matrix[:2] != (65536, 0):
-            if not hasattr(self._stream, "set_display_matrix"):
-                raise OutputError(
-                    f"{info.path}: is turned by a tag that this PyAV cannot write; pip install --upgrade 'av>=17'"
-                )
             self._stream.set_display_matrix(info.orientation.matrix)
 
     def _copy_from_source(self, container_format: str) -> None:
         source: Any
         with av.open(str(self._info.path), metadata_errors="replace") as source:
             copy_tags(source, self._output)
-            video = next(s for s in source.streams.video if not s.disposition & 0x400)
-            copy_tags(video, self._stream)
+            copy_tags(video_stream(source), self._stream)
             if hasattr(source, "chapters") and source.chapters():
                 self._output.set_chapters(source.chapters())
         self._sound = SoundCopier(self._info.path, self._output, container_format, self._notes)

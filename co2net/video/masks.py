@@ -15,8 +15,7 @@ How a value is read:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -74,7 +73,7 @@ def open_mask(
         channel: "luma" or "alpha" to choose; "auto" takes the alpha channel where there is one that is not opaque.
 
     Returns:
-        A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with :func:`pair`.
+        A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with :func:`~co2net.video.pairing.pair`.
 
     Raises:
         InputError: the mask cannot be read, or does not fit; the message names both values and the option.
@@ -104,7 +103,7 @@ class MaskReader:
     def __init__(
         self, reader: VideoReader | PictureReader, like: VideoInfo, fit: Fit, retime: Retime, channel: Channel
     ) -> None:
-        self.path, self._reader, self._like, self._retime = reader.info.path, reader, like, retime
+        self.path, self.like, self.retime, self._reader = reader.info.path, like, retime, reader
         self.info = reader.info
         self.is_still = self.info.kind == "image"
         try:
@@ -114,7 +113,7 @@ class MaskReader:
             ):
                 if value not in choices:
                     raise InputError(f"--mask-{name} {value}: must be one of {', '.join(choices)}")
-            self._turn_sideways = self._check_size(fit)
+            self._turns = self._check_size(fit)
             self._check_rate()
             self._lossy = self._is_lossy()
             self._use_alpha = self._choose_channel(channel)
@@ -148,7 +147,7 @@ class MaskReader:
         """Yield ``(mask, seconds from the first mask)`` for each mask of the source, once."""
         start = None
         for number, frame in enumerate(self._source_frames()):
-            seconds = frame.seconds if frame.seconds is not None else float(number / (self._like.frame_rate or 25))
+            seconds = frame.seconds if frame.seconds is not None else float(number / (self.like.frame_rate or 25))
             start = seconds if start is None else start
             yield self._fitted(self._values(frame)), seconds - start
 
@@ -203,9 +202,9 @@ class MaskReader:
         return mask
 
     def _fitted(self, mask: np.ndarray) -> np.ndarray:
-        if self._turn_sideways:
-            mask = self._like.orientation.upright(mask)
-        wanted = (self._like.width, self._like.height)
+        if self._turns:
+            mask = self.like.orientation.upright(mask)
+        wanted = (self.like.width, self.like.height)
         if mask.shape[::-1] != wanted:
             shrinks = mask.shape[1] > wanted[0] and mask.shape[0] > wanted[1]
             mask = cv2.resize(mask, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -213,24 +212,24 @@ class MaskReader:
 
     def _check_size(self, fit: Fit) -> bool:
         """Refuse another size; True where the mask lies as the composite is stored, not as it stands upright."""
-        size, wanted = (self.info.width, self.info.height), (self._like.width, self._like.height)
+        size, wanted = (self.info.width, self.info.height), (self.like.width, self.like.height)
         if size == wanted:
             return False
-        if size == self._like.stored_size and self._like.orientation.transpose:
+        if size == self.like.stored_size and self.like.orientation.transpose:
             return True
         if fit == "resize":
             return False
         raise InputError(
-            f"{self.path} is {size[0]}x{size[1]} and {self._like.path} is {wanted[0]}x{wanted[1]}; "
+            f"{self.path} is {size[0]}x{size[1]} and {self.like.path} is {wanted[0]}x{wanted[1]}; "
             "give a mask of the same size, or --mask-fit resize to scale it"
         )
 
     def _check_rate(self) -> None:
-        ours, theirs = self.info.frame_rate, self._like.frame_rate
-        if self._retime == "error" and self.info.kind == "video" and ours and theirs:
+        ours, theirs = self.info.frame_rate, self.like.frame_rate
+        if self.retime == "error" and self.info.kind == "video" and ours and theirs:
             if abs(float(ours / theirs) - 1) > _RATE_TOLERANCE:
                 raise InputError(
-                    f"{self.path} has {float(ours):.6g} frames/s and {self._like.path} has {float(theirs):.6g}; give "
+                    f"{self.path} has {float(ours):.6g} frames/s and {self.like.path} has {float(theirs):.6g}; give "
                     "--mask-retime nearest to pair them by time, or --mask-retime index to pair them by number"
                 )
 
@@ -265,68 +264,6 @@ class MaskReader:
             float(self._picture_values(f).max()) * self._peak for f in {files[0], files[len(files) // 2], files[-1]}
         ]
         return 0.5 < max(peaks) < 1.5
-
-
-def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Walk frames and masks together, one of each at a time.
-
-    Raises:
-        InputError: one of them ends before the other; the message names the frame.
-    """
-    if masks.is_still:
-        still = next(iter(masks))
-        yield from ((frame, still) for frame in frames)
-    elif masks._retime == "nearest":
-        yield from _pair_by_time(frames, masks)
-    else:
-        yield from _pair_by_number(frames, masks)
-
-
-def _pair_by_number(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
-    source, count = iter(masks), 0
-    for frame in frames:
-        mask = next(source, None)
-        if mask is None:
-            raise _length_error(masks, f"ends after {count} frames, {masks._like.path} goes on")
-        yield frame, mask
-        count += 1
-    if next(source, None) is not None:
-        raise _length_error(masks, f"has more frames than the {count} of {masks._like.path}")
-
-
-def _length_error(masks: MaskReader, what: str) -> InputError:
-    return InputError(
-        f"mask {masks.path} {what}; give a mask of the same length, or --mask-retime nearest if the frame rates differ"
-    )
-
-
-def _pair_by_time(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Both clips start together; ties go to the earlier mask. Ends may differ by two frames of the slower clip."""
-    like = masks._like
-    slack = 2 * max(float(1 / (rate or Fraction(25))) for rate in (like.frame_rate, masks.info.frame_rate))
-    source = masks.timed()
-    current = next(source, None)
-    if current is None:
-        raise InputError(f"{masks.path}: no mask in it")
-    following, start, seconds = next(source, None), None, 0.0
-    for frame in frames:
-        own = frame.seconds if frame.seconds is not None else float(frame.number / (like.frame_rate or 25))
-        start = own if start is None else start
-        seconds = own - start
-        while following is not None and abs(following[1] - seconds) < abs(current[1] - seconds):
-            current, following = following, next(source, None)
-        if following is None and seconds - current[1] > slack:
-            raise InputError(
-                f"mask {masks.path} ends at {current[1]:.2f} s, {like.path} goes on at frame {frame.number} "
-                f"({seconds:.2f} s); give a mask of the same duration"
-            )
-        yield frame, current[0]
-    for _, end in source:
-        if end - seconds > slack:
-            raise InputError(
-                f"mask {masks.path} goes on at {end:.2f} s, {like.path} ends at {seconds:.2f} s; "
-                "give a mask of the same duration"
-            )
 
 
 def _label_map(file: Path) -> np.ndarray | None:

@@ -126,7 +126,7 @@ def final_picture(frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> n
 
 
 def write_picture(
-    path: Path, image: np.ndarray, alpha: np.ndarray | None, keep: dict[str, Any], quality: int | None = None
+    path: Path, image: np.ndarray, alpha: np.ndarray | None, keep: dict[str, Any], quality: float | None = None
 ) -> None:
     """Write ``(H, W, 3)`` uint8 or uint16 RGB as PNG, or as JPEG where the name says so (8 bits, no alpha).
 
@@ -146,7 +146,7 @@ def write_picture(
     if path.suffix.lower() != ".png":
         picture = Image.fromarray(image if image.dtype == np.uint8 else _to_eight_bits(image))
         picture = picture.convert("L") if gray else picture
-        picture.save(path, "JPEG", quality=quality or 95, subsampling=0, **extras)
+        picture.save(path, "JPEG", quality=round(quality or 95), subsampling=0, **extras)
     elif image.dtype == np.uint8:
         channels = [red] if gray else [red, green, blue]
         channels += [alpha] if alpha is not None else []

@@ -23,6 +23,8 @@ from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
 
+_COVER_ART = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+
 
 def open_video(path: str | os.PathLike[str], frame_rate: Fraction | float | None = None) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
@@ -102,12 +104,11 @@ class VideoReader:
         return color.to_rgb(color.to_planar(self._first, self._layout), self._layout, self._space, self._full)[1]
 
     def _choose_stream(self) -> Any:
-        # Cover art is a video stream too, of one picture.
-        streams = [s for s in self._container.streams.video if not s.disposition & 0x400]
-        if not streams or streams[0].codec_context is None:
+        stream = video_stream(self._container)
+        if stream is None or stream.codec_context is None:
             raise InputError(f"{self.path}: no video stream in it; give a file with pictures")
-        streams[0].thread_type = "AUTO"
-        return streams[0]
+        stream.thread_type = "AUTO"
+        return stream
 
     def _choose_decoder(self) -> Any:
         """FFmpeg's own VP8 and VP9 decoders drop the alpha channel of WebM; libvpx keeps it."""
@@ -256,7 +257,26 @@ class VideoReader:
             )
 
 
+def require_pyav() -> None:
+    """Refuse a PyAV that would change a clip in silence.
+
+    Before 17 its conversions mix up full and limited range, and it cannot write the tag that turns a picture.
+    """
+    if int(av.__version__.split(".")[0]) < 17:
+        raise InputError(f"PyAV {av.__version__} is too old to keep colors exact; pip install --upgrade 'av>=17'")
+
+
+def video_stream(container: Any) -> Any:
+    """Return the first video stream that is not cover art, which is a video stream too; None without one."""
+    for stream in container.streams.video:
+        disposition = getattr(stream, "disposition", 0)  # not in every PyAV, and of changing type
+        if not int(getattr(disposition, "value", disposition)) & _COVER_ART:
+            return stream
+    return None
+
+
 def _open_container(path: Path) -> Any:
+    require_pyav()
     av.logging.set_level(None)  # FFmpeg's own chatter on stderr helps nobody here
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; write it again")

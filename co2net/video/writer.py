@@ -22,7 +22,7 @@ def open_writer(
     output: str | os.PathLike[str],
     info: VideoInfo,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: float | None = None,
     overwrite: bool = True,
     protect: Iterable[str | os.PathLike[str]] = (),
 ) -> Writer:
@@ -59,7 +59,7 @@ def open_writer(
     return VideoWriter(place, info, codec, quality)
 
 
-def _refuse_settings(place: Path, codec: str | None, quality: int | None) -> None:
+def _refuse_settings(place: Path, codec: str | None, quality: float | None) -> None:
     if codec is not None:
         raise OutputError(
             f"codec {codec}: {place.name} is written as pictures; leave the codec out or name a video file"
@@ -183,7 +183,7 @@ class FolderWriter(Writer):
 class PictureWriter(Writer):
     """A single picture."""
 
-    def __init__(self, output: Path, info: VideoInfo, quality: int | None) -> None:
+    def __init__(self, output: Path, info: VideoInfo, quality: float | None) -> None:
         super().__init__(output, info)
         self._quality = quality
         if info.kind != "image" and info.frame_count != 1:
@@ -205,7 +205,7 @@ class PictureWriter(Writer):
 class VideoWriter(Writer):
     """A video file with the source's sound, times and tags."""
 
-    def __init__(self, output: Path, info: VideoInfo, codec: str | None, quality: int | None) -> None:
+    def __init__(self, output: Path, info: VideoInfo, codec: str | None, quality: float | None) -> None:
         super().__init__(output, info)
         ending = output.suffix.lower()
         chosen = choose_codec(ending, codec, output.name)

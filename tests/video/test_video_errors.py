@@ -278,3 +278,9 @@ def test_memory_does_not_grow_with_length(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 320 * 240 * 3
+
+
+def test_an_old_pyav_is_refused(source, monkeypatch):
+    monkeypatch.setattr(av, "__version__", "16.1.0")
+    with pytest.raises(InputError, match=r"PyAV 16\.1\.0 is too old.*av>=17"):
+        open_video(source)

@@ -1,0 +1,74 @@
+"""Walk a clip and its mask side by side, and notice when they do not fit in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from co2net.errors import InputError
+from co2net.video.masks import MaskReader
+from co2net.video.metadata import Frame
+
+
+def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Walk frames and masks together, one of each at a time.
+
+    Raises:
+        InputError: one of them ends before the other; the message names the frame.
+    """
+    if masks.is_still:
+        still = next(iter(masks))
+        yield from ((frame, still) for frame in frames)
+    elif masks.retime == "nearest":
+        yield from _pair_by_time(frames, masks)
+    else:
+        yield from _pair_by_number(frames, masks)
+
+
+def _pair_by_number(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    source, count = iter(masks), 0
+    for frame in frames:
+        mask = next(source, None)
+        if mask is None:
+            raise _length_error(masks, f"ends after {count} frames, {masks.like.path} goes on")
+        yield frame, mask
+        count += 1
+    if next(source, None) is not None:
+        raise _length_error(masks, f"has more frames than the {count} of {masks.like.path}")
+
+
+def _length_error(masks: MaskReader, what: str) -> InputError:
+    return InputError(
+        f"mask {masks.path} {what}; give a mask of the same length, or --mask-retime nearest if the frame rates differ"
+    )
+
+
+def _pair_by_time(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Both clips start together; ties go to the earlier mask. Ends may differ by two frames of the slower clip."""
+    like = masks.like
+    slack = 2 * max(float(1 / (rate or Fraction(25))) for rate in (like.frame_rate, masks.info.frame_rate))
+    source = masks.timed()
+    current = next(source, None)
+    if current is None:
+        raise InputError(f"{masks.path}: no mask in it")
+    following, start, seconds = next(source, None), None, 0.0
+    for frame in frames:
+        own = frame.seconds if frame.seconds is not None else float(frame.number / (like.frame_rate or 25))
+        start = own if start is None else start
+        seconds = own - start
+        while following is not None and abs(following[1] - seconds) < abs(current[1] - seconds):
+            current, following = following, next(source, None)
+        if following is None and seconds - current[1] > slack:
+            raise InputError(
+                f"mask {masks.path} ends at {current[1]:.2f} s, {like.path} goes on at frame {frame.number} "
+                f"({seconds:.2f} s); give a mask of the same duration"
+            )
+        yield frame, current[0]
+    for _, end in source:
+        if end - seconds > slack:
+            raise InputError(
+                f"mask {masks.path} goes on at {end:.2f} s, {like.path} ends at {seconds:.2f} s; "
+                "give a mask of the same duration"
+            )
