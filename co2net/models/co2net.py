@@ -143,10 +143,13 @@ class CO2Net(nn.Module):
 
         Returns:
             ``(B, 4, D, D, D)``: weighted sums of what :attr:`mapping` averages (3) and of weights (1). "paper"
-            averages the harmonized colors, "smooth" their difference to the composite.
+            averages the harmonized colors, "smooth" what the backbone adds to the composite.
         """
-        target = harmonized if self.mapping == "paper" else harmonized - image
-        return tridistribute.accumulate(image, target, mask)
+        if self.mapping == "paper":
+            return tridistribute.accumulate(image, harmonized, mask)
+        # At a soft edge `harmonized` is blended with the composite already. The table's result is blended once more
+        # when it is used, so the table must hold the whole correction.
+        return tridistribute.accumulate(image, (harmonized - image) / mask.clamp(min=0.5), mask)
 
     def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
