@@ -51,18 +51,29 @@ def mask_to_tensor(mask: Picture, shape: tuple[int, int], device: torch.device) 
     return tensor[None, None]
 
 
-def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor) -> Picture:
-    """A copy of `frame`, same kind, with ``colors (1, 3, rows, columns)`` in `window`, clamped to the valid range."""
+def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: Tensor) -> Picture:
+    """A copy of `frame`, same kind, with new colors in `window`, clamped to the valid range, where `mask` is above 0.
+
+    The frame's own values stay elsewhere, to the bit: they do not pass through float32.
+
+    Args:
+        frame: as for :func:`frame_to_tensor`.
+        window: rows and columns.
+        colors: ``(1, 3, rows, columns)`` in [0, 1] space.
+        mask: ``(1, 1, rows, columns)``.
+    """
     colors = colors[0].clamp(0, 1)
+    inside = mask[0] > 0
     tensor = _as_tensor(frame, "frame")
     if tensor.is_floating_point():
         out = tensor.clone()
-        out[:, window[0], window[1]] = colors.to(out.device, out.dtype)
+        part = out[:, window[0], window[1]]
+        part.copy_(torch.where(inside.to(out.device), colors.to(out.device, out.dtype), part))
     else:
         scaled = (colors * _FULL_SCALE[tensor.dtype]).round_().permute(1, 2, 0).cpu()
         # PyTorch has few operations for uint16; numpy assigns it.
         out_array = np.array(tensor.cpu().numpy())
-        out_array[window] = scaled.numpy().astype(out_array.dtype)
+        np.copyto(out_array[window], scaled.numpy(), casting="unsafe", where=inside[0].cpu().numpy()[..., None])
         out = torch.from_numpy(out_array).to(tensor.device)
     return out.numpy() if isinstance(frame, np.ndarray) else out
 

@@ -31,6 +31,28 @@ def shrink(picture: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, shape, mode="bilinear", align_corners=False)
 
 
+def shrink_foreground(picture: Tensor, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize a frame and its mask down; as :func:`shrink`, unless that steps over all of the foreground.
+
+    A foreground thinner than a pixel of the working size would come and go as it moves. Then each working pixel that
+    holds some of it shows its mean color.
+
+    Args:
+        picture: ``(B, 3, H, W)``.
+        mask: ``(B, 1, H, W)`` in [0, 1].
+        shape: the working size.
+
+    Returns:
+        Both at the working size.
+    """
+    small_mask = shrink(mask, shape)
+    if bool(small_mask.amax() > 0.5) or bool(mask.amax() <= small_mask.amax()):
+        return shrink(picture, shape), small_mask
+    weights = F.adaptive_avg_pool2d(mask, shape)
+    colors = F.adaptive_avg_pool2d(picture * mask, shape) / weights.clamp(min=1e-12)
+    return torch.where(weights > 0, colors, shrink(picture, shape)), F.adaptive_max_pool2d(mask, shape)
+
+
 def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:
     """Carry a correction from the working size to the video's size.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
 from co2net.pipeline.frames import Picture, frame_to_tensor, mask_to_tensor, put_back
-from co2net.pipeline.resolution import enlarge, shrink, working_shape
+from co2net.pipeline.resolution import enlarge, shrink_foreground, working_shape
 
 _MISSING: Any = object()
 
@@ -49,15 +49,18 @@ def harmonize_frames(
         strength: 0 changes nothing, 1 harmonizes fully.
         device: where to compute; None leaves the model where it is.
 
-    Yields:
-        As many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are untouched. Values
-        are clamped to [0, 1].
+    Returns:
+        An iterator over as many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are
+        untouched, the others clamped to [0, 1]. A frame in which nothing changes may come back as the same object.
 
     Raises:
-        ShapeError: a frame or mask has the wrong shape or type, or the size changes within the clip.
-        InputError: frames and masks are not equally many, or a setting is out of range.
+        InputError: a setting is out of range; while iterating: frames and masks are not equally many.
+        ShapeError: while iterating: a frame or mask has the wrong shape or type, or the size changes within the clip.
     """
-    stream = FrameStream(model, previous, future, strength=strength, device=device)
+    return _stream_through(FrameStream(model, previous, future, strength=strength, device=device), frames, masks)
+
+
+def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[Picture]:
     for frame, mask in zip_longest(frames, masks, fillvalue=_MISSING):
         if frame is _MISSING or mask is _MISSING:
             shorter = "frames" if frame is _MISSING else "masks"
@@ -112,7 +115,7 @@ class FrameStream:
 
             model = load_model("default")
         self.model = model.eval() if device is None else model.eval().to(device)
-        self.device = next(model.parameters()).device
+        self.device = next(chain(model.parameters(), model.buffers())).device
         self.previous, self.future, self.strength = previous, future, strength
         self.harmonized = 0
         self.collect_table = False
@@ -156,10 +159,10 @@ class FrameStream:
         self._shape = shape
         entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
         working = working_shape(*shape, self.model.training_size)
-        small_mask = shrink(entry.mask, working)
+        small, small_mask = shrink_foreground(image, entry.mask, working)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
-            entry.small, entry.small_mask = shrink(image, working), small_mask
+            entry.small, entry.small_mask = small, small_mask
             entry.out = self.model.run_backbone(entry.small, entry.small_mask)
             self._volumes[self._count] = self.model.frame_volume(entry.small, entry.small_mask, entry.out.image)
             self.harmonized += 1
@@ -171,10 +174,12 @@ class FrameStream:
         number = self._emitted
         entry = self._entries.pop(number)
         result = entry.frame
-        if entry.out is not None and self.strength > 0:
+        if entry.out is not None and (self.strength > 0 or self.collect_table):
             weights = neighbor_weights(number, last, self.previous, self.future)
             there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
-            result = self._harmonize(entry, window_volume(self._volumes, there))
+            # Neighbors with nothing in their masks are neighbors all the same: their volumes are empty, not absent.
+            nothing = torch.zeros_like(self._volumes[number]) if weights else None
+            result = self._harmonize(entry, window_volume(self._volumes, there) if there else nothing)
         self._emitted += 1
         self._volumes.pop(self._emitted - 1 - self.previous, None)
         return entry.tag, result
@@ -199,7 +204,7 @@ class FrameStream:
         else:
             final = self._at_full_size(entry, mapping, at_working_size.refined, image, window)
             final = image + self.strength * full_mask * (final - image)
-        return put_back(entry.frame, window, torch.where(full_mask > 0, final, image))
+        return put_back(entry.frame, window, final, full_mask)
 
     def _at_full_size(
         self,
