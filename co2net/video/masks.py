@@ -73,7 +73,8 @@ def open_mask(
         channel: "luma" or "alpha" to choose; "auto" takes the alpha channel where there is one that is not opaque.
 
     Returns:
-        A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with :func:`~co2net.video.pairing.pair`.
+        A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with
+        :func:`~co2net.video.pairing.pair`.
 
     Raises:
         InputError: the mask cannot be read, or does not fit; the message names both values and the option.
@@ -103,8 +104,8 @@ class MaskReader:
     def __init__(
         self, reader: VideoReader | PictureReader, like: VideoInfo, fit: Fit, retime: Retime, channel: Channel
     ) -> None:
-        self.path, self.like, self.retime, self._reader = reader.info.path, like, retime, reader
-        self.info = reader.info
+        self.path, self.info, self._reader = reader.info.path, reader.info, reader
+        self.like, self.retime = like, retime
         self.is_still = self.info.kind == "image"
         try:
             for name, value, choices in (
@@ -192,7 +193,7 @@ class MaskReader:
             source = alpha if self._use_alpha and alpha is not None else None
             if self._use_alpha and source is None:
                 raise InputError(f"{file}: no alpha channel, the first mask has one; write all masks alike")
-            mask = (image.max(axis=2) if source is None else source).astype(np.float32)
+            mask = (_brightest(image) if source is None else source).astype(np.float32)
             mask /= 65535 if image.dtype == np.uint16 else 255
         if mask.shape != (self.info.height, self.info.width):
             raise InputError(
@@ -279,11 +280,16 @@ def _label_map(file: Path) -> np.ndarray | None:
         return (entries > 0).astype(np.float32)
 
 
+def _brightest(image: np.ndarray) -> np.ndarray:
+    red, green, blue = cv2.split(image)
+    return cv2.max(cv2.max(red, green), blue)
+
+
 def luma_values(frame: Frame, info: VideoInfo) -> np.ndarray:
     """Return the luma of a decoded frame (RGB: its brightest channel) as ``float32 (H, W)`` in [0, 1], upright."""
     layout = color.planar_layout(info.pixel_format)
     if frame.stored is None or layout.kind == "rgb":
-        return frame.image.max(axis=2).astype(np.float32) / frame.peak
+        return _brightest(frame.image).astype(np.float32) / frame.peak
     plane = color.plane_views(frame.stored, layout)[0].astype(np.float32)
     if color.is_full_range(layout, info.color_range, info.pixel_format):
         values = plane / np.float32(layout.peak)

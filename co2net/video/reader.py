@@ -52,7 +52,7 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._packets = 0
+        self._packets = self._promised_packets = 0
         self._last_end = 0.0
         self.luma_only = False
         """Set for masks: frames of YUV and grey video then come with an empty `image`."""
@@ -219,12 +219,18 @@ class VideoReader:
         )
 
     def _expected_count(self) -> int | None:
-        # The index knows what an edit list leaves over; the header's count does not. Older PyAV has no index.
-        index = getattr(self._stream, "index_entries", None)
-        by_header = self._stream.frames
-        if not by_header:
+        """Count the frames that will be shown, where the header says; an edit list may hide some of them."""
+        if not self._stream.frames:
             return None
-        return min(by_header, len(index)) if index else by_header
+        self._promised_packets = self._stream.frames
+        if "mov" not in self._container.format.name:
+            # Other indexes hold key frames only, and GIF's header counts what was looked at so far.
+            return None if "gif" in self._container.format.name else self._stream.frames
+        entries = [entry.is_discard for entry in self._stream.index_entries]
+        if not entries:
+            return self._stream.frames
+        self._promised_packets = min(self._stream.frames, len(entries))
+        return entries.count(False)
 
     def _header_duration(self) -> float | None:
         stream = self._stream
@@ -247,7 +253,7 @@ class VideoReader:
         length = self.info.duration_seconds if own_duration or not self.info.has_audio else None
         # The Matroska tag gives the time of the end, stream.duration the time from the start.
         missing = None if length is None else length - self._last_end + (start if self._stream.duration else 0.0)
-        few = count is not None and self._packets < count
+        few = count is not None and self._packets < self._promised_packets
         early = missing is not None and missing > max(1.5 * frame, 0.05)
         if (few and early) or (few and missing is None) or (count is None and early):
             promised = f"{count} frames" if count is not None else f"{length:.2f} s"

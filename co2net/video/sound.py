@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from co2net.errors import InputError
 
 # What to encode with where a container cannot hold the source's own coding, best first.
 _ENCODERS = {"mp4": ("aac",), "mov": ("pcm_s24le", "aac"), "webm": ("libopus",), "matroska": ("flac",)}
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_GAP_SECONDS = 0.1  # less is rounding or jitter
 _RATES_OF_OPUS = (8000, 12000, 16000, 24000, 48000)
 # Tags that describe the old file, not what is in it.
 _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "alpha_mode", "vendor_id"}
@@ -35,6 +38,7 @@ class SoundCopier:
         streams = [s for s in self._source.streams if s.index in self._copied or s.index in self._transcoded]
         self._packets: Iterator[Any] = self._source.demux(*streams) if streams else iter(())
         self._pending: Any = None
+        self._latest: dict[int, int] = {}
         self.begin = 0.0
         """Time of the earliest packet handed over, where before 0: the encoder's run-in."""
 
@@ -84,19 +88,23 @@ class SoundCopier:
                 ) from error
             self._output.mux(packets)
             return
+        if not packet.duration and packet.pts is not None:
+            # Matroska names no durations for some codecs; without one MP4 would cut the last packet off.
+            packet.duration = max(0, packet.pts - self._latest.get(index, packet.pts))
+            self._latest[index] = packet.pts
         packet.stream = self._copied[index]
         self._output.mux(packet)
 
     def _add(self, stream: Any, notes: list[str]) -> None:
         name = stream.codec_context.name if stream.codec_context is not None else "unknown"
-        if _holds(self._format, stream):
+        if _holds(self._format, self._path, stream.index):
             target = self._output.add_stream_from_template(stream)
             self._copied[stream.index] = target
         elif stream.type == "audio":
             transcoder = _Transcoder(stream, self._output, self._format)
             self._transcoded[stream.index], target = transcoder, transcoder.target
             notes.append(
-                f"{self._format} files do not hold {name} sound: stream {stream.index} was encoded as "
+                f"{self._format} files do not hold this {name} sound: stream {stream.index} was encoded as "
                 f"{transcoder.name}; .mkv keeps it as it is"
             )
         else:
@@ -116,33 +124,57 @@ class _Transcoder:
             rate = 48000
         self.target = output.add_stream(self.name, rate=rate)
         self._context = self.target.codec_context
-        self._context.layout = source.layout.name
+        # Raw sound may come without a layout ("2 channels"), which encoders refuse.
+        layout = _LAYOUTS.get(source.layout.nb_channels, source.layout.name)
+        self._context.layout = layout if source.layout.name.endswith("channels") else source.layout.name
         if self.name in ("aac", "libopus"):
             self._context.bit_rate = 96_000 * max(1, source.layout.nb_channels)
-        self._resampler = av.AudioResampler(
-            format=self._context.format, layout=source.layout, rate=rate, frame_size=None
-        )
+        self._resampler = av.AudioResampler(format=self._context.format, layout=self._context.layout, rate=rate)
         self._fifo = av.AudioFifo()
+        self._rate, self._next_sample = rate, -1
 
     def encode(self, packet: Any) -> list[Any]:
-        packets: list[Any] = []
         for frame in packet.decode():
-            for resampled in self._resampler.resample(frame):
-                self._fifo.write(resampled)
-        size = self._context.frame_size or 1024
-        while (piece := self._fifo.read(size)) is not None:
-            packets += self.target.encode(piece)
-        return packets
+            self._take(frame)
+        return self._encode_pieces(partial=False)
 
     def finish(self) -> list[Any]:
-        packets: list[Any] = []
         for frame in [*self._decoder.codec_context.decode(None), None]:
-            for resampled in self._resampler.resample(frame):
-                self._fifo.write(resampled)
+            self._take(frame)
+        return self._encode_pieces(partial=True) + self.target.encode(None)
+
+    def _take(self, frame: Any) -> None:
+        """Count samples instead of trusting times, which some containers round; fill real gaps with silence."""
+        if frame is not None and frame.time is not None:
+            begin = round(frame.time * self._rate)
+            if self._next_sample < 0:
+                self._next_sample = max(0, begin)
+            gap = begin - self._next_sample if begin - self._next_sample > _GAP_SECONDS * self._rate else 0
+            while gap >= 1024:
+                silence = av.AudioFrame(
+                    format=self._context.format.name, layout=self._context.layout.name, samples=1024
+                )
+                for plane in silence.planes:
+                    plane.update(bytes(plane.buffer_size))
+                self._put(silence)
+                gap -= 1024
+        if frame is not None:
+            frame.pts = None
+        for resampled in self._resampler.resample(frame):
+            self._put(resampled)
+
+    def _put(self, samples: Any) -> None:
+        self._next_sample = max(0, self._next_sample)
+        samples.pts, samples.sample_rate, samples.time_base = self._next_sample, self._rate, Fraction(1, self._rate)
+        self._next_sample += samples.samples
+        self._fifo.write(samples)
+
+    def _encode_pieces(self, partial: bool) -> list[Any]:
+        packets: list[Any] = []
         size = self._context.frame_size or 1024
-        while (piece := self._fifo.read(size, True)) is not None:
+        while (piece := self._fifo.read(size, partial)) is not None:
             packets += self.target.encode(piece)
-        return packets + self.target.encode(None)
+        return packets
 
 
 def copy_tags(source: Any, target: Any) -> None:
@@ -154,15 +186,21 @@ def copy_tags(source: Any, target: Any) -> None:
             target.metadata[key] = value
 
 
-def _holds(container_format: str, stream: Any) -> bool:
-    """Find out by writing a header with this stream alone: what a muxer takes is written down nowhere else."""
+def _holds(container_format: str, path: Path, index: int) -> bool:
+    """Find out by writing the first packet: what a muxer takes is written down nowhere else."""
     try:
-        trial: Any = av.open(io.BytesIO(), "w", format=container_format)
-        try:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-        finally:
-            trial.close()
+        with av.open(str(path)) as source:
+            stream = source.streams[index]
+            packet = next((p for p in source.demux(stream) if p.size), None)
+            trial: Any = av.open(io.BytesIO(), "w", format=container_format)
+            try:
+                target = trial.add_stream_from_template(stream)
+                trial.start_encoding()
+                if packet is not None:
+                    packet.stream = target
+                    trial.mux(packet)
+            finally:
+                trial.close()
     except (FFmpegError, ValueError, OSError, RuntimeError):
         return False
     return True
