@@ -3,7 +3,7 @@
 ::
 
     reader = open_video("composite.mp4")                       # or a folder of frames, or one picture
-    masks = open_mask("mask.mp4", like=reader.info)            # or a folder, or one still picture
+    masks = open_mask("mask.mp4", like=reader.info)            # or a folder, or one still picture; fit=, retime=, channel=
     with reader, masks, open_writer("out.mp4", reader.info, protect=["mask.mp4"]) as writer:
         for frame, mask in pair(reader, masks):                # checks that both end together
             writer.write(frame, harmonize(frame.image, mask), mask)
@@ -19,6 +19,7 @@ What stands where:
 * Masks are ``float32 (H, W)`` in [0, 1], upright, of the size of the composite; soft values stay soft.
   ``pair(reader, masks)`` is the way to walk both: it raises :class:`~co2net.errors.InputError` when one ends before
   the other. ``masks_from_alpha(reader.info)`` is the alpha channel of the input itself.
+* ``open_video(folder, frame_rate=24)`` gives pictures their times; without it a video made of them has 25 frames/s.
 * ``open_composed(foreground, background, mask=None)`` has ``.info`` and yields ``(frame, mask)`` pairs already.
 * ``writer.write(frame, image, mask=None)``: frames in order, each once, none left out. ``image`` is ``(H, W, 3)`` of
   the type of ``frame.image``, or ``float32`` in [0, 1] (better: no rounding before the output's own). Where the mask
@@ -26,6 +27,8 @@ What stands where:
 * Leaving the ``with`` block normally finishes the file and puts it in place; leaving it by any exception removes it.
   ``writer.notes`` lists, in sentences, what could not be kept as it was (complete after the block); ``writer.output``
   is the path.
+* ``open_writer(output, info, codec=None, quality=None, overwrite=True, protect=())``: the ending chooses the format,
+  `protect` names inputs besides ``info.sources`` that must not be written over. Refusals come here, before any work.
 * Every user's mistake is an :class:`~co2net.errors.InputError` or :class:`~co2net.errors.OutputError`, one sentence.
 """
 

@@ -108,7 +108,8 @@ def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, n
     if codec.limited_only:
         if source.alpha:
             return "yuva444p10le"
-        return "yuv444p10le" if source.kind == "rgb" or (source.shift_x, source.shift_y) == (0, 0) else "yuv422p10le"
+        is_444 = source.kind == "rgb" or (source.kind == "yuv" and (source.shift_x, source.shift_y) == (0, 0))
+        return "yuv444p10le" if is_444 else "yuv422p10le"
     deep = source.bits > 8
     scheme = {(0, 0): "444", (1, 0): "422"}.get((source.shift_x, source.shift_y), "420")
     scheme = scheme if deep and source.kind == "yuv" else "420"

@@ -121,7 +121,8 @@ class VideoEncoder:
     def _planes(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
         info = self._info
         before = frame.stored_image if frame.stored_image is not None else frame.image
-        if frame.stored is None or (self._source.kind == "rgb" and self._layout.kind == "yuv"):
+        # swscale takes all grey for full range, so grey is coded here like RGB.
+        if frame.stored is None or (self._source.kind != "yuv" and self._layout.kind == "yuv"):
             return self._planes_from_rgb(frame, image, mask)
         change, top, left = _change(frame.image, before, image, mask, self._source, info)
         stored: av.VideoFrame = frame.stored

@@ -223,6 +223,19 @@ def test_alpha_is_kept_where_the_output_has_it(tmp_path, output):
             assert np.abs(frame.alpha.astype(float) / frame.peak * 255 - alpha).mean() < 1.5
 
 
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("pixel_format", ["gray", "gray10le", "yuv411p", "yuv440p", "gbrp10le", "yuv444p16le", "ya8"])
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.mov", "out.webm", "frames"])
+def test_rare_formats_keep_their_colors(tmp_path, output, pixel_format, full):
+    source = clips.make_video(tmp_path / "a.mkv", 2, codec="ffv1", pixel_format=pixel_format, full=full)
+    run(source, tmp_path / output, same)
+    with open_video(source) as one, open_video(tmp_path / output) as two:
+        for before, after in zip(one, two, strict=True):
+            difference = np.abs(before.image / before.peak - after.image / after.peak).mean() * 255
+            # Lossless outputs differ by the last bit of 16 at most, the others by their compression.
+            assert difference < (0.01 if output in ("out.mkv", "frames") else 2.5)
+
+
 def test_alpha_that_cannot_be_kept_is_said(tmp_path):
     source = clips.make_video(tmp_path / "a.mov", 2, codec="qtrle", pixel_format="argb", alphas=[clips.disc(*SIZE)] * 2)
     (note,) = run(source, tmp_path / "out.mp4", same)
