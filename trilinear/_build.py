@@ -44,6 +44,12 @@ def cached_path(package: str) -> Path:
     return caches / "co2net" / "kernels" / name.lower()
 
 
+def find_compiler() -> str | None:
+    """Return the compiler for the build at first use; none on Windows, where only an installation compiles."""
+    names = () if os.name == "nt" else (os.environ.get("CXX") or "c++", "g++", "clang++")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def compile_kernel(package: str, output: Path) -> None:
     """Compile a package's kernel to `output`, in a second or two; written beside its place, then renamed.
 
@@ -51,8 +57,8 @@ def compile_kernel(package: str, output: Path) -> None:
         RuntimeError: there is no compiler, or it failed; says which command and what it printed.
         OSError: the folder of `output` cannot be written.
     """
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
-    if compiler is None or os.name == "nt":
+    compiler = find_compiler()
+    if compiler is None:
         raise RuntimeError("no C++ compiler found (c++, g++, clang++, or the variable CXX)")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trilinear import _native
+from trilinear import _build, _native
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
 import fixtures
@@ -31,8 +32,12 @@ def use(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needs_kernel() -> None:
+    if os.environ.get("CO2NET_NATIVE") == "0":
+        pytest.skip("CO2NET_NATIVE=0")
     if any(_native.library(package) is None for package in PACKAGES):
-        pytest.skip("no C++ kernel: CO2NET_NATIVE=0, or no compiler (the warning says which)")
+        if _build.find_compiler() is None:
+            pytest.skip("no C++ kernel and no compiler")
+        pytest.fail("there is a compiler, but no C++ kernel loads; the warning says why")
 
 
 def load(name: str) -> tuple[dict[str, Tensor], dict[str, Tensor], float]:

@@ -194,6 +194,7 @@ def test_broken_compiler_is_reported(tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\necho no such header >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
+    monkeypatch.delenv("CO2NET_NATIVE", raising=False)
     monkeypatch.setattr(_native, "prebuilt_paths", lambda package: [])
     monkeypatch.setattr(_build, "cached_path", lambda package: tmp_path / "new.so")
     monkeypatch.setattr(_native, "_libraries", {})

@@ -15,8 +15,8 @@
 
 namespace co2net {
 
-// A cell of a table is 4 numbers, two neighbors along red are 8.
-#if defined(__GNUC__) || defined(__clang__)
+// A cell of a table is 4 numbers, two neighbors along red are 8. CO2NET_PLAIN_LANES tries what other compilers get.
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(CO2NET_PLAIN_LANES)
 typedef float F4 __attribute__((vector_size(16)));
 typedef float F8 __attribute__((vector_size(32)));
 typedef double D4 __attribute__((vector_size(32)));
@@ -65,7 +65,7 @@ CO2NET_INLINE void store(T* to, const V& v) {
 
 // The halves of a pair of cells. Going through memory is right everywhere but slow, GCC before 12 knows nothing else.
 #ifdef __has_builtin
-#if __has_builtin(__builtin_shufflevector)
+#if __has_builtin(__builtin_shufflevector) && !defined(CO2NET_PLAIN_LANES)
 #define CO2NET_HALF(v, Half, side) \
   __builtin_shufflevector(v, v, 4 * (side), 4 * (side) + 1, 4 * (side) + 2, 4 * (side) + 3)
 #endif
