@@ -85,5 +85,6 @@ def _as_tensor(picture: Picture, name: str) -> Tensor:
     if isinstance(picture, Tensor):
         return picture
     if isinstance(picture, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(picture))
+        # PyTorch has no read-only tensors and warns about them, though nothing here writes to the input.
+        return torch.from_numpy(np.require(picture, requirements=["C", "W"]))
     raise ShapeError(f"a {name} must be a numpy array or a tensor, got {type(picture).__name__}")
