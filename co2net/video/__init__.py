@@ -3,7 +3,7 @@
 ::
 
     reader = open_video("composite.mp4")                       # or a folder of frames, or one picture
-    masks = open_mask("mask.mp4", like=reader.info)            # or a folder, or one still picture; fit=, retime=, channel=
+    masks = open_mask("mask.mp4", like=reader.info)            # the same, or one still picture for all frames
     with reader, masks, open_writer("out.mp4", reader.info, protect=["mask.mp4"]) as writer:
         for frame, mask in pair(reader, masks):                # checks that both end together
             writer.write(frame, harmonize(frame.image, mask), mask)
