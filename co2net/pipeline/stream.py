@@ -6,7 +6,7 @@ neighbor of some frame; a frame leaves as soon as its last following neighbor ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
@@ -232,13 +232,15 @@ class FrameStream:
             return image + carried((backbone if refined is None else refined) - small)
         lut, count = mapping
 
-        def read(picture: Tensor, fallback: Tensor) -> Tensor:
+        def read(picture: Tensor, fallback: Callable[[], Tensor]) -> Tensor:
+            colors = trilinear.apply_lut(lut, picture, count)
             unseen = trilinear.unseen_map(count, picture, rule=model.unseen_rule)
-            return trilinear.apply_lut(lut, picture, count) * (1 - unseen) + unseen * fallback
+            # Often the table knows every color (a completed one always does): the fallback is then never computed.
+            return torch.where(unseen > 0, fallback(), colors) if bool(unseen.any()) else colors
 
-        final = read(image, image + carried(backbone - small))
+        final = read(image, lambda: image + carried(backbone - small))
         if refined is not None:
-            final = final + carried(refined - read(small, backbone))
+            final = final + carried(refined - read(small, lambda: backbone))
         return final
 
 
