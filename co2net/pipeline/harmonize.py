@@ -95,7 +95,9 @@ def harmonize_video(
     stream.collect_table = cube is not None
     with ExitStack() as stack:
         info, pairs = _open_inputs(stack, composite, mask, foreground, background, mask_fit, mask_retime)
-        target = Path(output) if output is not None else default_output(info)
+        target = output if output is not None else default_output(info)
+        if output is None and info.kind == "folder":
+            target = f"{target}{os.sep}"  # its name has a dot, which would be taken for an ending
         protect = [path for path in (composite, mask, foreground, background) if path is not None]
         if cube is not None:
             _check_cube(Path(cube), protect)
