@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         default="error",
         help="what to do with a mask of another frame rate: nearest in time, or paired by number",
     )
+    source.add_argument(
+        "--mask-channel",
+        choices=("auto", "luma", "alpha"),
+        default="auto",
+        help="what of the mask file counts; auto: its alpha channel if that is not opaque",
+    )
+    source.add_argument(
+        "--frame-rate", type=_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
+    )
     result = p.add_argument_group("output")
     result.add_argument(
         "-o",
@@ -52,11 +62,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a "
         "folder of PNG frames; default: INPUT.harmonized.mp4",
     )
-    result.add_argument("--codec", help="FFmpeg's name of another encoder, for example libx265")
+    result.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
     result.add_argument(
-        "--quality", type=int, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
+        "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
     )
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
+    result.add_argument(
+        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
+    )
     how = p.add_argument_group("harmonization")
     how.add_argument("--strength", type=float, default=1.0, help="0 changes nothing, 1 is all (default)")
     how.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
@@ -97,6 +110,9 @@ def run(options: argparse.Namespace) -> None:
             cube=options.cube,
             mask_fit=options.mask_fit,
             mask_retime=options.mask_retime,
+            mask_channel=options.mask_channel,
+            frame_rate=options.frame_rate,
+            overwrite=options.overwrite,
         )
     if options.quiet:
         return
@@ -105,6 +121,16 @@ def run(options: argparse.Namespace) -> None:
     rate = report.frames / max(report.seconds, 1e-9)
     print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
     print(report.output)
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a frame rate; write 24 or 30000/1001")
+    return rate
 
 
 def describe_device(device: torch.device) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,13 @@ def harmonize_video(
     strength: float = 1.0,
     device: str | torch.device | None = None,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: float | None = None,
     cube: PathLike | None = None,
     mask_fit: str = "error",
     mask_retime: str = "error",
+    mask_channel: str = "auto",
+    frame_rate: Fraction | None = None,
+    overwrite: bool = True,
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -80,11 +84,14 @@ def harmonize_video(
         background: the plate to compose over.
         strength: 0 to 1.
         device: None leaves the model where it is.
-        codec: FFmpeg's name of another encoder for the output.
+        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
         quality: the encoder's quality value (CRF).
         cube: also write the clip's color mapping as a ``.cube`` table.
         mask_fit: "resize" accepts a mask of another size.
         mask_retime: "nearest" or "index" accepts a mask of another frame rate.
+        mask_channel: "luma" or "alpha" of the mask file; "auto" takes an alpha channel that is not opaque.
+        frame_rate: of a folder of frames, whose pictures carry no times.
+        overwrite: replace an existing output.
 
     Raises:
         InputError: an input cannot be used.
@@ -94,14 +101,18 @@ def harmonize_video(
     stream = FrameStream(model, previous, future, strength=strength, device=device)
     stream.collect_table = cube is not None
     with ExitStack() as stack:
-        info, pairs = _open_inputs(stack, composite, mask, foreground, background, mask_fit, mask_retime)
+        info, pairs = _open_inputs(
+            stack, composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate
+        )
         target = output if output is not None else default_output(info)
         if output is None and info.kind == "folder":
             target = f"{target}{os.sep}"  # its name has a dot, which would be taken for an ending
         protect = [path for path in (composite, mask, foreground, background) if path is not None]
         if cube is not None:
             _check_cube(Path(cube), protect)
-        writer = stack.enter_context(open_writer(target, info, codec=codec, quality=quality, protect=protect))
+        writer = stack.enter_context(
+            open_writer(target, info, codec=codec, quality=quality, overwrite=overwrite, protect=protect)
+        )
         written = 0
 
         def write(results: Iterator[tuple[tuple[Frame, np.ndarray], np.ndarray]]) -> None:
@@ -149,19 +160,27 @@ def _open_inputs(
     background: PathLike | None,
     mask_fit: str,
     mask_retime: str,
+    mask_channel: str,
+    frame_rate: Fraction | None,
 ) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]]]:
     if foreground is not None or background is not None:
         if composite is not None:
             raise InputError("give either a composite, or --foreground with --background, not both")
         if foreground is None or background is None:
             raise InputError("--foreground and --background belong together; one of them is missing")
-        composed = stack.enter_context(open_composed(foreground, background, mask))
+        composed = stack.enter_context(open_composed(foreground, background, mask, retime=mask_retime))  # type: ignore[arg-type]
         return composed.info, iter(composed)
     if composite is None:
         raise InputError("give a composite video, or --foreground with --background")
-    reader = stack.enter_context(open_video(composite))
+    reader = stack.enter_context(open_video(composite, frame_rate=frame_rate))
     if mask is not None:
-        masks = open_mask(mask, like=reader.info, fit=mask_fit, retime=mask_retime)  # type: ignore[arg-type]
+        masks = open_mask(
+            mask,
+            like=reader.info,
+            fit=mask_fit,  # type: ignore[arg-type]
+            retime=mask_retime,  # type: ignore[arg-type]
+            channel=mask_channel,  # type: ignore[arg-type]
+        )
     elif reader.info.has_alpha:
         masks = masks_from_alpha(reader.info)
     else:
