@@ -52,6 +52,9 @@ def read_clip(folder: Path, size: tuple[int, int] | None = None, limit: int | No
         mask = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
         if frame is None or mask is None:
             raise InputError(f"{path} or its mask {path.stem}.png is missing or not a picture")
+        if frame.shape[:2] != mask.shape:
+            sizes = f"{mask.shape[1]}x{mask.shape[0]}, its frame {frame.shape[1]}x{frame.shape[0]}"
+            raise InputError(f"mask {folder / 'masks' / path.stem}.png is {sizes}; they must be of one size")
         if size is not None:
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,112 @@
+"""Measuring methods on clips: reading, compositing, scores and their summary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from video import clips
+
+from co2net.color_mapping.completion import identity_table
+from co2net.errors import InputError
+from co2net.evaluation.clips import Score, baselines, make_composites, read_clip, score, summarize
+
+SIZE = (48, 32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    clips.make_folder(tmp_path / "frames", [clips.picture(*SIZE, n) for n in range(3)])
+    clips.make_folder(tmp_path / "masks", [clips.disc(*SIZE)] * 3)
+    return tmp_path
+
+
+def test_read_clip(folder):
+    frames, masks = read_clip(folder)
+    assert len(frames) == len(masks) == 3
+    assert all(np.array_equal(frame, clips.picture(*SIZE, n)) for n, frame in enumerate(frames))
+    assert all(np.array_equal(mask, clips.disc(*SIZE)) for mask in masks)
+
+
+def test_read_clip_resized_and_shortened(folder):
+    frames, masks = read_clip(folder, size=(16, 20), limit=2)
+    assert [frame.shape for frame in frames] == [(16, 20, 3)] * 2
+    assert [mask.shape for mask in masks] == [(16, 20)] * 2
+
+
+def test_read_clip_says_what_is_missing(folder, tmp_path):
+    with pytest.raises(InputError, match="nowhere holds no frames/ with pictures"):
+        read_clip(tmp_path / "nowhere")
+    (folder / "masks" / "002.png").unlink()
+    with pytest.raises(InputError, match=r"002\.png or its mask 002\.png is missing or not a picture"):
+        read_clip(folder)
+
+
+def test_read_clip_refuses_what_is_no_picture(folder):
+    (folder / "frames" / "002.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"002\.png or its mask"):
+        read_clip(folder)
+
+
+def test_read_clip_refuses_a_mask_of_another_size(folder):
+    clips.make_folder(folder / "masks", [clips.disc(24, 16)])
+    with pytest.raises(InputError, match=r"001\.png is 24x16, its frame 48x32"):
+        read_clip(folder)
+
+
+def test_composites_change_inside_the_mask_only(folder):
+    frames, masks = read_clip(folder)
+    negative = 1 - identity_table(33, torch.zeros(1))[0]
+    for frame, mask, composite in zip(frames, masks, make_composites(frames, masks, negative), strict=True):
+        assert composite.dtype == np.uint8 and np.array_equal(composite[mask == 0], frame[mask == 0])
+        assert np.abs(composite[mask == 255].astype(int) - (255 - frame[mask == 255].astype(int))).max() <= 1
+    same = make_composites(frames, masks, identity_table(33, torch.zeros(1))[0])
+    assert all(np.array_equal(a, b) for a, b in zip(same, frames, strict=True))
+
+
+def test_scores_of_known_errors(folder):
+    frames, masks = read_clip(folder)
+    perfect = score("clip", "table", "perfect", lambda composites, masks: frames, frames, masks, frames)
+    assert perfect.fmse == 0 and (perfect.clip, perfect.table, perfect.method) == ("clip", "table", "perfect")
+    shifted = [frame + 10 for frame in (frame // 2 for frame in frames)]
+    ten = score("clip", "table", "ten", lambda c, m: shifted, frames, masks, [frame // 2 for frame in frames])
+    assert ten.fmse == pytest.approx(100, rel=1e-4) and ten.psnr == pytest.approx(28.13, abs=0.01)
+    assert ten.seconds_per_frame >= 0
+
+
+def test_frames_without_a_foreground_do_not_count(folder):
+    frames, masks = read_clip(folder)
+    masks[1] = np.zeros_like(masks[1])
+    shifted = [frame // 2 + 10 for frame in frames]
+    result = score("c", "t", "m", lambda c, m: shifted, frames, masks, [frame // 2 for frame in frames])
+    assert result.fmse == pytest.approx(100, rel=1e-4)
+
+
+def test_baselines_return_a_frame_for_each(folder):
+    pytest.importorskip("skimage")
+    frames, masks = read_clip(folder)
+    assert list(baselines()) == ["composite", "Reinhard statistics transfer", "histogram matching"]
+    for method in baselines().values():
+        results = list(method(frames, masks))
+        assert [(r.shape, r.dtype) for r in results] == [(f.shape, f.dtype) for f in frames]
+
+
+def test_summary():
+    scores = [
+        Score("a", "1", "composite", 100.0, 20.0, 0.0),
+        Score("b", "1", "composite", 300.0, 10.0, 0.0),
+        Score("a", "1", "ours", 50.0, 24.0, 0.1),
+        Score("b", "1", "ours", 30.0, 20.0, 0.3),
+    ]
+    composite, ours = summarize(scores)
+    assert composite == {
+        "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "seconds_per_frame": 0.0
+    }  # fmt: skip
+    assert ours == pytest.approx(
+        {"method": "ours", "fmse": 40.0, "share": 0.2, "mean_share": 0.3, "psnr": 22.0, "seconds_per_frame": 0.2}
+    )
+
+
+def test_summary_of_a_perfect_composite_divides_by_nothing():
+    scores = [Score("a", "1", name, 0.0, 60.0, 0.0) for name in ("composite", "ours")]
+    assert all(np.isfinite([row["share"], row["mean_share"]]).all() for row in summarize(scores))
