@@ -94,10 +94,11 @@ def _enlarge_window(values: Tensor, shape: tuple[int, int], window: tuple[slice,
 
     def matrix(length: int, small: int, part: slice) -> Tensor:
         # Half-pixel centers, border repeated, as torch.nn.functional.interpolate does it.
-        index = torch.arange(part.start, part.stop, device=values.device, dtype=torch.float64)
+        # On the CPU, because some devices have no float64; the matrices are small.
+        index = torch.arange(part.start, part.stop, dtype=torch.float64)
         position = ((index + 0.5) * (small / length) - 0.5).clamp(0, small - 1)
-        nodes = torch.arange(small, device=values.device, dtype=torch.float64)
-        return (1 - (position[:, None] - nodes[None, :]).abs()).clamp(min=0).to(values.dtype)
+        nodes = torch.arange(small, dtype=torch.float64)
+        return (1 - (position[:, None] - nodes[None, :]).abs()).clamp(min=0).to(values)
 
     rows = matrix(shape[0], values.shape[-2], window[0])
     columns = matrix(shape[1], values.shape[-1], window[1])
