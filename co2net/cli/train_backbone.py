@@ -25,13 +25,13 @@ def parser() -> argparse.ArgumentParser:
     """Options of the script."""
     p = argparse.ArgumentParser(
         prog="train_backbone.py",
-        description=__doc__,
+        description="Train a backbone on single frames (stage 1).",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     data = p.add_argument_group("data")
     data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
-    data.add_argument("--train_list", help="HYouTube list for training (clips or frames), relative to --dataset_path")
+    data.add_argument("--train_list", help="HYouTube list for training, of clips or frames; its composites are used")
     data.add_argument("--val_list", help="HYouTube list for validation")
     data.add_argument(
         "--luts", help="folder of color tables (.cube, or luts.npz with split.json) for making composites"
@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--backbone_type", default="issam", help="issam (default) or rain")
     run.add_argument("--recipe", choices=("quick", "paper"), default="quick")
     run.add_argument(
-        "--phases", help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:160000:32,128:24000:16)"
+        "--phases",
+        help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:130000:32,128:16000:16,256:2000:8)",
     )
     run.add_argument("--learning_rate", type=float, help="base rate of Adam (default 1e-3)")
     run.add_argument("--init", help="weights to start from")

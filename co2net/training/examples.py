@@ -57,9 +57,20 @@ def find_examples(root: str | Path, split: str) -> list[Example]:
 
 
 def examples_from_list(list_path: str | Path, root: str | Path) -> list[Example]:
-    """Examples of a HYouTube list (clip or frame list), with the composites on disk."""
+    """Examples of a HYouTube list (clip or frame list), with the composites on disk.
+
+    Args:
+        list_path: as given, or else relative to `root`.
+        root: the data set's folder.
+
+    Raises:
+        InputError: the list, or a file it names, is missing; or a line cannot be used.
+    """
     from co2net import data
 
+    list_path = Path(list_path)
+    if not list_path.is_file() and (Path(root) / list_path).is_file():
+        list_path = Path(root) / list_path
     return [Example(entry.real, (entry.mask,), entry.composite) for entry in data.read_frame_list(list_path, root)]
 
 

@@ -45,7 +45,9 @@ class Stage1Config:
     """Settings of a run; saved in its checkpoints."""
 
     backbone: str = "issam"
-    phases: list[Phase] = field(default_factory=lambda: [Phase(64, 160_000, 32), Phase(128, 24_000, 16)])
+    phases: list[Phase] = field(
+        default_factory=lambda: [Phase(64, 130_000, 32), Phase(128, 16_000, 16), Phase(256, 2_000, 8)]
+    )
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     loss: str = "foreground"  # or "paper"

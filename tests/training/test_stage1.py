@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
-from co2net.training.examples import find_examples
+from co2net.training.examples import examples_from_list, find_examples
 from co2net.training.schedule import cosine, milestones
 from co2net.training.stage1 import Phase, Stage1Config, train_stage1, validate
 from co2net.training.stage1_data import Stage1Dataset, to_batch
@@ -169,3 +170,11 @@ def test_the_script_trains_resumes_and_writes_weights(pictures, tmp_path, capsys
     assert main([*arguments, "--seed", "1"]) == 2
     assert "other settings for seed" in capsys.readouterr().err
     assert main([*arguments[:4], "--exp_name", str(tmp_path / "x"), "--phases", "16-4"]) == 2
+
+
+def test_lists_are_found_below_the_data_set_too():
+    root = Path(__file__).parents[2] / "sample_data"
+    examples = examples_from_list("test_list.txt", root)
+    assert len(examples) == 20 and all(example.composite and example.composite.is_file() for example in examples)
+    with pytest.raises(InputError, match="nowhere.txt"):
+        examples_from_list("nowhere.txt", root)
