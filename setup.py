@@ -1,4 +1,4 @@
-"""The optional C++ build; everything else about the package is in pyproject.toml.
+"""The optional C++ build and the data from outside the packages; everything else is in pyproject.toml.
 
 The kernels are shared libraries with a C interface that :mod:`trilinear._native` loads, not Python modules: they
 include neither Python nor PyTorch, so one wheel serves every version of both. Without a compiler the installation
@@ -14,10 +14,33 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 BUILD = runpy.run_path(str(ROOT / "trilinear" / "_build.py"))
 MSVC = os.name == "nt"
+# Files that lie beside the packages in the repository and inside co2net where it is installed.
+DATA = [
+    "final_models/*.safetensors",
+    "final_models/*.md",
+    "sample_data/composite.mp4",
+    "sample_data/mask.mp4",
+    "sample_data/real.mp4",
+]
+
+
+class BuildPackages(build_py):
+    """Puts the weights and the sample clip into co2net; an editable install leaves them where they are."""
+
+    def build_package_data(self) -> None:
+        """Copy what there is: a checkout may hold no weights."""
+        super().build_package_data()
+        for pattern in DATA:
+            for source in sorted(ROOT.glob(pattern)):
+                name = source.relative_to(ROOT)
+                target = Path(self.build_lib) / "co2net" / name
+                self.mkpath(str(target.parent))
+                self.copy_file(name.as_posix(), str(target))
 
 
 class BuildKernels(build_ext):
@@ -60,5 +83,5 @@ setup(
         )
         for package, source in BUILD["SOURCES"].items()
     ],
-    cmdclass={"build_ext": BuildKernels, "bdist_wheel": Wheel},
+    cmdclass={"build_ext": BuildKernels, "build_py": BuildPackages, "bdist_wheel": Wheel},
 )
