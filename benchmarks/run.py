@@ -1,0 +1,69 @@
+"""Run every benchmark and rewrite docs/performance.md from the stored results.
+
+Usage: python benchmarks/run.py [--only-page] [NAME ...]      names: lut, pipeline; default: all
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import RESULTS
+from tables import lut_tables, pipeline_tables
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
+    "pipeline": ("Video in, video out", pipeline_tables),
+    "lut": ("Color tables", lut_tables),
+}
+HEAD = """\
+# Performance
+
+Made by `make bench` (`benchmarks/run.py`) from the files in `benchmarks/results/`; do not edit. Times are wall-clock
+medians of alternatives that were run in turns within one process. The load is that of the machine before the run: above
+0 it was shared with other work, and ratios say more than milliseconds.
+"""
+
+
+def page() -> str:
+    """The text of docs/performance.md."""
+    parts = [HEAD]
+    for name, (title, tables) in SECTIONS.items():
+        path = RESULTS / f"{name}.json"
+        if path.is_file():
+            result = json.loads(path.read_text())
+            text = tables(result["rows"], result["settings"])
+            parts.append(f"## {title}\n\n{_conditions(result['conditions'])}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def _conditions(found: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    machine = f"{found['processor']}, {found['cores']} cores" + (f", {found['gpu']}" if found["gpu"] else "")
+    return (
+        f"`{found['command']}` at commit {found['commit']}; {machine}, {found['system']}, load {found['load']}; "
+        f"Python {found['python']}, {versions}."
+    )
+
+
+def main() -> None:
+    """Run and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}; default: all")
+    parser.add_argument("--only-page", action="store_true", help="measure nothing, write the page again")
+    options = parser.parse_args()
+    if unknown := sorted({*options.names} - {*SECTIONS}):
+        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
+    for name in () if options.only_page else options.names or SECTIONS:
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))], check=True)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written: {PAGE.relative_to(PAGE.parents[1])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Results as Markdown: used when a benchmark prints, and for docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, columns aligned."""
+    cells = [list(heads), *(list(line) for line in lines)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    rows = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in cells
+    ]
+    return "\n".join([rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]])
+
+
+def lut_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Reading and writing color tables."""
+    lines = [
+        [
+            row["job"],
+            str(row["threads"]),
+            row["alternative"],
+            f"{1e3 * row['median_seconds']:.1f}",
+            f"{1e3 * row['low_seconds']:.1f}-{1e3 * row['high_seconds']:.1f}",
+            f"{row['times_ours']:.1f}",
+        ]
+        for row in rows
+    ]
+    heads = ["job", "threads", "alternative", "median ms", "quartiles ms", "times ours"]
+    size = f"{settings['width']}x{settings['height']}"
+    return f"Pictures of {size}, tables of {settings['dim']}³ points, {settings['dtype']}.\n\n{markdown(heads, lines)}"
+
+
+def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """The whole of `harmonize_video`, in units of one backbone pass."""
+
+    def of(question: str) -> list[Mapping[str, Any]]:
+        return [row for row in rows if row["question"] == question]
+
+    def timed(row: Mapping[str, Any]) -> list[str]:
+        return [f"{1e3 * row['seconds_per_frame']:.0f}", f"{1e3 * row['pass_seconds']:.0f}", f"{row['passes']:.2f}"]
+
+    heads = ["ms per frame", "ms per backbone pass", "passes per frame"]
+    stages = {row["size"]: row["stages"] for row in of("size")}
+    names = sorted({name for found in stages.values() for name in found}, key=lambda n: -next(iter(stages.values()))[n])
+    size = settings["working_size"]
+    mapping = "with refinement" if settings["refinement"] else f"color mapping alone, {settings['mapping']}"
+    return "\n\n".join(
+        [
+            f"Clips of {settings['frames']} frames, H.264 in and out; iSSAM at {size}x{size} ({mapping}; "
+            f"{settings['weights']} weights), {settings['threads']} PyTorch thread(s). A backbone pass is timed "
+            "between any two frames of the same run.",
+            "The whole job, 16 neighbors; the paper's way runs all of them through the backbone for every frame "
+            "(networks only, no video):",
+            markdown(
+                ["frame size", *heads],
+                [
+                    *([row["size"], *timed(row)] for row in of("size")),
+                    *([f"paper's way, {row['size']}", *timed(row)] for row in of("paper")),
+                ],
+            ),
+            "Where the time goes, ms per frame:",
+            markdown(["stage", *stages], [[n, *(f"{1e3 * s[n]:.1f}" for s in stages.values())] for n in names]),
+            "The length of the window, 480p:",
+            markdown(["neighbors", *heads], [[str(row["neighbors"]), *timed(row)] for row in of("window")]),
+            "Peak memory of the whole process:",
+            markdown(
+                ["clip", "MiB"],
+                [[f"{row['frames']} frames of {row['size']}", f"{row['mib']:.0f}"] for row in of("memory")],
+            ),
+        ]
+    )
