@@ -15,7 +15,8 @@ from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, quality_options
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
-from co2net.video.reader import DEFAULT_PICTURE_RATE, require_pyav, video_stream
+from co2net.video.pyav import open_input, require_pyav
+from co2net.video.reader import DEFAULT_PICTURE_RATE, video_stream
 from co2net.video.sound import SoundCopier, copy_tags
 
 _NO_DELAY = 1 << 40
@@ -45,6 +46,7 @@ class VideoEncoder:
         self._pixel_format = pixel_format
         self._full = self._choose_range()
         self._time_base, rate = _choose_times(info, notes)
+        self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._durations: dict[int, int] = {}
         self._sound: SoundCopier | None = None
@@ -85,15 +87,20 @@ class VideoEncoder:
         if self._sound is not None:
             self._sound.finish()
             self._sound.close()
-            self._say_if_moved()
         self._output.close()
+        self._say_if_moved()
         if self._needs_display_width and not matroska.set_sample_aspect_ratio(self._path, self._aspect):
             self._notes.append(f"the pixel shape {self._aspect} could not be written: shown with square pixels")
 
     def _say_if_moved(self) -> None:
-        """Matroska has no time before 0: its muxer moves pictures and sound together."""
+        """Before FFmpeg 9 Matroska's muxer has no time before 0: it moves pictures and sound together."""
         begin = self._sound.begin if self._sound is not None else 0.0
-        if self._format in ("matroska", "webm") and begin < 0:
+        if self._format not in ("matroska", "webm") or begin >= 0 or self._first_pts is None:
+            return
+        with open_input(self._path) as written:
+            first = next(written.demux(video=0))
+            moved = float(first.pts * first.time_base) - float(self._first_pts * self._time_base)
+        if moved > 0.0015:  # less is rounding to milliseconds
             self._notes.append(
                 f"the sound begins {-begin:.3f} s before the pictures: here all times are moved by that "
                 "much, sound and pictures together; .mp4 and .mov keep them"
@@ -176,6 +183,7 @@ class VideoEncoder:
                 *dict.fromkeys([*self._notes, "some frames had time stamps that do not rise: moved by the least step"])
             ]
             pts = self._last_pts + 1
+        self._first_pts = pts if self._first_pts is None else self._first_pts
         self._last_pts = pts
         return pts
 
@@ -209,8 +217,7 @@ class VideoEncoder:
             self._stream.set_display_matrix(info.orientation.matrix)
 
     def _copy_from_source(self, container_format: str) -> None:
-        source: Any
-        with av.open(str(self._info.path), metadata_errors="replace") as source:
+        with open_input(self._info.path) as source:
             copy_tags(source, self._output)
             copy_tags(video_stream(source), self._stream)
             if hasattr(source, "chapters") and source.chapters():

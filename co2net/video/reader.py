@@ -19,6 +19,7 @@ from co2net.video import color
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
 from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
+from co2net.video.pyav import open_input, require_pyav, to_fraction
 
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
@@ -162,7 +163,7 @@ class VideoReader:
             raise InputError(f"{self.path}: {error}") from None
         orientation = _orientation(first)
         width, height = self._size[::-1] if orientation.transpose else self._size
-        self._rate = stream.average_rate or stream.guessed_rate
+        self._rate = to_fraction(stream.average_rate or stream.guessed_rate)
         self.info = VideoInfo(
             path=self.path,
             kind="video",
@@ -171,7 +172,7 @@ class VideoReader:
             frame_rate=self._rate,
             frame_count=self._expected_count(),
             duration_seconds=self._header_duration(),
-            time_base=stream.time_base,
+            time_base=to_fraction(stream.time_base),
             pixel_format=self._format,
             bit_depth=self._layout.bits,
             has_alpha=self._layout.alpha,
@@ -181,7 +182,7 @@ class VideoReader:
             color_primaries=primaries,
             color_transfer=int(context.color_trc),
             colorspace=space,
-            sample_aspect_ratio=stream.sample_aspect_ratio or None,
+            sample_aspect_ratio=to_fraction(stream.sample_aspect_ratio),
             codec=context.name,
             sources=(self.path,),
         )
@@ -197,7 +198,7 @@ class VideoReader:
             image, alpha = np.empty((0, 0, 3), np.uint8), None
         else:
             image, alpha = color.to_rgb(planar, self._layout, self._space, self._full)
-        time_base = decoded.time_base or self._stream.time_base
+        time_base = to_fraction(decoded.time_base or self._stream.time_base)
         pts = decoded.pts if decoded.pts is not None else decoded.dts
         if pts is None and self._rate and time_base:
             pts = round(number / self._rate / time_base)  # bare streams carry no times
@@ -263,15 +264,6 @@ class VideoReader:
             )
 
 
-def require_pyav() -> None:
-    """Refuse a PyAV that would change a clip in silence.
-
-    Before 17 its conversions mix up full and limited range, and it cannot write the tag that turns a picture.
-    """
-    if int(av.__version__.split(".")[0]) < 17:
-        raise InputError(f"PyAV {av.__version__} is too old to keep colors exact; pip install --upgrade 'av>=17'")
-
-
 def video_stream(container: Any) -> Any:
     """Return the first video stream that is not cover art, which is a video stream too; None without one."""
     for stream in container.streams.video:
@@ -287,7 +279,7 @@ def _open_container(path: Path) -> Any:
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; write it again")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return open_input(path)
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
     except (FFmpegError, OSError) as error:

@@ -13,6 +13,7 @@ import av.codec
 from av.error import FFmpegError
 
 from co2net.errors import InputError
+from co2net.video.pyav import open_input
 
 # What to encode with where a container cannot hold the source's own coding, best first.
 _ENCODERS = {"mp4": ("aac",), "mov": ("pcm_s24le", "aac"), "webm": ("libopus",), "matroska": ("flac",)}
@@ -30,7 +31,7 @@ class SoundCopier:
     """
 
     def __init__(self, source: Path, output: Any, container_format: str, notes: list[str]) -> None:
-        self._source, self._path, self._output, self._format = av.open(str(source)), source, output, container_format
+        self._source, self._path, self._output, self._format = open_input(source), source, output, container_format
         self._copied: dict[int, Any] = {}
         self._transcoded: dict[int, _Transcoder] = {}
         for stream in [*self._source.streams.audio, *self._source.streams.subtitles]:
@@ -189,7 +190,7 @@ def copy_tags(source: Any, target: Any) -> None:
 def _holds(container_format: str, path: Path, index: int) -> bool:
     """Find out by writing the first packet: what a muxer takes is written down nowhere else."""
     try:
-        with av.open(str(path)) as source:
+        with open_input(path) as source:
             stream = source.streams[index]
             packet = next((p for p in source.demux(stream) if p.size), None)
             trial: Any = av.open(io.BytesIO(), "w", format=container_format)
