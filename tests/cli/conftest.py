@@ -12,6 +12,15 @@ from co2net.models.weight_files import save_weights
 SIZE = (96, 64)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Frames here are tiny: threads would only wait for each other, the more so where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def models_folder(tmp_path_factory):
     """Random weights that work at 32 pixels: fast, and their result differs from the composite."""
