@@ -66,7 +66,7 @@ def names_in(wheel):
 
 def test_source_distribution_makes_a_complete_wheel(checkout, no_compiler, tmp_path):
     shutil.unpack_archive(build("sdist", checkout, tmp_path), tmp_path)
-    (source,) = tmp_path.glob("co2net-*/")
+    (source,) = (path for path in tmp_path.glob("co2net-*") if path.is_dir())
     assert not (source / "tests").exists()
     wheel = build("wheel", source, tmp_path, no_compiler)
     names = names_in(wheel)

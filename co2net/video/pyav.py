@@ -14,16 +14,16 @@ from co2net.errors import InputError
 def require_pyav() -> None:
     """Refuse a PyAV that would change a clip in silence.
 
-    Before 17 its conversions mix up full and limited range, and it cannot write the tag that turns a picture.
+    Before 17.1 its conversions mix up full and limited range, and it cannot write the tag that turns a picture.
     """
-    if _version() < 17:
-        raise InputError(f"PyAV {av.__version__} is too old to keep colors exact; pip install --upgrade 'av>=17'")
+    if _version() < (17, 1):
+        raise InputError(f"PyAV {av.__version__} is too old to keep colors exact; pip install --upgrade 'av>=17.1'")
 
 
 def open_input(path: Path) -> Any:
     """Open a file for reading, whatever its tags hold."""
     # From 19 on PyAV keeps the bytes of tags that are not UTF-8; before, it stops at them unless told otherwise.
-    reading: dict[str, Any] = {} if _version() >= 19 else {"metadata_errors": "replace"}
+    reading: dict[str, Any] = {} if _version() >= (19, 0) else {"metadata_errors": "replace"}
     return av.open(str(path), **reading)
 
 
@@ -35,5 +35,6 @@ def to_fraction(ratio: Any) -> Fraction | None:
     return Fraction(ratio.numerator, ratio.denominator) if ratio else None
 
 
-def _version() -> int:
-    return int(av.__version__.split(".")[0])
+def _version() -> tuple[int, int]:
+    major, minor = av.__version__.split(".")[:2]
+    return int(major), int(minor)
