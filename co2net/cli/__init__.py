@@ -16,7 +16,7 @@ examples:
   co2net demo
   co2net models
 
-`co2net VERB --help` tells more. Exit codes: 0 done, 2 bad input, 1 our fault, 130 interrupted.
+`co2net VERB --help` tells more. Exit codes: 0 done, 2 bad input, 1 our fault, 130 interrupted, 143 terminated.
 """
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,9 +29,7 @@ def run(options: argparse.Namespace) -> None:
     from co2net.evaluation.demo import run_demo
 
     device = choose_device(options.device)
-    if not options.quiet:
-        print(f"co2net: running on {describe_device(device)}", file=sys.stderr)
-    with FrameBar(quiet=options.quiet, title="demo") as bar:
+    with FrameBar(quiet=options.quiet, title="demo", device=describe_device(device)) as bar:
         demo = run_demo(Path(options.output), device, on_progress=bar.update)
     if not options.quiet:
         print(demo.table())

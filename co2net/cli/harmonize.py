@@ -90,9 +90,7 @@ def run(options: argparse.Namespace) -> None:
 
     device = choose_device(options.device)
     model = load_model(options.weights, options.backbone)
-    if not options.quiet:
-        print(f"co2net: running on {describe_device(device)}", file=sys.stderr)
-    with FrameBar(quiet=options.quiet) as bar:
+    with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
         report = harmonize_video(
             options.composite,
             options.mask,

@@ -9,14 +9,19 @@ from types import TracebackType
 class FrameBar:
     """Context manager around a tqdm bar; :meth:`update` fits ``on_progress`` of the pipeline."""
 
-    def __init__(self, *, quiet: bool = False, title: str = "harmonize") -> None:
+    def __init__(self, *, quiet: bool = False, title: str = "harmonize", device: str = "") -> None:
         from tqdm import tqdm
 
+        self._announcement = "" if quiet or not device else f"co2net: running on {device}"
         hidden = quiet or not sys.stderr.isatty()
         self._bar = tqdm(desc=title, unit="frame", file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
 
     def update(self, done: int, total: int | None) -> None:
         """Show that `done` of `total` frames are finished."""
+        if self._announcement:
+            # Not before the first frame is out: bad input ends in one sentence and nothing else.
+            self._bar.write(self._announcement, file=sys.stderr)
+            self._announcement = ""
         if self._bar.total != total:
             self._bar.total = total
         self._bar.update(done - self._bar.n)

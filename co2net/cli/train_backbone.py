@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
         "backbone": options.backbone_type,
         "refinement": "false",
         "training_size": str(config.phases[-1].size),
-        "mapping": "paper",
+        "mapping": "smooth",
         "validation_error_share": f"{score:.4f}",
     }
     save_weights(path, network.state_dict(), metadata)

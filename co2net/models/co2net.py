@@ -69,13 +69,14 @@ class CO2Net(nn.Module):
 
     Attributes:
         neighbor_pixels: pixels of neighbor frames per backbone pass, which bounds the memory of :meth:`forward`; at
-            least one frame goes at a time.
+            least one frame goes at a time. None: 16 frames of 256 x 256 on a GPU, one frame on the CPU, where a larger
+            batch leaves the caches and takes twice as long.
 
     Raises:
         InputError: if a setting is unknown, or `paper_lut_only` is asked together with a refinement.
     """
 
-    neighbor_pixels: int = 16 * 256 * 256
+    neighbor_pixels: int | None = None
 
     def __init__(
         self,
@@ -263,7 +264,10 @@ class CO2Net(nn.Module):
         # Item 0's neighbors first, then item 1's: a chunk may end one item and begin the next.
         flat_images, flat_masks = images.flatten(0, 1), masks.flatten(0, 1)
         owner = torch.arange(image.shape[0], device=image.device).repeat_interleave(count)
-        step = max(1, self.neighbor_pixels // (image.shape[2] * image.shape[3]))
+        pixels = self.neighbor_pixels
+        if pixels is None:
+            pixels = 1 if image.device.type == "cpu" else 16 * 256 * 256
+        step = max(1, pixels // (image.shape[2] * image.shape[3]))
         total: Tensor | None = None
         for start in range(0, len(flat_images), step):
             part = slice(start, start + step)

@@ -262,6 +262,11 @@ def test_a_full_disk(run, clip, tmp_path, name):
     assert listing(tmp_path) == before
 
 
+def _heed_interrupts():
+    """A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
@@ -270,7 +275,13 @@ def test_an_interruption_half_way(clip, tmp_path, one_thread, number, code):
     long = clips.make_video(clip / "long.mp4", [clips.picture(*SIZE)] * 1500)
     before = listing(tmp_path)
     arguments = [long, "--mask", clip / "mask" / "001.png", "-o", tmp_path / "out.mp4"]
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], text=True, stderr=subprocess.PIPE, env=one_thread)
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        text=True,
+        stderr=subprocess.PIPE,
+        env=one_thread,
+        preexec_fn=_heed_interrupts,
+    )
     for _ in range(900):
         if process.poll() is not None or any(".partial" in path.name for path in tmp_path.iterdir()):
             break
