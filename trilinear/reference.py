@@ -42,7 +42,7 @@ def precise(tensor: Tensor) -> torch.dtype:
 
 def corners(colors: Tensor, dim: int) -> Iterator[Corner]:
     """Yield the eight corners of the cells of `colors` ``(B, 3, N)``; weights in float64 and differentiable."""
-    position = colors.clamp(0, 1).to(precise(colors)) * ((dim - 1) / EXTENT)
+    position = _clamped(colors).to(precise(colors)) * ((dim - 1) / EXTENT)
     near = position.detach().floor().clamp(max=dim - 2)
     fraction = position - near
     weights = (1 - fraction, fraction)
@@ -115,6 +115,12 @@ def unseen_map(count: Tensor, image: Tensor, all_empty: bool = False) -> Tensor:
         valid = filled.gather(1, cell)
         seen += valid if all_empty else valid * weight.to(image.dtype)
     return (seen < torch.finfo(image.dtype).tiny).to(image.dtype).reshape(image.shape[0], 1, *image.shape[2:])
+
+
+def _clamped(colors: Tensor) -> Tensor:
+    """Clamp to [0, 1] with slope 1 at both ends, where PyTorch's own clamp has slope 0 from 2.14 on."""
+    outside = (colors < 0) | (colors > 1)
+    return torch.where(outside, colors.detach().clamp(0, 1), colors)
 
 
 def _weighted_sum(lut: Tensor, colors: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor | None]:
