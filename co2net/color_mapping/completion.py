@@ -3,8 +3,8 @@
 The paper's table is empty wherever the neighbor frames showed no color, and a cell that a handful of pixels touched
 counts as much as one that thousands did. At a video's own size many pixels fall between the colors that the small
 frames showed, so that emptiness and noise become speckles. Here every cell is shrunk towards what the coarser
-neighborhood says, by how few pixels it saw: a pyramid of grids from the finest to the coarsest, with an affine change
-of color at its top.
+neighborhood says, by how few pixels it saw: a pyramid of grids from the finest to the coarsest, with a smooth trend (a
+square polynomial per channel) above it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Both chosen on three training clips with four training tables; the error is flat over two decades (docs/decisions.md).
-SHRINKAGE = 20.0  # percent of a mean cell's pixels: a cell that saw this many is half its own, half the coarser grid's
-RIDGE = 1e-3  # of the affine fit, against slopes that the few colors at hand do not determine
+# Both chosen on three training clips with six training tables (docs/decisions.md).
+SHRINKAGE = 10.0  # a cell that saw this many times a mean cell's pixels is half its own, half the coarser grid's
+RIDGE = 1e-3  # of the fitted trend, against slopes that the few colors at hand do not determine
 
 
 def complete(volume: Tensor) -> Tensor:
@@ -29,8 +29,9 @@ def complete(volume: Tensor) -> Tensor:
         Table ``(B, 3, D, D, D)`` of output colors in [0, 1] space, indexed ``[channel, b, g, r]``, not clamped. Without
         any pixel it is the identity.
     """
-    corrections = _affine(volume) + _pyramid(_subtract_affine(volume))
-    return identity_table(volume.shape[-1], volume) + corrections
+    trend, weights = _trend(volume), volume[:, 3:]
+    left_over = torch.cat([volume[:, :3] - weights * trend, weights], dim=1)
+    return identity_table(volume.shape[-1], volume) + trend + _pyramid(left_over)
 
 
 def identity_table(dim: int, like: Tensor) -> Tensor:
@@ -40,32 +41,18 @@ def identity_table(dim: int, like: Tensor) -> Tensor:
     return torch.stack([red, green, blue])[None]
 
 
-def _basis(volume: Tensor) -> Tensor:
-    """Constant, red, green and blue of every cell, ``(4, D**3)``, centered at mid-gray."""
+def _trend(volume: Tensor) -> Tensor:
+    """Ridge fit of the corrections by 1, r, g, b, r², g², b² (around mid-gray), for every cell: ``(B, 3, D, D, D)``."""
     grid = identity_table(volume.shape[-1], volume)[0].flatten(1) - 0.5
-    return torch.cat([torch.ones_like(grid[:1]), grid])
-
-
-def _affine_coefficients(volume: Tensor) -> Tensor:
-    """Ridge fit of the corrections by constant, red, green, blue: ``(B, 4, 3)``."""
-    basis = _basis(volume)
+    basis = torch.cat([torch.ones_like(grid[:1]), grid, grid**2])
     sums, weights = volume[:, :3].flatten(2), volume[:, 3].flatten(1)
     total = weights.sum(dim=1).clamp(min=1e-12)[:, None, None]
     gram = torch.einsum("in,bn,jn->bij", basis, weights, basis) / total
     right = torch.einsum("in,bcn->bic", basis, sums) / total
-    ridge = RIDGE * torch.diag(torch.tensor([1e-4, 1.0, 1.0, 1.0], dtype=volume.dtype, device=volume.device))
-    return torch.linalg.solve(gram + ridge, right)
-
-
-def _affine(volume: Tensor) -> Tensor:
-    fitted = torch.einsum("bic,in->bcn", _affine_coefficients(volume), _basis(volume))
-    return fitted.unflatten(2, volume.shape[2:])
-
-
-def _subtract_affine(volume: Tensor) -> Tensor:
-    """Sums of what the affine change leaves over."""
-    weights = volume[:, 3:]
-    return torch.cat([volume[:, :3] - weights * _affine(volume), weights], dim=1)
+    # The mean correction is sure, slopes less so, curvature least.
+    ridge = RIDGE * torch.tensor([1e-4, 1, 1, 1, 3, 3, 3], dtype=volume.dtype, device=volume.device)
+    coefficients = torch.linalg.solve(gram + torch.diag(ridge), right)
+    return torch.einsum("bic,in->bcn", coefficients, basis).unflatten(2, volume.shape[2:])
 
 
 def _pyramid(volume: Tensor) -> Tensor:
@@ -79,7 +66,7 @@ def _pyramid(volume: Tensor) -> Tensor:
             estimate = _resample(estimate, _interpolation(level))
         sums, weights = level[:, :3], level[:, 3:]
         occupied = (weights > 0).sum(dim=(2, 3, 4), keepdim=True).clamp(min=1)
-        prior = SHRINKAGE / 100 * weights.sum(dim=(2, 3, 4), keepdim=True) / occupied
+        prior = SHRINKAGE * weights.sum(dim=(2, 3, 4), keepdim=True) / occupied
         estimate = (sums + prior * estimate) / (weights + prior).clamp(min=1e-12)
     return estimate
 

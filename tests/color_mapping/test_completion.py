@@ -65,7 +65,8 @@ def test_an_affine_change_is_continued_to_colors_far_away():
 def test_a_curved_change_is_followed_where_colors_were_seen():
     colors = cloud(200_000, width=0.2)
     read = trilinear.apply_lut(complete(volume_of(colors, lambda c: c**1.6)), colors)
-    assert (read - colors**1.6).abs().mean() < 0.004
+    # Shrinkage is strong on purpose (docs/decisions.md); an affine fit alone would be off by 0.013.
+    assert (read - colors**1.6).abs().mean() < 0.006
 
 
 def hard_volumes():
