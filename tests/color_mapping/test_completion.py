@@ -66,7 +66,7 @@ def test_a_curved_change_is_followed_where_colors_were_seen():
     colors = cloud(200_000, width=0.2)
     read = trilinear.apply_lut(complete(volume_of(colors, lambda c: c**1.6)), colors)
     # Shrinkage is strong on purpose (docs/decisions.md); an affine fit alone would be off by 0.013.
-    assert (read - colors**1.6).abs().mean() < 0.006
+    assert (read - colors**1.6).abs().mean() < 0.009
 
 
 def hard_volumes():
