@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,8 +15,10 @@ import torch
 
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.background import BackgroundCalls
 from co2net.pipeline.stream import FrameStream
 from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, open_writer, pair
+from co2net.video.writer import Writer
 
 PathLike = str | os.PathLike[str]
 OnProgress = Callable[[int, int | None], None]
@@ -113,19 +115,7 @@ def harmonize_video(
         writer = stack.enter_context(
             open_writer(target, info, codec=codec, quality=quality, overwrite=overwrite, protect=protect)
         )
-        written = 0
-
-        def write(results: Iterator[tuple[tuple[Frame, np.ndarray], np.ndarray]]) -> None:
-            nonlocal written
-            for (frame, frame_mask), result in results:
-                writer.write(frame, result, frame_mask)
-                written += 1
-                if on_progress is not None:
-                    on_progress(written, info.frame_count)
-
-        for frame, frame_mask in pairs:
-            write(stream.push(frame.image, frame_mask, (frame, frame_mask)))  # type: ignore[arg-type]
-        write(stream.finish())  # type: ignore[arg-type]
+        written = _run(stream, pairs, writer, info.frame_count, on_progress)
         if stream.harmonized == 0:
             raise InputError(
                 f"{mask or foreground or composite}: the mask is empty in all {written} frames, so there is nothing to "
@@ -141,6 +131,36 @@ def harmonize_video(
     return HarmonizeReport(
         writer.output, written, stream.harmonized, time.monotonic() - started, str(stream.device), notes
     )
+
+
+def _run(
+    stream: FrameStream,
+    pairs: Iterable[tuple[Frame, np.ndarray]],
+    writer: Writer,
+    total: int | None,
+    on_progress: OnProgress | None,
+) -> int:
+    """Send all frames through the stream to the writer; returns how many."""
+    reported = 0
+
+    def report(done: int) -> None:
+        nonlocal reported
+        while reported < done:
+            reported += 1
+            if on_progress is not None:
+                on_progress(reported, total)
+
+    with BackgroundCalls(writer.write) as write:
+        for frame, frame_mask in pairs:
+            # A picture comes back as the kind that went in, here an array.
+            for (source, source_mask), result in stream.push(frame.image, frame_mask, (frame, frame_mask)):
+                write(source, result, source_mask)
+                report(write.done)
+        for (source, source_mask), result in stream.finish():
+            write(source, result, source_mask)
+            report(write.done)
+    report(write.done)
+    return write.done
 
 
 def default_output(info: VideoInfo) -> Path:
