@@ -41,7 +41,7 @@ def load_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Opt
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     stored = json.loads(state["config"])
-    fixed = ("backbone", "phases", "learning_rate", "schedule", "loss", "varied", "seed", "precision")
+    fixed = ("backbone", "phases", "learning_rate", "schedule", "loss", "varied", "caution", "seed", "precision")
     changed = [name for name in fixed if stored.get(name) != json.loads(json.dumps(config.get(name)))]
     if changed:
         raise InputError(

@@ -51,8 +51,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         size: side of the square samples in pixels.
         tables: number of color tables that looks may name.
         seed: of the run.
-        augment: random crop (area 0.5 to 1, aspect 3/4 to 4/3) and flip; False only resizes and takes sample n from
-            example n.
+        augment: random crop (area 0.5 to 1, with `varied` 0.3 to 1; aspect 3/4 to 4/3) and flip; False only resizes
+            and takes sample n from example n.
         varied: see :func:`co2net.training.looks.draw_look`; also grades some whole scenes and borrows some masks.
     """
 
@@ -86,7 +86,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if composite is not None and composite.shape != real.shape:
             raise InputError(f"{example.composite} is {composite.shape[:2]}, its real picture {real.shape[:2]}")
         real, mask, composite = self._transform(rng, real, mask, composite)
-        graded = self.varied and composite is None and rng.random() < 0.4
+        graded = self.varied and composite is None and rng.random() < 0.7
         return Stage1Sample(
             real=real,
             mask=mask,
@@ -98,7 +98,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
 
     def _mask(self, example: Example, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         masks = example.masks
-        if self.varied and example.composite is None and rng.random() < 0.15:
+        if self.varied and example.composite is None and rng.random() < 0.3:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
         mask = self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE)
@@ -113,7 +113,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         window, flip, smooth = (0, height, 0, width), False, True
         if self.augment:
             for _ in range(10):
-                window = _draw_window(rng, height, width)
+                window = _draw_window(rng, height, width, smallest=0.3 if self.varied else 0.5)
                 top, bottom, left, right = window
                 # Redraw while (nearly) nothing of the foreground is inside; keep such a draw one time in twenty.
                 if (mask[top:bottom, left:right] > 127).mean() > 0.01 or rng.random() < 0.05:
@@ -143,9 +143,9 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         return picture
 
 
-def _draw_window(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
+def _draw_window(rng: np.random.Generator, height: int, width: int, smallest: float) -> tuple[int, int, int, int]:
     for _ in range(10):
-        area = height * width * rng.uniform(0.5, 1.0)
+        area = height * width * rng.uniform(smallest, 1.0)
         aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))) * width / height
         w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
