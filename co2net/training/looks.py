@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import trilinear
+from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 
 TABLE_SIZE = 33
@@ -129,7 +130,7 @@ def load_tables(source: str | Path, split: str | None = None) -> Tensor:
         from co2net.color_mapping.cube import load_cube
 
         for path in sorted(source.glob("*.cube")):
-            arrays[path.stem] = load_cube(path).reshape(3, *load_cube(path).shape[-3:])
+            arrays[path.stem] = load_cube(path)[0]
     if split is not None and (source / "split.json").is_file():
         wanted = {str(name) for name in json.loads((source / "split.json").read_text())[split]}
         arrays = {name: table for name, table in arrays.items() if name in wanted}
@@ -142,7 +143,5 @@ def _resample(table: Tensor) -> Tensor:
     """``(1, 3, n, n, n)`` to the common size, so that tables of all sizes fit one tensor."""
     if table.shape[-1] == TABLE_SIZE:
         return table
-    steps = torch.linspace(0, 1, TABLE_SIZE)
-    blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
-    grid = torch.stack([red, green, blue]).reshape(1, 3, TABLE_SIZE, TABLE_SIZE * TABLE_SIZE)
-    return trilinear.apply_lut(table, grid).reshape(1, 3, TABLE_SIZE, TABLE_SIZE, TABLE_SIZE)
+    grid = identity_table(TABLE_SIZE, table)
+    return trilinear.apply_lut(table, grid.flatten(3)).reshape(grid.shape)

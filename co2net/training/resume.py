@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from co2net.errors import InputError
+from co2net.files import write_beside
 
 NAME = "last_checkpoint.pth"
 
@@ -18,16 +19,20 @@ NAME = "last_checkpoint.pth"
 def save_checkpoint(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, config: dict[str, Any]
 ) -> None:
-    """Write ``folder/last_checkpoint.pth``; a kill at any moment leaves the previous file or the new one."""
+    """Write ``folder/last_checkpoint.pth``; a kill at any moment leaves the previous file or the new one.
+
+    Raises:
+        OutputError: the folder is not writable or full.
+    """
     state = {
         "model": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
         "config": json.dumps(config),
     }
-    partial = folder / f".{NAME}.partial"
-    torch.save(state, partial)
-    os.replace(partial, folder / NAME)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_beside(folder / NAME, buffer.getvalue())
 
 
 def load_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
 
 import cv2
 import numpy as np
 
 from co2net.errors import InputError
+from co2net.video.closing import Closing
 from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask
 from co2net.video.metadata import Frame
 from co2net.video.pairing import pair
@@ -54,7 +54,7 @@ def open_composed(
         raise
 
 
-class ComposedReader:
+class ComposedReader(Closing):
     """A foreground over a background; made by :func:`open_composed`."""
 
     def __init__(
@@ -77,14 +77,6 @@ class ComposedReader:
             )
         sources = (*back.sources, *front.sources, *((masks.path,) if masks is not None else ()))
         self.info = replace(back, sources=sources)
-
-    def __enter__(self) -> ComposedReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all sources."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import cv2
@@ -26,6 +25,7 @@ from PIL import Image, ImageOps
 
 from co2net.errors import InputError
 from co2net.video import color
+from co2net.video.closing import Closing
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.pictures import LOSSY_ENDINGS, PictureReader, read_picture
 from co2net.video.reader import VideoReader, open_video
@@ -98,7 +98,7 @@ def alpha_mask(frame: Frame) -> np.ndarray:
     return frame.alpha.astype(np.float32) / frame.peak
 
 
-class MaskReader:
+class MaskReader(Closing):
     """The masks of a clip, one per frame; made by :func:`open_mask`."""
 
     def __init__(
@@ -124,14 +124,6 @@ class MaskReader:
         except BaseException:
             reader.close()
             raise
-
-    def __enter__(self) -> MaskReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the source."""

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import cv2
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from co2net.errors import InputError
+from co2net.video.closing import Closing
 from co2net.video.metadata import Frame, VideoInfo
 
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -186,7 +186,7 @@ def _exact_rate(rate: Fraction | float) -> Fraction:
     return broadcast if abs(broadcast - rate) < 0.002 else Fraction(rate).limit_denominator(1000)
 
 
-class PictureReader:
+class PictureReader(Closing):
     """A folder of pictures, or one picture, as a clip; made by :func:`~co2net.video.reader.open_video`."""
 
     def __init__(self, path: Path, frame_rate: Fraction | float | None = None) -> None:
@@ -211,14 +211,6 @@ class PictureReader:
             names=tuple(p.name for p in self.files),
             sources=(path,),
         )
-
-    def __enter__(self) -> PictureReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Nothing stays open between frames."""

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
@@ -16,6 +15,7 @@ from av.error import FFmpegError
 
 from co2net.errors import InputError
 from co2net.video import color
+from co2net.video.closing import Closing
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
 from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
@@ -48,7 +48,7 @@ def open_video(path: str | os.PathLike[str], frame_rate: Fraction | float | None
     return VideoReader(place)
 
 
-class VideoReader:
+class VideoReader(Closing):
     """A video file, decoded frame by frame; made by :func:`open_video`. The first frame is decoded on opening."""
 
     def __init__(self, path: Path) -> None:
@@ -69,14 +69,6 @@ class VideoReader:
         except BaseException:
             self._container.close()
             raise
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""

@@ -77,7 +77,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(pictures, tmp_path):
         stopped, resumed_score = run(pictures, tmp_path / "parts", config(), stop_after=stop_after)
     assert torch.equal(whole.offset, stopped.offset)
     assert score == resumed_score
-    assert not list((tmp_path / "parts").glob("*.partial"))
+    assert not list((tmp_path / "parts").glob("*.part*"))
 
 
 def test_other_settings_do_not_resume(pictures, tmp_path):
