@@ -1,0 +1,110 @@
+"""Frames of a list, gathered into the clips they belong to, and read as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from co2net.data.frame_lists import STEP, FrameEntry, numbered_files
+from co2net.data.neighbors import neighbor_numbers
+from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
+from co2net.errors import InputError
+
+PAPER_SIZE = 256  # the published numbers are made at 256 x 256, aspect ratio not kept
+
+
+class FrameTensors(NamedTuple):
+    """A frame as the networks take it; values in [0, 1]."""
+
+    composite: Tensor
+    """``(3, H, W)`` float32."""
+    mask: Tensor
+    """``(1, H, W)`` float32, 1 = foreground."""
+    real: Tensor
+    """``(3, H, W)`` float32; empty ``(3, 0, 0)`` where it was not read."""
+
+
+class Clip:
+    """One clip of a data set: the frames a list names, and on disk whatever may be their neighbor.
+
+    Attributes:
+        entries: the listed frames, in the order of the list.
+    """
+
+    def __init__(self, entries: Iterable[FrameEntry]) -> None:
+        self.entries = list(entries)
+
+    @property
+    def name(self) -> str:
+        """``<video>/<object>``, from the composites' folder."""
+        return "/".join(self.entries[0].composite.parts[-3:-1])
+
+    @cached_property
+    def on_disk(self) -> dict[int, FrameEntry]:
+        """Every frame with a mask and a composite, by number, listed or not.
+
+        The real frame's path is the likely one; it may not exist, and neighbors do not need it.
+
+        Raises:
+            InputError: a folder cannot be listed.
+        """
+        first = self.entries[0]
+        masks, composites = numbered_files(first.mask.parent), numbered_files(first.composite.parent)
+        listed = {entry.number: entry for entry in self.entries}
+        return {
+            number: listed.get(number)
+            or FrameEntry(first.real.with_name(f"{path.stem}{first.real.suffix}"), masks[number], path)
+            for number, path in composites.items()
+            if number in masks
+        }
+
+    def neighbors(self, entry: FrameEntry, previous: int, following: int, step: int = STEP) -> list[FrameEntry]:
+        """The neighbor frames of a frame; rule and order of :func:`co2net.data.neighbor_numbers`."""
+        numbers = neighbor_numbers(entry.number, self.on_disk, previous, following, step)
+        return [entry if number == entry.number else self.on_disk[number] for number in numbers]
+
+
+def group_clips(entries: Iterable[FrameEntry]) -> list[Clip]:
+    """The frames of a list by clip (folder of masks and folder of composites), clips in order of first appearance."""
+    groups: dict[tuple[Path, Path], list[FrameEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.composite.parent, entry.mask.parent), []).append(entry)
+    return [Clip(group) for group in groups.values()]
+
+
+def read_frame(entry: FrameEntry, size: int | None = PAPER_SIZE, *, real: bool = True) -> FrameTensors:
+    """Decode a frame and bring it to `size` x `size`, the way the published numbers were made.
+
+    Args:
+        entry: the frame.
+        size: height and width; None keeps the frame's own.
+        real: False leaves the real frame unread.
+
+    Raises:
+        InputError: a file is missing or no picture, or the three are not of one size; names the file.
+    """
+    composite, mask = read_image(entry.composite), read_mask(entry.mask)
+    pictures = {entry.composite: composite, entry.mask: mask}
+    if real:
+        pictures[entry.real] = read_image(entry.real)
+    for path, picture in pictures.items():
+        if picture.shape[:2] != composite.shape[:2]:
+            (height, width), (wanted_height, wanted_width) = picture.shape[:2], composite.shape[:2]
+            raise InputError(f"{path} is {width}x{height}, its composite {wanted_width}x{wanted_height}")
+    if size is not None:
+        composite, mask = resize_image(composite, (size, size)), resize_mask(mask, (size, size))
+    target = torch.empty(3, 0, 0)
+    if real:
+        picture = pictures[entry.real]
+        target = _to_tensor(resize_image(picture, (size, size)) if size is not None else picture)
+    return FrameTensors(_to_tensor(composite), torch.from_numpy(mask)[None], target)
+
+
+def _to_tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255

@@ -1,0 +1,95 @@
+"""Results on disk, one ``.npy`` per frame, in the names and shapes that the original reads and writes.
+
+==================  =====================  =======================================================================
+folder              array, float32         what
+==================  =====================  =======================================================================
+LUT output          ``(3, H, W)``          ``result.lut``: the color mapping's frame, [0, 1] space, not clamped
+LUT map             ``(3, H, W)``          ``result.unseen``, three equal channels
+result, backbone    ``(1, 3, H, W)``       ``result.image``, ``result.backbone``, [0, 1] space, not clamped
+==================  =====================  =======================================================================
+
+The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`FrameEntry.result_name`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from co2net.data.frame_lists import FrameEntry
+from co2net.errors import InputError, OutputError
+from co2net.files import write_beside
+
+Folder = str | os.PathLike[str]
+
+
+def stored_path(folder: Folder, entry: FrameEntry) -> Path:
+    """Where the result of a frame is."""
+    return Path(folder) / f"{entry.result_name}.npy"
+
+
+def write_image(folder: Folder, entry: FrameEntry, image: Tensor) -> None:
+    """Store a frame's result ``(3, H, W)`` as ``(1, 3, H, W)``.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+    _write(stored_path(folder, entry), image[None])
+
+
+def write_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry, lut: Tensor, unseen: Tensor) -> None:
+    """Store the color mapping's frame ``(3, H, W)`` and its map ``(1, H, W)``; the map last, so it marks completion.
+
+    Raises:
+        OutputError: a folder cannot be made or written.
+    """
+    _write(stored_path(output_folder, entry), lut)
+    _write(stored_path(map_folder, entry), unseen.expand(3, -1, -1))
+
+
+def read_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry) -> tuple[Tensor, Tensor]:
+    """Read ``(lut, map)``, ``(3, H, W)`` and ``(1, H, W)`` float32, of ours or of the original.
+
+    Raises:
+        InputError: a file is missing or holds something else; says how to make it.
+    """
+    return _read(stored_path(output_folder, entry), 3), _read(stored_path(map_folder, entry), 3)[:1]
+
+
+def read_stored_image(folder: Folder, entry: FrameEntry) -> Tensor:
+    """Read a stored result, ``(3, H, W)`` float32 in [0, 1] space, unclamped.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    return _read(stored_path(folder, entry), 4)[0]
+
+
+def _read(path: Path, dimensions: int) -> Tensor:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"the stored result {path} does not exist; make it with scripts/evaluate_model.py (--write_lut_output and "
+            "--write_lut_map, or --write_npy_result)"
+        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"the stored result {path} cannot be read ({error}); delete it and make it again") from error
+    if array.ndim != dimensions or array.shape[-3] != 3 or array.dtype.kind != "f":
+        raise InputError(f"the stored result {path} has shape {array.shape} and type {array.dtype}: not a stored frame")
+    return torch.from_numpy(array.astype(np.float32, copy=False))
+
+
+def _write(path: Path, values: Tensor) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
+    buffer = io.BytesIO()
+    np.save(buffer, values.detach().cpu().float().numpy(), allow_pickle=False)
+    write_beside(path, buffer.getvalue())
