@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from co2net import data, metrics, training
+    from co2net import data, flow, metrics, training
     from co2net.color_mapping.cube import load_cube, save_cube
     from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
     from co2net.pipeline import harmonize_frames, harmonize_video
@@ -21,6 +21,7 @@ _PUBLIC: dict[str, str | None] = {
     "create_backbone": "co2net.models.registry",
     "create_model": "co2net.models.registry",
     "data": None,
+    "flow": None,
     "harmonize_frames": "co2net.pipeline",
     "harmonize_video": "co2net.pipeline",
     "list_backbones": "co2net.models.registry",
@@ -36,6 +37,7 @@ __all__ = [
     "create_backbone",
     "create_model",
     "data",
+    "flow",
     "harmonize_frames",
     "harmonize_video",
     "list_backbones",

@@ -9,11 +9,29 @@ Two families, to be reported side by side and never mixed:
 * :func:`mse`, :func:`fmse`, :func:`psnr`, :func:`ssim`, :func:`fssim`: the standard definitions;
 * :func:`fmse_paper`, :func:`psnr_paper`, :func:`fssim_paper`: as evaluated for the published tables, at 256 x 256.
 
+Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and the motion between them) and
+:func:`brightness_consistency` (a whole clip).
+
 A value that does not exist (a foreground score under an empty mask) is ``nan``: leave it out of a mean and count it.
 """
 
+from co2net.metrics.brightness import BrightnessConsistency, brightness_consistency
 from co2net.metrics.mse import fmse, fmse_paper, mse
 from co2net.metrics.psnr import psnr, psnr_paper
 from co2net.metrics.ssim import fssim, fssim_paper, ssim
+from co2net.metrics.temporal import temporal_loss, temporal_loss_weighted
 
-__all__ = ["fmse", "fmse_paper", "fssim", "fssim_paper", "mse", "psnr", "psnr_paper", "ssim"]
+__all__ = [
+    "BrightnessConsistency",
+    "brightness_consistency",
+    "fmse",
+    "fmse_paper",
+    "fssim",
+    "fssim_paper",
+    "mse",
+    "psnr",
+    "psnr_paper",
+    "ssim",
+    "temporal_loss",
+    "temporal_loss_weighted",
+]

@@ -1,0 +1,11 @@
+"""Where things move between two frames, and moving frames along.
+
+A field is ``(B, 2, H, W)`` in pixels, channel 0 = x (to the right), channel 1 = y (down). The field from frame 1 to
+frame 2 lives on the grid of frame 1: what is at ``x`` in frame 1 is at ``x + field(x)`` in frame 2, so
+``warp(frame2, field)`` looks like frame 1.
+"""
+
+from co2net.flow.estimators import FlowEstimator, create_flow, list_flows
+from co2net.flow.warp import warp
+
+__all__ = ["FlowEstimator", "create_flow", "list_flows", "warp"]

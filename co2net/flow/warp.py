@@ -1,0 +1,61 @@
+"""Backward warp: fetch every pixel from where the field points.
+
+    warped(x, y) = image(X, Y),  X = x + field_x(x, y),  Y = y + field_y(x, y),  bilinear
+
+Columns ``floor X`` and ``floor X + 1`` are clamped to the picture one by one; the fraction ``X - floor X`` is taken
+before. Outside positions therefore take the nearest border value. Nothing is scaled to -1..1 on the way, as grid
+samplers want it: in single precision that moves X by 1e-4 pixels on large frames, here whole pixels move exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from co2net.errors import ShapeError
+
+
+def warp(image: Tensor, field: Tensor) -> Tensor:
+    """Move `image` along `field`: bilinear, border clamped. Differentiable in both.
+
+    Args:
+        image: ``(B, C, H, W)`` float, any range and number of channels (frames, masks, features).
+        field: ``(B, 2, H, W)`` float, pixels, channel 0 = x; where in `image` each pixel of the result comes from.
+
+    Returns:
+        ``(B, C, H, W)`` of the image's type; ``nan`` where the field is not finite.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    _check(image, field)
+    height, width = image.shape[2:]
+    exact = torch.float32 if image.device.type == "mps" else torch.float64  # MPS has no double precision
+    x = torch.arange(width, dtype=exact, device=field.device) + field[:, 0].to(exact)
+    y = torch.arange(height, dtype=exact, device=field.device)[:, None] + field[:, 1].to(exact)
+    left, top = x.detach().floor(), y.detach().floor()
+    right_share, lower_share = (x - left).to(image.dtype), (y - top).to(image.dtype)
+    columns = [column.nan_to_num(0).clamp(0, width - 1).long() for column in (left, left + 1)]
+    rows = [row.nan_to_num(0).clamp(0, height - 1).long() for row in (top, top + 1)]
+    pixels = image.flatten(2)
+    warped = torch.zeros_like(image)
+    for row, row_share in zip(rows, (1 - lower_share, lower_share), strict=True):
+        for column, column_share in zip(columns, (1 - right_share, right_share), strict=True):
+            place = (row * width + column).flatten(1)[:, None].expand(-1, image.shape[1], -1)
+            warped = warped + pixels.gather(2, place).view_as(image) * (row_share * column_share)[:, None]
+    return warped
+
+
+def _check(image: Tensor, field: Tensor) -> None:
+    for name, value in (("image", image), ("field", field)):
+        if not isinstance(value, Tensor):
+            raise ShapeError(f"{name} must be a torch tensor, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise ShapeError(f"{name} must be a float tensor, got {value.dtype}")
+    if image.ndim != 4 or 0 in image.shape[2:]:
+        raise ShapeError(f"image must be (B, C, H, W) with at least one pixel, got {tuple(image.shape)}")
+    wanted = (image.shape[0], 2, *image.shape[2:])
+    if tuple(field.shape) != wanted:
+        raise ShapeError(f"field must be {wanted} to fit the image, got {tuple(field.shape)}")
+    if field.device != image.device:
+        raise ShapeError(f"field is on {field.device}, the image on {image.device}; move one of them")
