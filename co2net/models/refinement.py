@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from co2net.errors import ShapeError
 
 INNER_CHANNELS = 64
+_LIFT = 4.0  # raises normalized colors (down to -2.2) to where the ELU is the identity
 
 
 class Refinement(nn.Module):
@@ -36,6 +37,30 @@ class Refinement(nn.Module):
         )
         self.conv_attention = nn.Conv2d(INNER_CHANNELS, 1, 1)
         self.to_rgb = nn.Conv2d(INNER_CHANNELS, 3, 1)
+
+    @torch.no_grad()
+    def initialize_as_lut(self) -> None:
+        """Change the fresh weights so that the network returns `lut_output`; training then starts from there.
+
+        Six inner channels carry the two harmonized images unchanged; the others stay random and gain influence through
+        the last layer, which starts at the color mapping's three. Meant for batch norm in eval mode: with batch
+        statistics the carried channels are rescaled.
+        """
+        weights = self.state_dict()  # shares memory with the parameters
+        for norm in ("refine_block.1", "refine_block.4"):
+            weights[f"{norm}.weight"].fill_((1 + nn.BatchNorm2d(1).eps) ** 0.5)  # running variance 1: no change
+        lut, backbone = range(3 + self.feature_channels, 6 + self.feature_channels), range(3)
+        for channel, source in enumerate((*lut, *backbone)):
+            for layer, carried in (("refine_block.0", source), ("refine_block.3", channel)):
+                weights[f"{layer}.weight"][channel] = 0
+                weights[f"{layer}.weight"][channel, carried, 1, 1] = 1
+                weights[f"{layer}.bias"][channel] = _LIFT if layer == "refine_block.0" else 0
+        weights["to_rgb.weight"].zero_()
+        weights["to_rgb.weight"][:, :3, 0, 0] = torch.eye(3)
+        weights["to_rgb.bias"].fill_(-_LIFT)
+        # sigmoid(3 * -3) leaves one part in 8000 of the composite: practically none, and still trainable.
+        weights["conv_attention.weight"].zero_()
+        weights["conv_attention.bias"].fill_(-3.0)
 
     def forward(
         self, backbone_output: Tensor, lut_output: Tensor, composite: Tensor, features: Tensor | None = None

@@ -33,3 +33,17 @@ def test_wrong_features_are_refused(features):
     image = torch.rand(1, 3, 8, 8)
     with pytest.raises(ShapeError, match=r"32 feature channels, got (None|5)"):
         Refinement(32)(image, image, image, features)
+
+
+@pytest.mark.parametrize("channels", [0, 32])
+def test_a_network_started_as_lut_returns_the_lut_output(channels):
+    network = Refinement(channels).eval()
+    network.initialize_as_lut()
+    torch.manual_seed(5)
+    raw, lut = (torch.rand(2, 3, 9, 11) * 4.8 - 2.2 for _ in range(2))
+    output = network(raw, lut, torch.rand(2, 3, 9, 11), torch.randn(2, channels, 9, 11))
+    torch.testing.assert_close(output, lut, atol=2e-3, rtol=0)
+    output.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    gradient = network.to_rgb.weight.grad
+    assert gradient is not None and float(gradient[:, 6:].abs().min()) > 0  # the random channels learn
