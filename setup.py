@@ -26,11 +26,15 @@ DATA = [
     "sample_data/composite.mp4",
     "sample_data/mask.mp4",
     "sample_data/real.mp4",
+    "sample_data/*_list.txt",
+    "sample_data/real_videos/*/*.jpg",
+    "sample_data/foreground_mask/*/*/*.png",
+    "sample_data/synthetic_composite_videos/*/*/*.jpg",
 ]
 
 
 class BuildPackages(build_py):
-    """Puts the weights and the sample clip into co2net; an editable install leaves them where they are."""
+    """Puts the weights and the sample data into co2net; an editable install leaves them where they are."""
 
     def build_package_data(self) -> None:
         """Copy what there is: a checkout may hold no weights."""

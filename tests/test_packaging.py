@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 READ_BY_BUILD = ("MANIFEST.in", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 PACKAGES = ("co2net", "trilinear", "tridistribute")
 CLIP = ("composite.mp4", "mask.mp4", "real.mp4")
+DATA_SET = ("*_list.txt", "real_videos/*/*.jpg", "foreground_mask/*/*/*.png", "synthetic_composite_videos/*/*/*.jpg")
 FACTS = {"format": "co2net", "backbone": "issam", "refinement": "false", "training_size": "32", "mapping": "paper"}
 
 
@@ -38,11 +39,19 @@ def checkout(tmp_path):
     (copy / "sample_data").mkdir()
     for name in CLIP:
         shutil.copy(ROOT / "sample_data" / name, copy / "sample_data")
+    for path in data_set():
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, copy / path)
     (copy / "final_models").mkdir()
     torch.manual_seed(3)
     save_weights(copy / "final_models" / "issam.safetensors", create_backbone("issam").state_dict(), FACTS)
     (copy / "final_models" / "issam.md").write_text("# issam\n")
     return copy
+
+
+def data_set():
+    """Frames and lists of the sample data set, relative to the repository."""
+    return [path.relative_to(ROOT) for pattern in DATA_SET for path in (ROOT / "sample_data").glob(pattern)]
 
 
 @pytest.fixture
@@ -76,6 +85,7 @@ def test_source_distribution_makes_a_complete_wheel(checkout, no_compiler, tmp_p
     sources |= {path for package in ("trilinear", "tridistribute") for path in (ROOT / package / "csrc").iterdir()}
     assert {path.relative_to(ROOT).as_posix() for path in sources} <= names
     assert {f"co2net/sample_data/{name}" for name in CLIP} <= names
+    assert {f"co2net/{path.as_posix()}" for path in data_set()} <= names and len(data_set()) >= 180
     assert {"co2net/final_models/issam.safetensors", "co2net/final_models/issam.md"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert not any("_kernel." in name for name in names)
