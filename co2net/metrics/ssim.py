@@ -58,8 +58,14 @@ def fssim(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ShapeError: shape, type or device do not fit.
     """
+    return ssim_and_fssim(image, target, mask)[1]
+
+
+def ssim_and_fssim(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`ssim` and :func:`fssim` of one map, in half the time of asking for both; arguments as there."""
     check_pair(image, target, mask)
-    return _masked_mean(similarity_map(levels(image), levels(target), *_STANDARD), mask)
+    similarity = similarity_map(levels(image), levels(target), *_STANDARD)
+    return similarity.mean(dim=(1, 2, 3)), _masked_mean(similarity, mask)
 
 
 def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -83,26 +89,39 @@ def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 def similarity_map(prediction: Tensor, target: Tensor, c1: float, c2: float) -> Tensor:
     """The map q of the module docstring, ``(B, 3, H, W)``, in the precision of the inputs (values 0..255)."""
-    window = _window(prediction)
-
-    def blur(x: Tensor) -> Tensor:
-        return F.conv2d(x, window, padding=window.shape[-1] // 2, groups=x.shape[1])
-
-    mean_p, mean_t = blur(prediction), blur(target)
-    var_p = blur(prediction * prediction) - mean_p * mean_p
-    var_t = blur(target * target) - mean_t * mean_t
-    covariance = blur(prediction * target) - mean_p * mean_t
+    blur = _blur_exactly if prediction.dtype == torch.float64 else _blur_as_published
+    line = _line(prediction)
+    mean_p, mean_t = blur(prediction, line), blur(target, line)
+    var_p = blur(prediction * prediction, line) - mean_p * mean_p
+    var_t = blur(target * target, line) - mean_t * mean_t
+    covariance = blur(prediction * target, line) - mean_p * mean_t
     above = (2 * mean_p * mean_t + c1) * (2 * covariance + c2)
     below = (mean_p * mean_p + mean_t * mean_t + c1) * (var_p + var_t + c2)
     return above / below
 
 
-def _window(like: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
+def _blur_as_published(x: Tensor, line: Tensor) -> Tensor:
+    """Window of 11 x 11 taps at once: the published values hold the rounding errors of these float32 sums."""
+    window = torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(x, window, padding=len(line) // 2, groups=x.shape[1])
+
+
+def _blur_exactly(x: Tensor, line: Tensor) -> Tensor:
+    """Columns, then rows, tap by tap: on a CPU, PyTorch's float64 convolution takes thirty times as long."""
+    reach = len(line) // 2
+    for axis, padding in ((2, (0, 0, reach, reach)), (3, (reach, reach, 0, 0))):
+        padded, length = F.pad(x, padding), x.shape[axis]
+        x = padded.narrow(axis, 0, length) * line[0]
+        for tap in range(1, len(line)):
+            x = x + padded.narrow(axis, tap, length) * line[tap]
+    return x
+
+
+def _line(like: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
     offset = torch.arange(size, dtype=torch.float64, device=like.device) - size // 2
     line = torch.exp(-(offset**2) / (2 * sigma**2))
     # Rounded to the working precision before the outer product, as published.
-    line = (line / line.sum()).to(like.dtype)
-    return torch.outer(line, line).expand(like.shape[1], 1, size, size)
+    return (line / line.sum()).to(like.dtype)
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
