@@ -17,16 +17,22 @@ def main() -> int:
     parser.add_argument("--dataset_path", required=True, help="folder of the data set")
     parser.add_argument("--list_name", required=True, help="clip list, relative to the data set's folder")
     parser.add_argument("--write_name", required=True, help="frame list to write, relative to the current folder")
+    parser.add_argument(
+        "--check_pictures", action="store_true", help="also open every picture: sizes, masks, damage (slow)"
+    )
     options = parser.parse_args()
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
-    from co2net.data import expand_clip_list, frame_line
+    from co2net.data import check_pictures, expand_clip_list, frame_line
     from co2net.errors import InputError
     from co2net.files import write_beside
 
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         entries = expand_clip_list(Path(options.dataset_path, options.list_name), options.dataset_path)
+        if options.check_pictures and (problems := check_pictures(entries)):
+            print(*problems, sep="\n", file=sys.stderr)
+            raise InputError(f"{len(problems)} problem(s) in the pictures of {options.list_name}; no list written")
         write_beside(options.write_name, "".join(frame_line(entry, options.dataset_path) + "\n" for entry in entries))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

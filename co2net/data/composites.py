@@ -70,18 +70,22 @@ def _transfer(colors: np.ndarray, table: np.ndarray) -> np.ndarray:
     position = colors.astype(np.int32) * int(last / 255 * (1 << _POSITION_BITS))
     cell = position >> _POSITION_BITS
     fraction = (position & ((1 << _POSITION_BITS) - 1)) >> (_POSITION_BITS - _FRACTION_BITS)
-    r, g, b = cell.T
-    # White may sit exactly on the last grid point (fraction 0): its upper neighbor is never looked at.
-    r1, g1, b1 = np.minimum(cell + 1, last).T
     fr, fg, fb = fraction.T[..., None]
+    # White may sit exactly on the last grid point (fraction 0): its upper neighbor is never looked at.
+    up = (cell < last).astype(np.int32)
+    # One index instead of three: a row of the table per grid point, the fastest way to gather.
+    entries = entries.reshape(-1, 3)
+    steps = np.array([1, last + 1, (last + 1) ** 2], np.int32)
+    base = cell @ steps
+    r1, g1, b1 = (up * steps).T
 
     def between(a: np.ndarray, b: np.ndarray, f: np.ndarray) -> np.ndarray:
         return (a * ((1 << _FRACTION_BITS) - f) + b * f) >> _FRACTION_BITS
 
-    def along_red(blue: np.ndarray, green: np.ndarray) -> np.ndarray:
-        return between(entries[blue, green, r], entries[blue, green, r1], fr)
+    def along_red(start: np.ndarray) -> np.ndarray:
+        return between(entries.take(start, axis=0), entries.take(start + r1, axis=0), fr)
 
-    near = between(along_red(b, g), along_red(b, g1), fg)
-    far = between(along_red(b1, g), along_red(b1, g1), fg)
+    near = between(along_red(base), along_red(base + g1), fg)
+    far = between(along_red(base + b1), along_red(base + b1 + g1), fg)
     result = between(near, far, fb)
     return ((result + (1 << (_ENTRY_BITS - 1))) >> _ENTRY_BITS).clip(0, 255).astype(np.uint8)

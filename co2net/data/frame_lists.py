@@ -55,8 +55,15 @@ class FrameEntry(NamedTuple):
         return FrameEntry(*(path.with_name(f"{number:05d}{path.suffix}") for path in self))
 
 
+OnProblem = Callable[[InputError], None]
+"""Called with what is wrong with one line or clip, so that reading can go on and find the rest."""
+
+
 def read_frame_list(
-    path: str | os.PathLike[str], root: str | os.PathLike[str], check_files: bool = True
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str],
+    check_files: bool = True,
+    on_problem: OnProblem | None = None,
 ) -> list[FrameEntry]:
     """Read a list of frames; a line that names a clip stands for all its frames (:func:`expand_clip_list`).
 
@@ -64,6 +71,7 @@ def read_frame_list(
         path: the list.
         root: the data set's folder.
         check_files: look whether every file exists (off: saves a look per file on slow disks).
+        on_problem: called for each line that cannot be used, which is then left out; without it the first one raises.
 
     Returns:
         The frames in the order of the list.
@@ -71,7 +79,7 @@ def read_frame_list(
     Raises:
         InputError: the list or a file is missing, or a line is not usable; names the line.
     """
-    return _read(path, root, frame=lambda columns, place: [_frame(columns, place, check_files)])
+    return _read(path, root, lambda columns, place: [_frame(columns, place, check_files)], on_problem)
 
 
 def expand_clip_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[FrameEntry]:
@@ -128,35 +136,32 @@ def _read(
     path: str | os.PathLike[str],
     root: str | os.PathLike[str],
     frame: Callable[[list[Path], str], list[FrameEntry]],
+    on_problem: OnProblem | None = None,
 ) -> list[FrameEntry]:
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read the list {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file (UTF-8); is it a frame list?") from error
+    lines = list_lines(path)
     if not os.path.isdir(root):
         raise InputError(f"the data set's folder {root} does not exist")
     entries: list[FrameEntry] = []
     unusual: list[str] = []
     folders: dict[tuple[str, str], str] = {}  # an answer per first folder, not per line
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.replace("\\", "/").split()
-        if not words:
+    for place, words in lines:
+        try:
+            if len(words) != 3:
+                raise InputError(f"{place}: expected three paths (real, mask, composite), got {len(words)}")
+            columns = [_locate(Path(root), word, i, place, folders) for i, word in enumerate(words)]
+            if columns[2].suffix.lower() in PICTURES:
+                entries += frame(columns, place)
+                continue
+            clip = expand_clip(columns, f"{place} (clip {'/'.join(columns[2].parts[-2:])})")
+        except InputError as error:
+            if on_problem is None:
+                raise
+            on_problem(error)
             continue
-        place = f"{path}, line {number}"
-        if len(words) != 3:
-            raise InputError(f"{place}: expected three paths (real, mask, composite), got {len(words)}")
-        columns = [_locate(Path(root), word, i, place, folders) for i, word in enumerate(words)]
-        if columns[2].suffix.lower() in PICTURES:
-            entries += frame(columns, place)
-        else:
-            clip = _clip(columns, f"{place} (clip {'/'.join(columns[2].parts[-2:])})")
-            numbers = [entry.number for entry in clip]
-            if numbers != list(range(numbers[0], numbers[0] + CLIP_FRAMES * STEP, STEP)):
-                unusual.append("/".join(columns[2].parts[-2:]))
-            entries += clip
-    if not entries:
+        if not is_usual(clip):
+            unusual.append("/".join(columns[2].parts[-2:]))
+        entries += clip
+    if not lines:
         raise InputError(f"{path}: the list is empty")
     if unusual:
         warnings.warn(
@@ -164,6 +169,28 @@ def _read(
             stacklevel=3,
         )
     return entries
+
+
+def list_lines(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
+    """The lines of a list that are not blank: (``<path>, line <number>``, its words with slashes).
+
+    Raises:
+        InputError: no such file, or no text.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read the list {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file (UTF-8); is it a frame list?") from error
+    rows = [(f"{path}, line {n}", line.replace("\\", "/").split()) for n, line in enumerate(text.splitlines(), start=1)]
+    return [(place, words) for place, words in rows if words]
+
+
+def is_usual(clip: list[FrameEntry]) -> bool:
+    """Whether a clip has HYouTube's 20 frames in steps of 5; neighbors are found by arithmetic on the number."""
+    numbers = [entry.number for entry in clip]
+    return numbers == list(range(numbers[0], numbers[0] + CLIP_FRAMES * STEP, STEP))
 
 
 def _locate(root: Path, word: str, column: int, place: str, folders: dict[tuple[str, str], str]) -> Path:
@@ -192,7 +219,12 @@ def _frame(columns: list[Path], place: str, check_files: bool) -> FrameEntry:
     return entry
 
 
-def _clip(columns: list[Path], place: str) -> list[FrameEntry]:
+def expand_clip(columns: list[Path], place: str) -> list[FrameEntry]:
+    """The frames of the clip whose real frames, masks and composites are in the folders `columns`, by number.
+
+    Raises:
+        InputError: a folder is missing, or they do not hold the same frames; starts with `place`.
+    """
     real, mask, composite = (numbered_files(folder, place) for folder in columns)
     if not mask and not composite:
         raise InputError(f"{place}: no pictures in {columns[1]} and {columns[2]}")

@@ -231,3 +231,16 @@ def test_the_command_help(tmp_path):
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0 and "Examples:" in done.stdout and "--write_name" in done.stdout
     assert run(cwd=tmp_path).returncode == 2
+
+
+def test_the_command_checks_pictures(root, tmp_path):
+    listed(root, CLIP_LINE)
+    arguments = ["--dataset_path", str(root), "--list_name", "list.txt", "--write_name", "frames.txt"]
+    done = run(*arguments, "--check_pictures", cwd=tmp_path)  # the files are empty
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2 and len(lines) == 61 and "00010.jpg: not a picture" in lines[0]
+    assert "60 problem(s)" in lines[-1] and not (tmp_path / "frames.txt").exists()
+
+    sample = ["--dataset_path", str(HERE / "sample_data"), "--list_name", "test_list.txt", "--write_name", "frames.txt"]
+    assert run(*sample, "--check_pictures", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "frames.txt").read_text() == (HERE / "test_frames.txt").read_text()
