@@ -1,0 +1,253 @@
+"""Evaluate a model on the listed frames of a data set: scores, stored results, pictures; resumable clip by clip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from co2net.data.clips import Clip, group_clips
+from co2net.data.frame_lists import FrameEntry
+from co2net.errors import InputError, OutputError
+from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
+from co2net.evaluation.pictures import WorstAndBest, to_picture
+from co2net.evaluation.plan import ClipPlan, plan_clip
+from co2net.evaluation.read_ahead import ReadAhead
+from co2net.evaluation.records import read_record, record_path, write_record
+from co2net.evaluation.scores import method_images, score_frames
+from co2net.evaluation.settings import EvaluationSettings
+from co2net.evaluation.shards import Shard
+from co2net.evaluation.store import ResultStore
+from co2net.models.co2net import CO2Net
+
+Record = dict[str, Any]
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class Run:
+    """What one process did.
+
+    Attributes:
+        records: of its clips, in the order of the list: ``clip``, ``frames``, ``pictures``, ``stored``.
+        computed: frames that were computed now, not found in records.
+        passes: frames that went through the backbone.
+        seconds: time of computing.
+        waited: part of it that the device waited for decoded frames.
+    """
+
+    records: list[Record]
+    computed: int
+    passes: int
+    seconds: float
+    waited: float
+
+
+def evaluate(
+    model: CO2Net,
+    clips: Sequence[Clip],
+    settings: EvaluationSettings,
+    *,
+    conditions: dict[str, Any],
+    output: Path | None = None,
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> Run:
+    """Harmonize and score clips, one backbone pass per frame.
+
+    Args:
+        model: in eval mode, where it shall compute.
+        clips: from :func:`clips_of`; for several processes, each one's part.
+        settings: what to do.
+        conditions: of :meth:`EvaluationSettings.conditions`.
+        output: folder for records and pictures; clips that are complete there are not computed again. None: keeps
+            everything in memory.
+        overwrite: compute everything anew.
+        on_progress: called with the frames done and the number of all frames.
+
+    Raises:
+        InputError: a picture or folder is missing or damaged, records in `output` were made under other conditions,
+            or the network's result is not finite.
+        OutputError: something cannot be written.
+    """
+    done: dict[str, Record] = {}
+    for clip in clips if output is not None else ():
+        assert output is not None  # noqa: S101
+        if overwrite:
+            _remove(record_path(output, clip.name))
+            continue
+        record = read_record(output, clip.name, [entry.result_name for entry in _ordered(clip)], conditions)
+        if record is not None and _holds_stored_results(record, clip, settings):
+            done[clip.name] = record
+    todo = [clip for clip in clips if clip.name not in done]
+    plans: dict[str, ClipPlan] = {}
+
+    def plan(clip: Clip) -> ClipPlan:
+        if clip.name not in plans:
+            plans[clip.name] = plan_clip(clip, settings.previous, settings.future, settings.step)
+        return plans[clip.name]
+
+    def reads() -> Iterator[tuple[FrameEntry, bool]]:
+        for clip in todo:
+            yield from plan(clip).reads(real=settings.metrics)
+
+    total, count = sum(len(clip.entries) for clip in clips), sum(len(record["frames"]) for record in done.values())
+    started, passes, already = time.perf_counter(), 0, count
+    workers = settings.workers if settings.workers is not None else min(8, torch.get_num_threads())
+    with (
+        ReadAhead(reads(), settings.size, workers) as frames,
+        ResultStore(settings) as store,
+        _tf32(settings.precision == "tf32"),
+    ):
+        for clip in todo:
+            clip_plan = plan(clip)
+            record, count_before = _empty_record(clip.name, settings), count
+            extremes = WorstAndBest()
+            for batch in _harmonized(model, clip_plan, frames, settings):
+                store.add(batch)
+                record["frames"] += _measure(batch, settings, extremes)
+                count = count_before + len(record["frames"])
+                if on_progress is not None:
+                    on_progress(count, total)
+            store.finish()
+            if output is not None:
+                if settings.pictures:
+                    record["pictures"] = extremes.write(output)
+                write_record(output, conditions, record)
+            done[clip.name] = record
+            passes += len(clip_plan.reading)
+            del plans[clip.name]
+    seconds = time.perf_counter() - started
+    return Run([done[clip.name] for clip in clips], count - already, passes, seconds, frames.waited)
+
+
+def clips_of(entries: Sequence[FrameEntry], limit: int | None = None) -> list[Clip]:
+    """The clips of a list of frames, the first `limit` of them.
+
+    Raises:
+        InputError: two clips have the same video and object name, or the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"the number of clips must be at least 1, got {limit}")
+    clips = group_clips(entries)[:limit]
+    names: dict[str, Clip] = {}
+    for clip in clips:
+        other = names.setdefault(clip.name.replace("/", "_"), clip)
+        if other is not clip:
+            folders = " and ".join(str(c.entries[0].composite.parent) for c in (other, clip))
+            raise InputError(f"the results of {folders} would have the same names; list them in two evaluations")
+    return clips
+
+
+def collect_records(
+    output: Path, clips: Sequence[Clip], shard: Shard, own: Run, conditions: dict[str, Any]
+) -> list[Record]:
+    """The records of all clips, other processes' from the output folder.
+
+    Raises:
+        InputError: another process's record is missing.
+    """
+    mine = {record["clip"]: record for record in own.records}
+    records = []
+    for clip in clips:
+        record = mine.get(clip.name)
+        if record is None:
+            record = read_record(output, clip.name, [entry.result_name for entry in _ordered(clip)], conditions)
+        if record is None:
+            raise InputError(
+                f"{record_path(output, clip.name)} is missing: {shard.world} processes must share one output folder"
+            )
+        records.append(record)
+    return records
+
+
+def _harmonized(
+    model: CO2Net, plan: ClipPlan, frames: ReadAhead, settings: EvaluationSettings
+) -> Iterator[HarmonizedFrames]:
+    device = next(model.parameters()).device
+    for batch in harmonize_clip(
+        model,
+        plan,
+        frames,
+        batch_size=settings.batch_on(device),
+        precision=settings.precision,
+        measure_mapping=settings.metrics and not model.refinement,
+    ):
+        finite = torch.isfinite(batch.result.image).flatten(1).all(dim=1).tolist()
+        if not all(finite):
+            hint = "the weights diverged" if settings.precision != "fp16" else "try another --precision than fp16"
+            broken = batch.entries[finite.index(False)].composite
+            raise InputError(f"the network's result for {broken} holds NaN or infinity; {hint}")
+        yield batch
+
+
+def _measure(batch: HarmonizedFrames, settings: EvaluationSettings, extremes: WorstAndBest) -> list[Record]:
+    """Frames of a record; shows the frames to `extremes`."""
+    result, frames = batch.result, []
+    foreground = batch.mask.mean(dim=(1, 2, 3)).tolist()
+    invalid = result.unseen.mean(dim=(1, 2, 3)).tolist()
+    errors = [None] * len(batch.entries) if batch.mapping_error is None else batch.mapping_error.tolist()
+    scores = [{}] * len(batch.entries)
+    if settings.metrics:
+        scores = score_frames(method_images(batch.composite, result, settings.methods), batch.real, batch.mask)
+    for i, entry in enumerate(batch.entries):
+        frames.append(
+            {
+                "number": entry.number,
+                "name": entry.result_name,
+                "foreground": foreground[i],
+                "invalid": invalid[i] if settings.previous + settings.future else None,
+                "mapping_error": None if errors[i] is None or errors[i] != errors[i] else errors[i],  # nan != nan
+                "scores": scores[i],
+            }
+        )
+        if settings.metrics and settings.pictures:
+            shown = {
+                "composite": batch.composite, "mask": batch.mask, "backbone": result.backbone, "lut": result.lut,
+                "final": result.image, "truth": batch.real,
+            }  # fmt: skip
+            extremes.see(
+                entry.result_name,
+                scores[i]["final"]["fmse"],
+                lambda i=i, shown=shown: {name: to_picture(image[i]) for name, image in shown.items()},
+            )
+    return frames
+
+
+def _empty_record(clip: str, settings: EvaluationSettings) -> Record:
+    stored = {kind: str(folder) for kind, folder in settings.stored.items()}
+    return {"clip": clip, "frames": [], "pictures": [], "stored": stored}
+
+
+def _holds_stored_results(record: Record, clip: Clip, settings: EvaluationSettings) -> bool:
+    """Whether everything to be stored was stored with this record, and is still there."""
+    stored = record.get("stored", {})
+    asked = {kind: str(folder) for kind, folder in settings.stored.items()}
+    return asked.items() <= stored.items() and all(settings.stored_all(entry) for entry in clip.entries)
+
+
+def _ordered(clip: Clip) -> list[FrameEntry]:
+    return sorted(clip.entries, key=lambda entry: entry.number)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot replace {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """CUDA convolutions in TF32 or not: PyTorch's default allows it, which costs the third digit of a result."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

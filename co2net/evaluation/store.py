@@ -1,0 +1,84 @@
+"""Write stored results (``.npy`` per frame) beside the computation."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from PIL import Image
+
+from co2net.data.frame_lists import FrameEntry
+from co2net.data.stored_results import write_image, write_lut
+from co2net.errors import InputError
+from co2net.evaluation.clip_pass import HarmonizedFrames
+from co2net.evaluation.settings import EvaluationSettings
+
+
+class ResultStore:
+    """Writes the results that the settings ask for, in threads; close it, or use ``with``."""
+
+    def __init__(self, settings: EvaluationSettings, threads: int = 2, most: int = 32) -> None:
+        self._settings, self._most = settings, most
+        self._pool = ThreadPoolExecutor(threads, "store") if settings.stored else None
+        self._pending: list[Future[None]] = []
+
+    def add(self, frames: HarmonizedFrames) -> None:
+        """Write the results of some frames; waits only if too many are unwritten.
+
+        Raises:
+            OutputError: a folder cannot be made or written, or the disk is full; may tell of an earlier frame.
+        """
+        if self._pool is None:
+            return
+        wanted, result = self._settings, frames.result
+        for i, entry in enumerate(frames.entries):
+            if wanted.lut_output is not None and wanted.lut_map is not None:
+                lut, unseen = result.lut[i].cpu(), result.unseen[i].cpu()
+                self._submit(write_lut, wanted.lut_output, wanted.lut_map, entry, lut, unseen)
+            if wanted.result is not None:
+                self._submit(write_image, wanted.result, entry, result.image[i].cpu())
+            if wanted.backbone is not None:
+                self._submit(write_image, wanted.backbone, entry, result.backbone[i].cpu())
+        if len(self._pending) > self._most:
+            self.finish()
+
+    def finish(self) -> None:
+        """Return when everything is on disk.
+
+        Raises:
+            OutputError: as :meth:`add`.
+        """
+        for pending in self._pending:
+            pending.result()
+        self._pending.clear()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self, *call: object) -> None:
+        assert self._pool is not None  # noqa: S101
+        self._pending.append(self._pool.submit(*call))  # type: ignore[arg-type]
+
+    def __enter__(self) -> ResultStore:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def disk_use(entries: list[FrameEntry], settings: EvaluationSettings) -> int:
+    """Bytes that the stored results of all listed frames take, about.
+
+    Raises:
+        InputError: the first frame cannot be read.
+    """
+    if settings.size is not None:
+        pixels = settings.size**2
+    else:
+        try:
+            with Image.open(entries[0].composite) as picture:  # reads the header only
+                pixels = picture.width * picture.height
+        except OSError as error:
+            raise InputError(f"cannot read picture {entries[0].composite}: {error}") from error
+    return len(settings.stored) * len(entries) * (pixels * 3 * 4 + 128)
