@@ -1,4 +1,4 @@
-"""``scripts/train_backbone.py``: stage 1 training from the command line."""
+"""Stage 1 training from the command line: ``scripts/train_backbone.py`` and ``co2net train backbone``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 from co2net.cli.errors import exit_code
 from co2net.errors import InputError
 
+SCRIPT = "python scripts/train_backbone.py"
+DESCRIPTION = "Train a backbone on single frames (stage 1)."
 EXAMPLES = """\
 examples:
   # single pictures with masks, composites made on the fly by color tables (an hour or two on two cores)
-  python scripts/train_backbone.py --dataset_path frames/ --luts luts/ --exp_name runs/issam
+  {command} --dataset_path frames/ --luts luts/ --exp_name runs/issam
 
   # HYouTube with its own composites, the published recipe, on a GPU
-  python scripts/train_backbone.py --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
+  {command} --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
       --recipe paper --device cuda --workers 8 --exp_name runs/issam_paper
 
 A run that was stopped goes on when the same command is given again. Watch it with: tensorboard --logdir runs/
@@ -23,12 +25,15 @@ A run that was stopped goes on when the same command is given again. Watch it wi
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
-    p = argparse.ArgumentParser(
-        prog="train_backbone.py",
-        description="Train a backbone on single frames (stage 1).",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    p = argparse.ArgumentParser(prog="train_backbone.py")
+    add_options(p, SCRIPT)
+    return p
+
+
+def add_options(p: argparse.ArgumentParser, command: str) -> None:
+    """Describe and add the options; `command` is what the examples call."""
+    p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
+    p.formatter_class = argparse.RawDescriptionHelpFormatter
     data = p.add_argument_group("data")
     data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
     data.add_argument("--train_list", help="HYouTube list for training, of clips or frames; its composites are used")
@@ -50,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
     run.add_argument("--seed", type=int, default=0)
-    return p
+    p.set_defaults(run=_run)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+PAPER_MILESTONES = (105, 115)  # stage 2, specs/co2net.md section 10.1; the rate falls to a tenth at each
+
 
 def cosine(progress: float, warmup: float = 0.01) -> float:
     """Factor on the base rate at `progress` in [0, 1]: linear warm-up, then half a cosine down to 0."""
@@ -18,3 +20,26 @@ def milestones(progress: float, at: tuple[float, ...] = (105 / 120, 115 / 120)) 
 
 
 SCHEDULES = {"cosine": cosine, "milestones": milestones}
+STAGE2_SCHEDULES = ("epochs", "steps", "cosine")
+
+
+def stage2_factor(schedule: str, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """Factor on stage 2's base rate.
+
+    Args:
+        schedule: "epochs": a tenth from epoch 105 and again from epoch 115 on, as the paper means it. "steps": the
+            same milestones counted in optimizer steps, as the original runs (``specs/co2net.md`` section 14, defect
+            21). "cosine": see :func:`cosine`, over the whole run.
+        step: optimizer steps done.
+        steps_per_epoch: steps in an epoch.
+        epochs: epochs of the run.
+
+    Raises:
+        ValueError: for another schedule.
+    """
+    if schedule == "cosine":
+        return cosine(step / (steps_per_epoch * epochs))
+    if schedule not in STAGE2_SCHEDULES:
+        raise ValueError(f"schedule {schedule!r} is none of {', '.join(STAGE2_SCHEDULES)}")
+    count = step // steps_per_epoch if schedule == "epochs" else step
+    return 0.1 ** sum(count >= milestone for milestone in PAPER_MILESTONES)

@@ -1,0 +1,20 @@
+"""``co2net train backbone`` and ``co2net train refinement``: the two stages of training."""
+
+from __future__ import annotations
+
+import argparse
+
+from co2net.cli import train_backbone, train_refinement
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command."""
+    p = verbs.add_parser(
+        "train",
+        help="train a backbone (stage 1) or the refinement (stage 2)",
+        description="Train a backbone on single frames (stage 1), then the refinement on clips (stage 2).",
+    )
+    stages = p.add_subparsers(dest="stage", metavar="STAGE", required=True)
+    for name, module in (("backbone", train_backbone), ("refinement", train_refinement)):
+        stage = stages.add_parser(name, help=module.DESCRIPTION)
+        module.add_options(stage, f"co2net train {name}")

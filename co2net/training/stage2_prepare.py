@@ -1,0 +1,182 @@
+"""What the refinement is trained on: the frozen part of the model, run once per frame.
+
+Backbone and color mapping are not trained here, so their results for a frame are the same in every epoch. Small data
+sets are prepared once and kept in memory, large ones step by step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from co2net.data.clips import read_frame
+from co2net.data.frame_lists import FrameEntry
+from co2net.models.backbones.base import BackboneOutput
+from co2net.models.co2net import CO2Net
+from co2net.training.stage2_data import Frames, Stage2Batch, View
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_GPU_FRAMES = 32  # neighbor frames per backbone pass; bounds the memory
+
+
+@dataclass
+class Prepared:
+    """Inputs of the refinement for B frames, ``(B, channels, H, W)`` float32.
+
+    Attributes:
+        image: composites in [0, 1].
+        mask: in [0, 1].
+        target: real frames in [0, 1].
+        raw: the backbone's own output, its normalized space.
+        features: the backbone's features; None where the refinement does not read them.
+        backbone: the backbone's frame, [0, 1] space.
+        lut: the color mapping's frame, [0, 1] space.
+        unseen: the mask where the color mapping says nothing.
+    """
+
+    image: Tensor
+    mask: Tensor
+    target: Tensor
+    raw: Tensor
+    features: Tensor | None
+    backbone: Tensor
+    lut: Tensor
+    unseen: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Prepared:
+        """Every tensor changed alike."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Prepared(**{name: None if value is None else change(value) for name, value in values.items()})  # type: ignore[arg-type]
+
+    def to(self, device: torch.device) -> Prepared:
+        """A copy on `device`."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def seen_through(self, view: View, crop: int) -> Prepared:
+        """A window of `crop` pixels square (0: all), mirrored if the view says so."""
+
+        def cut(tensor: Tensor) -> Tensor:
+            if crop:
+                tensor = tensor[..., view.top : view.top + crop, view.left : view.left + crop]
+            return tensor.flip(-1) if view.flip else tensor
+
+        return self.map(cut)
+
+
+def join_prepared(parts: Sequence[Prepared]) -> Prepared:
+    """Several as one batch."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def cat(name: str) -> Tensor | None:
+        tensors = [getattr(part, name) for part in parts]
+        return None if tensors[0] is None else torch.cat(tensors)
+
+    return Prepared(**{field.name: cat(field.name) for field in dataclasses.fields(Prepared)})  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def run_backbone(model: CO2Net, image: Tensor, mask: Tensor, precision: str = "fp32") -> BackboneOutput:
+    """One backbone pass under autocast; the result is float32."""
+    with torch.autocast(image.device.type, DTYPES[precision], enabled=precision != "fp32"):
+        raw, features = model.backbone.run(model.backbone.normalize(image), mask)
+    raw, features = raw.float(), features.float()
+    return BackboneOutput(model.backbone.blend(raw, mask, image), features, raw)
+
+
+@torch.no_grad()
+def prepare(model: CO2Net, batch: Stage2Batch, precision: str = "fp32") -> Prepared:
+    """Steps 1 to 9 of the model (``specs/co2net.md`` section 6) for frames and neighbors on the model's device.
+
+    With stored results it is section 6.1; without neighbors the backbone's frame stands for the color mapping's.
+
+    Raises:
+        ShapeError: if shapes do not fit.
+    """
+    out = run_backbone(model, batch.image, batch.mask, precision)
+    if batch.stored_lut is not None and batch.stored_map is not None:
+        lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
+        return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
+    volume = _neighbor_volume(model, batch, precision)
+    return _with_volume(model, batch, out, volume)
+
+
+def prepare_all(
+    model: CO2Net, frames: Frames, precision: str, device: torch.device, *, quiet: bool = True
+) -> dict[FrameEntry, Prepared]:
+    """Every frame of a list, batches of one in CPU memory.
+
+    Goes clip by clip and runs the backbone once per frame, however many frames it is a neighbor of.
+
+    Raises:
+        InputError: a file cannot be used; names it.
+    """
+    prepared: dict[FrameEntry, Prepared] = {}
+    with tqdm(total=len(frames), unit="frame", desc="prepare", disable=quiet, leave=False) as bar:
+        for clip in frames.clips():
+            volumes: dict[FrameEntry, Tensor] = {}
+            for index in clip:
+                entry = frames.entries[index]
+                batch = frames.read(index, with_neighbors=False).to(device)
+                counts = frames.neighbors(entry)
+                for neighbor in counts.keys() - volumes.keys():
+                    image, mask, _ = read_frame(neighbor, frames.config.size, real=False)
+                    image, mask = image[None].to(device), mask[None].to(device)
+                    volumes[neighbor] = _volume(model, image, mask, precision)
+                total: Tensor | None = None
+                for neighbor, count in counts.items():  # in the order and from the zeros of `prepare`: the same bits
+                    total = torch.zeros_like(volumes[neighbor]) if total is None else total
+                    total += volumes[neighbor] * float(count)
+                if batch.stored_lut is not None:
+                    result = prepare(model, batch, precision)
+                else:
+                    out = run_backbone(model, batch.image, batch.mask, precision)
+                    result = _with_volume(model, batch, out, total)
+                prepared[entry] = result.to(torch.device("cpu"))
+                bar.update()
+    return prepared
+
+
+def prepared_bytes(model: CO2Net, frames: int, size: int) -> int:
+    """Memory that :func:`prepare_all` needs for so many frames."""
+    channels = 17 + (model.backbone.feature_channels if model.use_feature else 0)
+    return frames * channels * size * size * 4
+
+
+def _volume(model: CO2Net, images: Tensor, masks: Tensor, precision: str) -> Tensor:
+    return model.frame_volume(images, masks, run_backbone(model, images, masks, precision).image)
+
+
+def _neighbor_volume(model: CO2Net, batch: Stage2Batch, precision: str) -> Tensor | None:
+    images, masks, counts, owner = batch.neighbor_images, batch.neighbor_masks, batch.neighbor_counts, batch.owner
+    if images is None or masks is None or counts is None or owner is None:
+        return None
+    # On a CPU a larger batch leaves the caches; there a frame's result must not depend on its companions either, for
+    # runs that were interrupted to end in the same bits.
+    step = 1 if images.device.type == "cpu" else _GPU_FRAMES
+    total: Tensor | None = None
+    for first in range(0, len(images), step):
+        part = slice(first, first + step)
+        volumes = _volume(model, images[part], masks[part], precision)
+        if total is None:
+            total = volumes.new_zeros(len(batch.image), *volumes.shape[1:])
+        total.index_add_(0, owner[part], volumes * counts[part].view(-1, 1, 1, 1, 1))
+    return total
+
+
+def _with_volume(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volume: Tensor | None) -> Prepared:
+    if volume is None:
+        return _prepared(model, batch, out, out.image, batch.mask)
+    with torch.no_grad():
+        lut, unseen = model.apply_mapping(*model.color_mapping(volume), batch.image, batch.mask, out.image)
+    return _prepared(model, batch, out, lut, unseen)
+
+
+def _prepared(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, lut: Tensor, unseen: Tensor) -> Prepared:
+    features = out.features if model.use_feature else None
+    return Prepared(batch.image, batch.mask, batch.target, out.raw, features, out.image, lut, unseen)
