@@ -72,7 +72,11 @@ setup(
     # path in the search, where folders like tests/trilinear would be found first.
     package_dir={"": "."},
     packages=find_packages(include=["co2net", "co2net.*", "trilinear", "tridistribute"]),
-    package_data={"trilinear": ["csrc/*"], "tridistribute": ["csrc/*"]},
+    package_data={
+        "co2net.evaluation.report": ["templates/*"],
+        "trilinear": ["csrc/*"],
+        "tridistribute": ["csrc/*"],
+    },
     ext_modules=[
         Extension(
             f"{package}._kernel",

@@ -1,0 +1,193 @@
+"""Pictures of the report: the frames with the largest and the smallest error, with maps of their error.
+
+Everything becomes a ``data:`` address inside the page. Pictures are stored as JPEG (quality 92, full color resolution):
+a difference between methods is far larger than what that loses, and twelve rows stay near one megabyte.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from co2net.errors import InputError
+from co2net.evaluation.report.names import method_label
+from co2net.evaluation.report.results import AGAIN, Results
+from co2net.evaluation.report.tables import headline_metric, result_method
+
+MOST_ROWS = 6  # of either kind
+_SCALE_STEPS = (8, 16, 32, 64, 128, 255)  # round ends for the color bar, 8-bit levels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One cell of a row."""
+
+    label: str
+    alt: str
+    address: str
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One frame."""
+
+    name: str
+    clip: str
+    clip_index: int
+    frame_index: int
+    number: int
+    scores: list[tuple[str, str]]
+    """Method and its error."""
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All rows, with the one scale of their error maps."""
+
+    worst: list[PictureRow]
+    best: list[PictureRow]
+    stored: int
+    """Frames that the evaluation stored pictures of."""
+    scale: int
+    """Error at the end of the color bar, 8-bit levels."""
+    color_bar: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    name: str
+    folder: Path
+    clip_index: int
+    frame_index: int
+    error: float
+
+
+def make_gallery(results: Results) -> Gallery:
+    """Read the stored pictures of the most telling frames and compute their error maps.
+
+    Raises:
+        InputError: a picture is missing or unreadable.
+    """
+    places = _ranked(results)
+    half = min(MOST_ROWS, (len(places) + 1) // 2)
+    worst, best = places[:half], places[half:][::-1][:MOST_ROWS]
+    loaded = {place.name: _load(results, place) for place in (*worst, *best)}
+    scale = _scale([_error(arrays[kind], arrays["truth"]) for arrays in loaded.values() for kind in _compared(results)])
+    rows = {place.name: _row(results, place, loaded[place.name], scale) for place in (*worst, *best)}
+    ramp = np.arange(256, dtype=np.float32)[None] * scale / 255
+    return Gallery(
+        worst=[rows[place.name] for place in worst],
+        best=[rows[place.name] for place in best],
+        stored=len(places),
+        scale=scale,
+        color_bar=_address(Image.fromarray(_colors(ramp, scale)), "PNG"),
+    )
+
+
+def _ranked(results: Results) -> list[_Place]:
+    """Frames with pictures, largest error of the result first; frames without an error last."""
+    metric = headline_metric(results)
+    where = {name: (c, f) for c, clip in enumerate(results.clips) for f, name in enumerate(clip.names)}
+    places = []
+    for name, folder in results.pictures.items():
+        if name not in where:
+            raise InputError(f"results.json has pictures of {name}, but no scores; {AGAIN}")
+        clip, frame = where[name]
+        error = np.nan
+        if metric is not None:
+            method = results.methods.index(result_method(results))
+            error = results.clips[clip].scores[frame, method, results.metrics.index(metric.key)]
+        places.append(_Place(name, folder, clip, frame, float(error)))
+    return sorted(places, key=lambda place: -np.nan_to_num(place.error, nan=-1.0))
+
+
+def _compared(results: Results) -> list[str]:
+    """The two pictures whose errors are mapped: before and after."""
+    return [kind for kind in dict.fromkeys(("composite", result_method(results))) if kind in results.methods]
+
+
+def _load(results: Results, place: _Place) -> dict[str, np.ndarray]:
+    arrays = {}
+    for kind in (*results.methods, "truth", "mask"):
+        path = place.folder / f"{kind}.png"
+        try:
+            with Image.open(path) as picture:
+                arrays[kind] = np.asarray(picture.convert("L" if kind == "mask" else "RGB"))
+        except FileNotFoundError as error:
+            raise InputError(f"the picture {path}, named in results.json, does not exist; {AGAIN}") from error
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"the picture {path} cannot be read ({error}); delete it and {AGAIN}") from error
+        if arrays[kind].shape[:2] != arrays[results.methods[0]].shape[:2]:
+            raise InputError(f"the picture {path} is not as large as the others of its frame; {AGAIN}")
+    return arrays
+
+
+def _row(results: Results, place: _Place, arrays: dict[str, np.ndarray], scale: int) -> PictureRow:
+    clip = results.clips[place.clip_index]
+    of = f"of clip {clip.name}, frame {clip.numbers[place.frame_index]}"
+    first, *others = results.methods
+    pictures = [
+        Picture(method_label(first), f"{method_label(first)} {of}", _photo(arrays[first])),
+        Picture("Mask", f"Foreground mask {of}", _address(Image.fromarray(arrays["mask"]), "PNG")),
+        *(Picture(method_label(kind), f"{method_label(kind)} {of}", _photo(arrays[kind])) for kind in others),
+        Picture("Truth", f"Real frame {of}", _photo(arrays["truth"])),
+    ]
+    for kind in _compared(results):
+        error = _error(arrays[kind], arrays["truth"])
+        alt = (
+            f"Error of the {method_label(kind).lower()} {of}: mean {error.mean():.1f}, largest {error.max():.0f} levels"
+        )
+        when = "before" if kind == "composite" else "after"
+        pictures.append(Picture(f"Error {when}", alt, _photo(_colors(error, scale))))
+    metric = headline_metric(results)
+    scores = []
+    if metric is not None:
+        values = clip.scores[place.frame_index, :, results.metrics.index(metric.key)]
+        scores = [(method_label(m), metric.text(float(v))) for m, v in zip(results.methods, values, strict=True)]
+    return PictureRow(
+        name=place.name,
+        clip=clip.name,
+        clip_index=place.clip_index,
+        frame_index=place.frame_index,
+        number=clip.numbers[place.frame_index],
+        scores=scores,
+        pictures=pictures,
+    )
+
+
+def _error(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Absolute difference, mean over channels, ``(H, W)``, 8-bit levels."""
+    return np.abs(picture.astype(np.float32) - truth.astype(np.float32)).mean(axis=2)
+
+
+def _scale(errors: list[np.ndarray]) -> int:
+    """A round end of the color bar that all but the strongest thousandth of the shown pixels stay below."""
+    if not errors:
+        return _SCALE_STEPS[0]
+    high = max(float(np.percentile(error, 99.9)) for error in errors)
+    return next((step for step in _SCALE_STEPS if high <= step), _SCALE_STEPS[-1])
+
+
+def _colors(error: np.ndarray, scale: int) -> np.ndarray:
+    """Error as colors, dark (none) to bright: a map whose brightness rises evenly, so it also reads in gray."""
+    levels = (error * (255 / scale)).clip(0, 255).round().astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def _photo(array: np.ndarray) -> str:
+    return _address(Image.fromarray(array), "JPEG")
+
+
+def _address(picture: Image.Image, kind: str) -> str:
+    data = io.BytesIO()
+    # No `optimize` for JPEG: Pillow then needs the whole picture in a buffer that noisy pictures overflow.
+    options = {"quality": 92, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
+    picture.save(data, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

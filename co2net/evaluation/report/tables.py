@@ -1,0 +1,287 @@
+"""The report in words and tables: headline, means, published rows, clips, frames left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from co2net.evaluation import published
+from co2net.evaluation.report.names import (
+    CONVENTIONS,
+    Metric,
+    count_text,
+    method_detail,
+    method_label,
+    number_text,
+    order_metrics,
+)
+from co2net.evaluation.report.results import ClipScores, Results
+
+HEADLINE_METRICS = ("fmse", "fmse_paper", "mse")  # the first one that was measured
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One mean in the table of methods."""
+
+    text: str
+    best: bool
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    detail: str
+    cells: list[Cell]
+    ours: bool = True
+    sources: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One method in the picture beside the headline."""
+
+    method: str
+    label: str
+    text: str
+    percent: float
+    """Of the longest bar."""
+
+
+def result_method(results: Results) -> str:
+    """The method that the report is about: the final result, or the last one measured."""
+    return "final" if "final" in results.methods else results.methods[-1]
+
+
+def headline_metric(results: Results) -> Metric | None:
+    """The error that the headline compares; ``None`` if no error was measured."""
+    return next((order_metrics([key])[0] for key in HEADLINE_METRICS if key in results.metrics), None)
+
+
+def headline(results: Results) -> str:
+    """How much better or worse the result is than composite and backbone, in one sentence."""
+    method, metric = result_method(results), headline_metric(results)
+    value = results.summary[method][metric.key].mean if metric else None
+    if metric is None or value is None or not np.isfinite(value):
+        return f"No error could be computed for “{method_label(method)}”."
+    parts = []
+    for other in ("composite", "backbone"):
+        base = results.summary[other][metric.key].mean if other in results.methods and other != method else None
+        if base is not None and np.isfinite(base) and base > 0:
+            name = "the composite" if other == "composite" else "the backbone alone"
+            parts.append(f"{_change(value, base)} {name} ({metric.text(base)})")
+    what = "foreground error" if metric.key.startswith("fmse") else "error"
+    subject = {"final": "The final result", "lut": "The color mapping", "backbone": "The backbone"}
+    name = ", ".join([metric.label] + ([metric.convention] if metric.convention != "both" else []))
+    start = f"{subject.get(method, method)} has a mean {what} ({name}) of {metric.text(value)}"
+    if not parts:
+        return f"{start}; nothing to compare it with was measured."
+    return f"{start}: {' and '.join(parts)}."
+
+
+def _change(value: float, base: float) -> str:
+    percent = 100 * (value - base) / base
+    if abs(percent) < 0.05:
+        return "the same as"
+    return f"{abs(percent):.1f} % {'less' if percent < 0 else 'more'} than"
+
+
+def wins(results: Results) -> str:
+    """In how many frames the result is nearer to the truth than the composite; empty if there is nothing to compare."""
+    method, metric = result_method(results), headline_metric(results)
+    if metric is None or method == "composite" or "composite" not in results.methods:
+        return ""
+    after, before = results.column(method, metric.key), results.column("composite", metric.key)
+    usable = ~(np.isnan(after) | np.isnan(before))
+    total, better = int(usable.sum()), int((after < before)[usable].sum())
+    worse = int((after > before)[usable].sum())
+    if not total:
+        return ""
+    farther = f"{count_text(worse)} ({100 * worse / total:.1f} %)" if worse else "none"
+    return (
+        f"It is nearer to the truth than the composite in {count_text(better)} of {count_text(total)} frames "
+        f"({100 * better / total:.1f} %), and farther from it in {farther}."
+    )
+
+
+def bars(results: Results) -> list[Bar]:
+    """The headline's error of every method."""
+    metric = headline_metric(results)
+    if metric is None:
+        return []
+    means = {method: results.summary[method][metric.key].mean for method in results.methods}
+    finite = {method: mean for method, mean in means.items() if mean is not None and np.isfinite(mean)}
+    longest = max(finite.values(), default=0) or 1
+    return [
+        Bar(method, method_label(method), metric.text(mean), round(100 * mean / longest, 2))
+        for method, mean in finite.items()
+    ]
+
+
+def metric_groups(metrics: list[Metric]) -> list[tuple[str, int]]:
+    """Headings over the columns: the convention and how many columns it spans."""
+    spans = [(text, sum(m.convention == key for m in metrics)) for key, text in CONVENTIONS.items()]
+    return [(text, span) for text, span in spans if span]
+
+
+def method_rows(results: Results, metrics: list[Metric]) -> list[Row]:
+    """Means of every method; the best of each column is marked."""
+    best = {metric.key: _best(results, metric) for metric in metrics}
+    rows = []
+    for method in results.methods:
+        cells = []
+        for metric in metrics:
+            mean = results.summary[method][metric.key]
+            text = metric.text(mean.mean)
+            cells.append(Cell(text, text == best[metric.key], mean.skipped))
+        rows.append(Row(method_label(method), method_detail(method), cells))
+    return rows
+
+
+def _best(results: Results, metric: Metric) -> str:
+    means = [results.summary[method][metric.key].mean for method in results.methods]
+    values = [mean for mean in means if mean is not None and not np.isnan(mean)]
+    if not values:
+        return ""
+    return metric.text(min(values) if metric.lower_is_better else max(values))
+
+
+PUBLISHED_COLUMNS = ("mse", "fmse_paper", "psnr_paper", "fssim_paper")
+
+
+def published_rows(results: Results) -> list[Row]:
+    """Ours, then the published rows, in the published convention; the last column is the temporal loss."""
+    metrics = order_metrics(list(PUBLISHED_COLUMNS))
+    rows = []
+    for method in results.methods:
+        means = [results.summary[method][m.key].mean if m.key in results.metrics else None for m in metrics]
+        cells = [Cell(m.text(mean), False, 0) for m, mean in zip(metrics, means, strict=True)]
+        rows.append(Row(method_label(method), "this evaluation", [*cells, Cell("–", False, 0)]))
+    for row in published.ROWS:
+        values = (row.mse, row.fmse, row.psnr, row.fssim)
+        cells = [Cell(m.text(value), False, 0) for m, value in zip(metrics, values, strict=True)]
+        cells.append(Cell(number_text(row.temporal_loss, 2), False, 0))
+        detail = "" if row.sources else "unconfirmed"
+        rows.append(Row(row.method, detail, cells, ours=False, sources=row.sources))
+    return rows
+
+
+def comparability(results: Results) -> tuple[bool, str]:
+    """Whether the published rows may be compared with these means, and why."""
+    frames, clips = results.frames, len(results.clips)
+    counts = f"{_plural(frames, 'frame')} of {_plural(clips, 'clip')}"
+    wanted = f"{count_text(published.TEST_FRAMES)} frames of the HYouTube test set"
+    if frames != published.TEST_FRAMES:
+        return False, (
+            f"Not comparable: these are means over {counts}, the published rows over the {wanted}. "
+            "Read the published rows as orientation only."
+        )
+    return True, (
+        f"These are means over {counts}, as many as in the HYouTube test set. The rows compare only if these are the "
+        f"{wanted}, at 256 × 256, in the published convention; the protocol says what was done."
+    )
+
+
+def clip_rows(results: Results) -> list[tuple[ClipScores, str, list[str], str]]:
+    """Every clip, largest error first: clip, foreground share, error per method, change against the composite."""
+    metric, method = headline_metric(results), result_method(results)
+    if metric is None:
+        return []
+    means = [_clip_means(clip, results.metrics.index(metric.key)) for clip in results.clips]
+    own = results.methods.index(method)
+    base = results.methods.index("composite") if "composite" in results.methods else own
+    order = sorted(range(len(means)), key=lambda i: -np.nan_to_num(means[i][own], nan=-1.0))
+    rows = []
+    for i in order:
+        change = 100 * (means[i][own] / means[i][base] - 1) if means[i][base] > 0 and base != own else None
+        sign = "+" if change is not None and change > 0 else ""
+        share = clip_share(results.clips[i])
+        texts = [metric.text(value) for value in means[i]]
+        rows.append((results.clips[i], share, texts, "–" if change is None else f"{sign}{number_text(change, 1)} %"))
+    return rows
+
+
+def _clip_means(clip: ClipScores, metric: int) -> list[float]:
+    columns = clip.scores[:, :, metric].T
+    return [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else np.nan for column in columns]
+
+
+def clip_share(clip: ClipScores) -> str:
+    """Mean share of the frame that the foreground covers, in percent."""
+    known = clip.foreground[~np.isnan(clip.foreground)]
+    return f"{100 * known.mean():.1f} %" if len(known) else "–"
+
+
+def skipped_notes(results: Results, most: int = 12) -> list[str]:
+    """One sentence per metric that leaves frames out, with the first of their names."""
+    notes: list[str] = []
+    for metric in order_metrics(results.metrics):
+        counts = {method: results.summary[method][metric.key].skipped for method in results.methods}
+        if not any(counts.values()):
+            continue
+        column = results.metrics.index(metric.key)
+        names = [
+            name
+            for clip in results.clips
+            for name, scores in zip(clip.names, clip.scores[:, :, column], strict=True)
+            if np.isnan(scores).any()
+        ]
+        if len(set(counts.values())) == 1:
+            count = _plural(next(iter(counts.values())), "frame")
+        else:
+            count = ", ".join(f"{method_label(m)} {count_text(n)}" for m, n in counts.items()) + " frames"
+        shown = ", ".join(names[:most]) + (f" and {count_text(len(names) - most)} more" if len(names) > most else "")
+        ending = f": {shown}." if shown else "."
+        notes.append(f"{metric.full_label}: {count} left out of the mean{ending}")
+    return notes
+
+
+_EXTRA = {
+    "mapping_error": (
+        "Mapping error",
+        "the LUT on the neighbor frames against the backbone, squared levels",
+        2,
+    ),
+    "invalid_paper": ("Frame without LUT information, as published", "summed over three channels", 4),
+    "invalid_fraction": ("Frame without LUT information", "share of the frame's pixels", 4),
+}
+
+
+def extra_rows(results: Results) -> list[tuple[str, str, str]]:
+    """Further values: name, explanation, value."""
+    rows = []
+    for key, value in results.extra.items():
+        label, detail, digits = _EXTRA.get(key, (key, "", 4))
+        rows.append((label, detail, number_text(value, digits)))
+    return rows
+
+
+def environment_rows(results: Results) -> list[tuple[str, str]]:
+    """Versions, device and the state of the checkout."""
+    rows = [(str(name), _plain(value)) for name, value in results.environment.items() if name != "git"]
+    git = results.environment.get("git")
+    if isinstance(git, dict):
+        state = "with uncommitted changes" if git.get("dirty") else "clean"
+        rows.append(("git commit", f"{git.get('commit', 'unknown')} ({state})"))
+    else:
+        rows.append(("git commit", "not a checkout"))
+    return rows
+
+
+def setting_rows(results: Results) -> list[tuple[str, str]]:
+    """The options that the evaluation ran with."""
+    return [(str(name), _plain(value)) for name, value in results.settings.items()]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"
