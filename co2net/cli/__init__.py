@@ -14,6 +14,7 @@ examples:
   co2net harmonize composite.mp4 --mask mask.mp4 -o harmonized.mp4
   co2net harmonize --foreground plate.mov --background street.mp4 -o harmonized.mov
   co2net demo
+  co2net dataset check HYouTube --list test_list.txt
   co2net models
 
 `co2net VERB --help` tells more. Exit codes: 0 done, 2 bad input, 1 our fault, 130 interrupted, 143 terminated.
@@ -22,14 +23,14 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    from co2net.cli import demo, harmonize, models
+    from co2net.cli import dataset, demo, harmonize, models
 
     parser = argparse.ArgumentParser(
         prog="co2net", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models):
+    for module in (harmonize, demo, models, dataset):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

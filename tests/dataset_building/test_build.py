@@ -1,0 +1,359 @@
+"""Building a data set: layouts, sources, tables, records; what resumes, and what is refused."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from co2net import data
+from co2net.color_mapping.cube import load_cube, save_cube
+from co2net.dataset_building import BuildSettings, TableChanges, build, build_dataset, change_table
+from co2net.dataset_building.tables import assign_tables
+from co2net.errors import InputError, OutputError
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+SIZE = (24, 16)
+pytestmark = pytest.mark.filterwarnings("ignore:.*without 20 frames")
+
+
+def frame(seed):
+    return np.random.RandomState(seed).randint(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+
+
+def mask(left=4):
+    values = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+    values[3:12, left : left + 9] = 255
+    return values
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Three videos; the first has two objects, the third masks without a folder for the object."""
+    root = tmp_path / "source"
+    for v, objects in {"aa": ("object_0", "object_1"), "bb": ("object_0",), "cc": (None,)}.items():
+        for number in (5, 10, 15):
+            save(root / "real" / v / f"{number:05d}.png", frame(number))
+            for name in objects:
+                save(root / "masks" / v / (name or ".") / f"{number:05d}.png", mask(number // 5))
+    line = torch.linspace(0, 1, 5)
+    b, g, r = torch.meshgrid(line, line, line, indexing="ij")
+    (root / "luts").mkdir()
+    for k in range(4):
+        save_cube(torch.stack([r * (0.4 + 0.2 * k), g, 1 - b]), root / "luts" / f"{k}.cube")
+    return root
+
+
+def run(source, output, luts="luts", overwrite=False, clips=(), share=None, workers=1, **settings):
+    return build_dataset(
+        source / "real",
+        source / "masks",
+        source / luts,
+        output,
+        BuildSettings(**settings),
+        clips=clips,
+        train_share=share,
+        overwrite=overwrite,
+        workers=workers,
+    )
+
+
+def tree(root):
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_is_made(source, tmp_path):
+    out = tmp_path / "out"
+    summary = run(source, out, format="png")
+    assert (summary.built, summary.skipped, summary.frames, summary.empty_masks) == (4, 0, 12, 0)
+    entries = data.read_dataset(out)
+    assert len(entries) == 12 and data.check_pictures(entries) == []
+    assert data.read_dataset(out, out / "all_list.txt") == entries
+    records = json.loads((out / "build.json").read_text())["clips"]
+    assert list(records) == ["aa/object_0", "aa/object_1", "bb/object_0", "cc/object_0"]
+    used = dict(line.split() for line in (out / "LUT_list.txt").read_text().splitlines())
+    for entry in entries:
+        assert entry.real.samefile(source / "real" / entry.real.parent.name / entry.real.name)  # no second copy
+        clip = "/".join(entry.composite.parts[-3:-1])
+        assert used[f"synthetic_composite_videos/{clip}"] == records[clip]["lut"]
+        lut = load_cube(source / "luts" / records[clip]["lut"])
+        wanted = data.lut_transfer(data.read_image(entry.real), data.read_mask(entry.mask), lut)
+        np.testing.assert_array_equal(data.read_image(entry.composite), wanted)
+    record = records["aa/object_1"]
+    assert record["frames"] == [5, 10, 15] and record["quality"] is None and len(record["lut_sha256"]) == 64
+    assert {"co2net", "pillow", "numpy"} <= record["versions"].keys()
+
+
+def test_composites_are_jpeg_of_the_data_sets_quality(source, tmp_path):
+    run(source, tmp_path / "out", luts="luts/0.cube")
+    with Image.open(tmp_path / "out/synthetic_composite_videos/bb/object_0/00005.jpg") as picture:
+        Image.new("RGB", (8, 8)).save(tmp_path / "q75.jpg")  # the imaging library's default
+        with Image.open(tmp_path / "q75.jpg") as wanted:
+            assert picture.quantization == wanted.quantization
+
+
+def test_tables_are_a_function_of_seed_and_clip(source, tmp_path):
+    names = [f"v{k}/object_0" for k in range(40)]
+    drawn = assign_tables(names, source / "luts", 2, seed=3)
+    assert assign_tables(names[7:8], source / "luts", 2, seed=3)[names[7]] == drawn[names[7]]
+    assert all(len({t.name for t in tables}) == 2 for tables in drawn.values())
+    assert {tables[0].name for tables in drawn.values()} == {f"{k}.cube" for k in range(4)}
+    assert assign_tables(names, source / "luts", 2, seed=4) != drawn
+    assert assign_tables(names, source / "luts", 3, seed=3)[names[0]][:2] == drawn[names[0]]
+
+
+def test_several_tables_per_clip_and_building_in_place(source, tmp_path):
+    root = tmp_path / "set"
+    shutil.copytree(source / "real", root / "real_videos")
+    shutil.copytree(source / "masks", root / "foreground_mask")
+    shutil.rmtree(root / "foreground_mask/cc")
+    shutil.rmtree(root / "real_videos/cc")
+
+    def again(**settings):
+        return build_dataset(
+            root / "real_videos", root / "foreground_mask", source / "luts", root, BuildSettings(**settings)
+        )
+
+    assert again().built == 3
+    before = tree(root / "synthetic_composite_videos")
+    assert again(tables_per_clip=2)[:2] == (3, 3)  # more tables add clips, and change none
+    assert again(tables_per_clip=2)[:2] == (0, 6)  # the copies of masks are no new objects
+    assert before.items() <= tree(root / "synthetic_composite_videos").items()
+    used = json.loads((root / "build.json").read_text())["clips"]
+    assert used["aa/object_0"]["lut"] != used["aa/object_0_2"]["lut"]
+    assert data.check_pictures(data.read_dataset(root)) == [] and len(data.read_dataset(root)) == 18
+
+
+def test_a_list_says_which_table(source, tmp_path):
+    lines = [
+        "synthetic_composite_videos/aa/object_0 2.cube",
+        "Composite\\aa\\object_1  1.cube",
+        "",
+        "zz/object_0 9.cube",
+    ]
+    (source / "luts/LUT_list.txt").write_bytes("\r\n".join(lines).encode())
+    run(source, tmp_path / "out", "luts/LUT_list.txt", clips=["aa"])
+    assert (tmp_path / "out/LUT_list.txt").read_text().splitlines() == [
+        "synthetic_composite_videos/aa/object_0 2.cube",
+        "synthetic_composite_videos/aa/object_1 1.cube",
+    ]
+    with pytest.raises(InputError, match=r"LUT_list\.txt names no table for the clip bb/object_0"):
+        run(source, tmp_path / "out2", "luts/LUT_list.txt")
+    (source / "luts/LUT_list.txt").write_text("aa/object_0 9.cube\n")
+    with pytest.raises(InputError, match=r"line 1: .*9\.cube does not exist; the tables must be beside the list"):
+        run(source, tmp_path / "out2", "luts/LUT_list.txt", clips=["aa/object_0"])
+    (source / "luts/LUT_list.txt").write_text("aa/object_0\n")
+    with pytest.raises(InputError, match="line 1: expected <folder of composites> <table>"):
+        run(source, tmp_path / "out2", "luts/LUT_list.txt", clips=["aa/object_0"])
+
+
+def test_changes_of_the_tables(source, tmp_path):
+    changes = TableChanges(contrast=0.1, vibrance=0.5, exposure=0.2, gamma=1.3)
+    run(source, tmp_path / "out", "luts/1.cube", clips=["bb"], format="png", changes=changes)
+    lut = change_table(load_cube(source / "luts/1.cube"), changes)
+    made = data.read_image(tmp_path / "out/synthetic_composite_videos/bb/object_0/00010.png")
+    np.testing.assert_array_equal(made, data.lut_transfer(frame(10), mask(2), lut))
+    assert not np.array_equal(made, data.lut_transfer(frame(10), mask(2), load_cube(source / "luts/1.cube")))
+
+
+@pytest.mark.parametrize(
+    ("layout", "train", "test"),
+    [("lists", "train_list.txt", "test_list.txt"), ("description", "train.txt", "test.txt")],
+)
+def test_splits_never_part_a_video(source, tmp_path, layout, train, test):
+    out = tmp_path / "out"
+    run(source, out, share=0.6, layout=layout, tables_per_clip=2)
+    videos = [{entry.real.parent.name for entry in data.read_dataset(out, out / name)} for name in (train, test)]
+    assert videos[0] | videos[1] == {"aa", "bb", "cc"} and not videos[0] & videos[1] and len(videos[0]) == 2
+    assert data.read_dataset(out, split="train") == data.read_dataset(out, out / train)
+
+
+def test_every_second_frame(source, tmp_path):
+    summary = run(source, tmp_path / "out", clips=["aa/object_1"], step=10)
+    assert (summary.built, summary.frames) == (1, 2)
+    assert [entry.number for entry in data.read_dataset(tmp_path / "out")] == [5, 15]
+
+
+def test_workers_make_the_same(source, tmp_path):
+    run(source, tmp_path / "one")
+    run(source, tmp_path / "two", workers=2)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_a_finished_clip_is_skipped_and_a_damaged_one_made_again(source, tmp_path):
+    out = tmp_path / "out"
+    run(source, out)
+    before = tree(out)
+    assert run(source, out)[:2] == (0, 4) and tree(out) == before
+    (out / "synthetic_composite_videos/bb/object_0/00010.jpg").unlink()
+    assert run(source, out)[:2] == (1, 3) and tree(out) == before
+
+
+def test_other_settings_need_overwrite(source, tmp_path):
+    out = tmp_path / "out"
+    run(source, out)
+    before = tree(out)
+    with pytest.raises(InputError, match=r"object_0 was made with quality 75, not 90; use --overwrite"):
+        run(source, out, quality=90)
+    with pytest.raises(InputError, match="has the other layout already"):
+        run(source, out, layout="description")
+    assert tree(out) == before
+    assert run(source, out, format="png", overwrite=True).built == 4
+    composites = {path.suffix for path in (out / "synthetic_composite_videos").rglob("*.*")}
+    assert composites == {".png"} and data.check_pictures(data.read_dataset(out)) == []
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("step", range(1, 16))
+def test_killed_anywhere_it_goes_on(source, tmp_path, monkeypatch, step):
+    """Stop after so many steps of writing, without any clearing up: as a kill does."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    run(source, whole, clips=["aa"])
+    count = 0
+
+    def counted(work):
+        def stop_or_work(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count > step:
+                raise Killed
+            return work(*arguments, **options)
+
+        return stop_or_work
+
+    with monkeypatch.context() as patch:
+        for place, name in ((build, "write_new"), (build, "place_file"), (os, "replace")):
+            patch.setattr(place, name, counted(getattr(place, name)))
+        patch.setattr("co2net.dataset_building.output.shutil.rmtree", lambda *_, **__: None)  # no clearing up
+        with pytest.raises(Killed):
+            run(source, out, clips=["aa"])
+    for folder in (out / "synthetic_composite_videos").glob("*/[!.]*"):
+        assert len(list(folder.iterdir())) == 3  # whole clips only
+    run(source, out, clips=["aa"])
+    assert tree(out) == tree(whole)
+
+
+def test_nothing_of_others_is_touched(source, tmp_path):
+    out = tmp_path / "out"
+    save(out / "synthetic_composite_videos/bb/object_0/00005.jpg", frame(1))
+    with pytest.raises(InputError, match="object_0 is there, but this command did not make it"):
+        run(source, out)
+    shutil.rmtree(out)
+    save(out / "real_videos/bb/00010.png", frame(1))
+    with pytest.raises(InputError, match=r"real_videos/bb/00010\.png is already there and another picture"):
+        run(source, out, clips=["bb"])
+    shutil.rmtree(out)
+    save(out / "foreground_mask/bb/object_0/00015.png", mask(9))
+    with pytest.raises(InputError, match=r"00015\.png is already there and another picture"):
+        run(source, out, clips=["bb"])
+    shutil.rmtree(out)
+    out.mkdir()
+    (out / "train_list.txt").write_text("mine\n")
+    with pytest.raises(InputError, match=r"train_list\.txt is there, but this command did not write it"):
+        run(source, out, share=0.5)
+    assert (out / "train_list.txt").read_text() == "mine\n"
+
+
+def test_masks_with_loss_are_cut_at_one_half(source, tmp_path):
+    for file in (source / "masks/bb/object_0").iterdir():
+        Image.open(file).save(file.with_suffix(".jpg"), quality=40)
+        file.unlink()
+    run(source, tmp_path / "out", clips=["bb"])
+    entries = data.read_dataset(tmp_path / "out")
+    assert [entry.mask.suffix for entry in entries] == [".png"] * 3 and data.check_pictures(entries) == []
+    assert np.abs(data.read_mask(entries[1].mask) - mask(2) / 255).mean() < 0.03
+
+
+def test_frames_without_foreground_are_counted(source, tmp_path):
+    save(source / "masks/bb/object_0/00010.png", np.zeros_like(mask()))
+    assert run(source, tmp_path / "out", clips=["bb"]).empty_masks == 1
+
+
+BAD = {
+    "no masks": (lambda s: shutil.rmtree(s / "masks/bb"), "holds no masks for .*bb; add a folder bb"),
+    "no video": (lambda s: shutil.rmtree(s / "real/bb"), "real holds no video bb"),
+    "no real frame": (lambda s: (s / "real/bb/00010.png").unlink(), "bb lacks frame 00010, of which .*00010.png"),
+    "other size": (
+        lambda s: save(s / "masks/bb/object_0/00010.png", mask()[:-1]),
+        "00010.png is 24x15, its real frame 24x16; give masks of the frames' size",
+    ),
+    "damaged": (lambda s: (s / "real/bb/00010.png").write_bytes(b"x"), "real/bb/00010.png: not a picture"),
+    "empty folder": (
+        lambda s: [file.unlink() for file in (s / "masks/bb/object_0").iterdir()],
+        "object_0: no masks in it",
+    ),
+    "blank in the name": (lambda s: (s / "masks/bb/object_0").rename(s / "masks/bb/a b"), "a b: the name has a blank"),
+    "broken table": (lambda s: (s / "luts/0.cube").write_text("1"), r"0\.cube, line 1: expected a LUT_3D_SIZE"),
+    "no tables": (lambda s: shutil.rmtree(s / "luts"), "the color tables .*luts do not exist"),
+    "empty tables": (lambda s: [f.unlink() for f in (s / "luts").iterdir()], r"holds 0 \.cube file"),
+    "no folder": (lambda s: shutil.rmtree(s / "masks"), "the folder of masks .*masks does not exist"),
+    "two of a name": (lambda s: (s / "real/bb.mp4").touch(), "both bb and bb.mp4; which is bb"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_sources_end_in_one_sentence(source, tmp_path, name):
+    spoil, message = BAD[name]
+    spoil(source)
+    with pytest.raises(InputError, match=message) as caught:
+        run(source, tmp_path / "out", tables_per_clip=4)
+    assert "\n" not in str(caught.value)
+    for folder in (tmp_path / "out").glob("synthetic_composite_videos/*"):
+        assert not list(folder.glob(".*"))  # nothing half-written
+
+
+def test_bad_settings(source, tmp_path):
+    for settings, message in [
+        ({"tables_per_clip": 5}, "holds 4 .cube file.s., 5 per clip"),
+        ({"tables_per_clip": 0}, "0 tables per clip"),
+        ({"quality": 0}, "quality 0: JPEG takes 1 to 100"),
+        ({"step": 0}, "step 0: take every frame"),
+        ({"share": 2}, "a train share of 2"),
+        ({"clips": ["zz"]}, "holds no video zz"),
+        ({"clips": ["aa/object_7"]}, "holds no object aa/object_7"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            run(source, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OutputError, match=r"cannot write .*: No space left"):
+        run(source, tmp_path / "out")
+
+
+def test_video_files(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "masks").mkdir()
+    shutil.copy(SAMPLE / "real.mp4", tmp_path / "real/scene.mp4")
+    shutil.copy(SAMPLE / "mask.mp4", tmp_path / "masks/scene.mp4")
+    out = tmp_path / "out"
+    progress = []
+    settings = BuildSettings(step=30, format="png")
+    look = SAMPLE / "look.cube"
+    summary = build_dataset(
+        tmp_path / "real", tmp_path / "masks", look, out, settings, on_progress=lambda *now: progress.append(now)
+    )
+    entries = data.read_dataset(out)
+    assert summary.frames == len(entries) == 3 and progress == [(3, 3)]
+    assert [entry.number for entry in entries] == [0, 30, 60] and data.check_pictures(entries) == []
+    lut = load_cube(look)
+    for entry in entries:
+        real, mask = data.read_image(entry.real), data.read_mask(entry.mask)
+        np.testing.assert_array_equal(data.read_image(entry.composite), data.lut_transfer(real, mask, lut))
+        assert 0.1 < mask.mean() < 0.6
+    with pytest.raises(InputError, match=r"00000\.png is already there, made with another --format"):
+        build_dataset(tmp_path / "real", tmp_path / "masks", look, out, BuildSettings(step=30), overwrite=True)
