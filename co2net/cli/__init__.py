@@ -14,6 +14,7 @@ examples:
   co2net harmonize composite.mp4 --mask mask.mp4 -o harmonized.mp4
   co2net harmonize --foreground plate.mov --background street.mp4 -o harmonized.mov
   co2net demo
+  co2net evaluate --sample
   co2net dataset check HYouTube --list test_list.txt
   co2net models
 
@@ -23,14 +24,14 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    from co2net.cli import dataset, demo, harmonize, models
+    from co2net.cli import dataset, demo, evaluate, harmonize, models
 
     parser = argparse.ArgumentParser(
         prog="co2net", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models, dataset):
+    for module in (harmonize, demo, models, dataset, evaluate):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

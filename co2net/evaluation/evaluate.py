@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
 from co2net.evaluation.pictures import WorstAndBest, to_picture
 from co2net.evaluation.plan import ClipPlan, plan_clip
 from co2net.evaluation.read_ahead import ReadAhead
-from co2net.evaluation.records import read_record, record_path, write_record
+from co2net.evaluation.records import make_folder, read_record, record_path, write_record
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.shards import Shard
@@ -75,15 +76,7 @@ def evaluate(
             or the network's result is not finite.
         OutputError: something cannot be written.
     """
-    done: dict[str, Record] = {}
-    for clip in clips if output is not None else ():
-        assert output is not None  # noqa: S101
-        if overwrite:
-            _remove(record_path(output, clip.name))
-            continue
-        record = read_record(output, clip.name, [entry.result_name for entry in _ordered(clip)], conditions)
-        if record is not None and _holds_stored_results(record, clip, settings):
-            done[clip.name] = record
+    done = {} if output is None else _finished(output, clips, settings, conditions, overwrite)
     todo = [clip for clip in clips if clip.name not in done]
     plans: dict[str, ClipPlan] = {}
 
@@ -98,7 +91,7 @@ def evaluate(
 
     total, count = sum(len(clip.entries) for clip in clips), sum(len(record["frames"]) for record in done.values())
     started, passes, already = time.perf_counter(), 0, count
-    workers = settings.workers if settings.workers is not None else min(8, torch.get_num_threads())
+    workers = settings.workers if settings.workers is not None else _decoding_threads()
     with (
         ReadAhead(reads(), settings.size, workers) as frames,
         ResultStore(settings) as store,
@@ -124,6 +117,22 @@ def evaluate(
             del plans[clip.name]
     seconds = time.perf_counter() - started
     return Run([done[clip.name] for clip in clips], count - already, passes, seconds, frames.waited)
+
+
+def _finished(
+    output: Path, clips: Sequence[Clip], settings: EvaluationSettings, conditions: dict[str, Any], overwrite: bool
+) -> dict[str, Record]:
+    """Records of the clips that need no computing, by name; with `overwrite`, none are left."""
+    make_folder(output)  # before the first clip is computed in vain
+    done: dict[str, Record] = {}
+    for clip in clips:
+        if overwrite:
+            _remove(record_path(output, clip.name))
+            continue
+        record = read_record(output, clip.name, [entry.result_name for entry in _ordered(clip)], conditions)
+        if record is not None and _holds_stored_results(record, clip, settings):
+            done[clip.name] = record
+    return done
 
 
 def clips_of(entries: Sequence[FrameEntry], limit: int | None = None) -> list[Clip]:
@@ -229,6 +238,12 @@ def _holds_stored_results(record: Record, clip: Clip, settings: EvaluationSettin
     stored = record.get("stored", {})
     asked = {kind: str(folder) for kind, folder in settings.stored.items()}
     return asked.items() <= stored.items() and all(settings.stored_all(entry) for entry in clip.entries)
+
+
+def _decoding_threads() -> int:
+    """One per core, shared with the other processes that ``torchrun`` started here; eight keep a GPU busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _ordered(clip: Clip) -> list[FrameEntry]:

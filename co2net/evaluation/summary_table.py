@@ -25,7 +25,7 @@ def summary_text(results: Mapping[str, Any]) -> str:
         ]
     extra = results["extra"]
     parts = [
-        f"{len(frames)} frames of {len(results['clips'])} clips; {results['title']}",
+        f"{results['title']}: {_count(len(frames), 'frame')} of {_count(len(results['clips']), 'clip')}",
         "Paper convention (to compare with published tables):",
         _table(results["summary"], PAPER_METRICS, published),
         "Standard convention:",
@@ -62,16 +62,20 @@ def _number(value: float | None, metric: str) -> str:
     return f"{value:.4f}" if metric.endswith("ssim") else f"{value:.2f}"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _left_out(summary: Mapping[str, Any]) -> list[str]:
     """A line per metric that misses frames."""
     lines = []
     for method, means in summary.items():
         for metric, found in means.items():
             reasons = [
-                f"{count} frames {why}"
+                f"{_count(count, 'frame')} {why}"
                 for count, why in (
-                    (found["skipped"], "that have no value (empty mask)"),
-                    (found["infinite"], "that equal the truth"),
+                    (found["skipped"], "without a value (empty mask)"),
+                    (found["infinite"], "equal to the truth"),
                 )
                 if count
             ]

@@ -10,7 +10,7 @@ from co2net.evaluation.environment import sha256_of
 from co2net.models.checkpoints import infer_settings, read_weights
 from co2net.models.co2net import CO2Net, ColorMapping, UnseenRule
 from co2net.models.registry import DEFAULT_BACKBONE, create_model
-from co2net.models.releases import default_release, find_release
+from co2net.models.releases import default_release, find_release, list_releases
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,20 @@ def model_to_evaluate(
 
 
 def weights_path(weights: str, backbone: str | None = None) -> Path:
-    """The file meant by "default", the name of shipped weights, or a path (which need not exist).
+    """The file meant by "default", the name of shipped weights, or a path.
 
     Raises:
         InputError: nothing is shipped for the backbone.
+        WeightsError: there is neither a file nor a release of that name.
     """
     if weights == "default":
         return default_release(backbone or DEFAULT_BACKBONE, refinement=True).path
     path = Path(weights)
-    if not path.exists() and path.name == weights and (release := find_release(weights)):
+    if path.exists() or path.name != weights:
+        return path  # a missing file with a folder in its name was meant as a path: reading it says so
+    if release := find_release(weights):
         return release.path
-    return path
+    known = ", ".join(["default", *(release.name for release in list_releases())])
+    raise WeightsError(
+        f"weight file {weights} does not exist, nor are shipped weights of that name (there are: {known})"
+    )

@@ -18,9 +18,10 @@ from co2net import create_model, data, metrics
 from co2net.data.clips import read_frame
 from co2net.data.stored_results import read_lut, read_stored_image, stored_path
 from co2net.errors import InputError, OutputError
-from co2net.evaluation.evaluate import clips_of, evaluate
+from co2net.evaluation.evaluate import Run, clips_of, collect_records, evaluate
 from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
+from co2net.evaluation.shards import Shard
 
 SIZE = 32
 
@@ -147,6 +148,26 @@ def test_other_conditions_are_refused(root, model, tmp_path):
     (root / "test_frames.txt").write_text("\n".join(text[:2] + text[3:]))
     with pytest.raises(InputError, match="names 2 frames of the clip, other than the 3 recorded"):
         run(root, model, tmp_path / "out")
+
+
+def test_processes_share_the_clips(root, model, tmp_path):
+    settings = EvaluationSettings(size=SIZE, previous=1, future=1)
+    clips, conditions = clips_of(entries_of(root)), settings.conditions(model, {"model": "abc"}, "data")
+    alone = evaluate(model, clips, settings, conditions=conditions, output=tmp_path / "one")
+    shards = [Shard(rank, 2) for rank in range(2)]
+    own = [
+        evaluate(model, shard.of(clips), settings, conditions=conditions, output=tmp_path / "two") for shard in shards
+    ]
+    assert [[record["clip"] for record in done.records] for done in own] == [["vid0/object_0"], ["vid1/object_0"]]
+    assert collect_records(tmp_path / "two", clips, shards[0], own[0], conditions) == [
+        json.loads((tmp_path / "two" / "clips" / f"vid{n}_object_0.json").read_text()) if n else own[0].records[0]
+        for n in range(2)
+    ]
+    both = results_of(Run(collect_records(tmp_path / "two", clips, shards[0], own[0], conditions), 0, 0, 0, 0))
+    assert both["summary"] == results_of(alone)["summary"]
+    (tmp_path / "two" / "clips" / "vid1_object_0.json").unlink()
+    with pytest.raises(InputError, match="2 processes must share one output folder"):
+        collect_records(tmp_path / "two", clips, shards[0], own[0], conditions)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "co2net-evaluation-clip"}', '{"frames": 3}', "\0"])

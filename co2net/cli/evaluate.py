@@ -1,0 +1,305 @@
+"""``co2net evaluate``: score a model on a data set, the way the published numbers were made."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from co2net.evaluation.settings import EvaluationSettings
+    from co2net.evaluation.weights import UsedWeights
+    from co2net.models.co2net import CO2Net
+
+LISTS = ("test_frames.txt", "test_list.txt", "test.txt")  # what a data set calls its test list, in this order
+EXAMPLES = """\
+examples:
+  co2net evaluate --sample                                    # the shipped weights on the sample data set
+  co2net evaluate HYouTube --list test_frames.txt --weights issam_final.pth -o runs/published
+  co2net evaluate HYouTube --limit-clips 5 --lut-only         # the color mapping alone, first five clips
+  co2net evaluate HYouTube --list all_frames.txt --no-metrics --lut-output lut/ --lut-map map/ -o runs/lut
+  torchrun --nproc-per-node 4 -m co2net evaluate HYouTube -o runs/four     # clips shared among four processes
+
+DATASET is a folder with real_videos/, foreground_mask/ and synthetic_composite_videos/ (HYouTube's layout). An
+interrupted evaluation goes on where it was when the same command is given again.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command."""
+    p = verbs.add_parser(
+        "evaluate",
+        help="score a model on a data set of composite and real clips",
+        description="Score a model on a data set of composite and real clips, the way the published numbers were made, "
+        "beside the standard metrics. Leaves results.json, a report and pictures.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("dataset", nargs="?", metavar="DATASET", help="folder of the data set")
+    p.add_argument("--sample", action="store_true", help="the sample data set that comes with co2net")
+    p.add_argument(
+        "--list", metavar="FILE", help=f"frames or clips to evaluate; default: the data set's {' or '.join(LISTS)}"
+    )
+    p.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")
+    what = p.add_argument_group("model")
+    what.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    what.add_argument("--backbone", help="network of the weight file, where the file does not say")
+    what.add_argument("--lut-only", action="store_true", help="the color mapping alone, without refinement")
+    what.add_argument(
+        "--paper-lut-only", action="store_true", help="without refinement: blend by the mask twice, as published"
+    )
+    what.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
+    what.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
+    what.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
+    add_common_options(what, "-")
+    result = p.add_argument_group("output")
+    result.add_argument(
+        "-o", "--output", default="runs/evaluation", metavar="FOLDER", help="results (default runs/evaluation)"
+    )
+    result.add_argument("--lut-output", metavar="FOLDER", help="store the color mapping's frames as .npy")
+    result.add_argument("--lut-map", metavar="FOLDER", help="store the maps of unseen colors as .npy")
+    result.add_argument("--store-result", metavar="FOLDER", help="store final frames as .npy")
+    result.add_argument("--store-backbone", metavar="FOLDER", help="store the backbone's frames as .npy")
+    add_output_options(result, "-")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar; the table only")
+    p.set_defaults(run=run)
+
+
+def add_common_options(group: argparse._ArgumentGroup, blank: str) -> None:
+    """Options that the verb and ``scripts/evaluate_model.py`` share; `blank` parts the words of their names."""
+    group.add_argument(
+        "--mapping", choices=("paper", "smooth"), help="the color table's form; default: what the weights ask for"
+    )
+    group.add_argument(
+        f"--unseen{blank}rule",
+        choices=("zero_weight", "all_empty"),
+        default="zero_weight",
+        help="which colors fall back to the backbone; all_empty is the published rule, which can leave black dots",
+    )
+    group.add_argument(
+        "--size", default="256", help="height and width of every frame, or `own` (default 256, as published)"
+    )
+    group.add_argument(
+        "--precision", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32", help="of the networks (default fp32)"
+    )
+    group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    group.add_argument(f"--batch{blank}size", type=int, metavar="N", help="frames per pass (default 16; 1 on a CPU)")
+    group.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core, at most 8)")
+
+
+def add_output_options(group: argparse._ArgumentGroup, blank: str) -> None:
+    """Output options that the verb and the script share."""
+    group.add_argument("--overwrite", action="store_true", help="compute everything anew, even finished clips")
+    group.add_argument(
+        f"--no{blank}metrics", action="store_true", help="store results only; real frames are not needed"
+    )
+    group.add_argument(f"--no{blank}pictures", action="store_true", help="no pictures of worst and best frames")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate and print the table."""
+    from co2net.errors import InputError
+    from co2net.evaluation.sample import LIST, sample_dataset
+    from co2net.evaluation.weights import model_to_evaluate
+
+    if options.sample == (options.dataset is not None):
+        raise InputError("give the folder of a data set, or --sample (one of them)")
+    dataset = sample_dataset() if options.sample else Path(options.dataset)
+    named = options.list or (LIST if options.sample else None)
+    settings = settings_from(
+        options,
+        lut_output=options.lut_output,
+        lut_map=options.lut_map,
+        result=options.store_result,
+        backbone=options.store_backbone,
+    )
+    model, weights = model_to_evaluate(
+        options.weights,
+        backbone=options.backbone,
+        lut_only=options.lut_only,
+        paper_lut_only=options.paper_lut_only,
+        mapping=options.mapping,
+        unseen_rule=options.unseen_rule,
+    )
+    run_evaluation(
+        options, model, weights, settings, dataset, find_list(dataset, named), "sample" if options.sample else None
+    )
+
+
+def settings_from(options: argparse.Namespace, **folders: str | None) -> EvaluationSettings:
+    """The settings that verb and script share.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+    from co2net.errors import InputError
+    from co2net.evaluation.settings import EvaluationSettings
+
+    if options.size != "own" and not options.size.isdecimal():
+        raise InputError(f"--size {options.size}: wanted a number of pixels, or own")
+    return EvaluationSettings(
+        size=None if options.size == "own" else int(options.size),
+        previous=options.previous,
+        future=options.future,
+        step=options.step,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        metrics=not options.no_metrics,
+        pictures=not options.no_pictures,
+        **{kind: Path(folder) if folder else None for kind, folder in folders.items()},
+    )
+
+
+def find_list(dataset: Path, named: str | None) -> Path:
+    """The list to evaluate: as named, from here or from the data set's folder; else the data set's test list.
+
+    Raises:
+        InputError: there is none.
+    """
+    from co2net.errors import InputError
+
+    if not dataset.is_dir():
+        raise InputError(f"the data set's folder {dataset} does not exist")
+    candidates = [Path(named), dataset / named] if named else [dataset / name for name in LISTS]
+    for path in candidates:
+        if path.is_file():
+            return path
+    if named:
+        raise InputError(f"the list {named} does not exist, neither here nor in {dataset}")
+    raise InputError(f"{dataset} holds no {' or '.join(LISTS)}; name the frames or clips to evaluate with --list")
+
+
+def run_evaluation(
+    options: argparse.Namespace,
+    model: CO2Net,
+    weights: UsedWeights,
+    settings: EvaluationSettings,
+    dataset: Path,
+    frame_list: Path,
+    dataset_name: str | None = None,
+) -> None:
+    """Evaluate, write results and report, print the table; in several processes if ``torchrun`` started them.
+
+    Args:
+        options: ``device``, ``output`` (None: nothing is written), ``overwrite``, ``limit_clips`` and ``quiet`` of
+            the command; all of them are written to the results.
+        model: what to evaluate.
+        weights: where it comes from.
+        settings: what to do.
+        dataset: folder of the data set.
+        frame_list: list of frames or clips.
+        dataset_name: what to call the data set; default: its folder as given.
+
+    Raises:
+        InputError: something the user gave cannot be used.
+    """
+    from co2net.cli.harmonize import describe_device
+    from co2net.cli.progress import FrameBar
+    from co2net.data import read_frame_list
+    from co2net.errors import InputError
+    from co2net.evaluation.evaluate import clips_of, collect_records, evaluate
+    from co2net.evaluation.shards import joined_shards, wait_for_others
+
+    output = Path(options.output) if options.output else None
+    clips = clips_of(read_frame_list(frame_list, dataset), options.limit_clips)
+    with joined_shards() as shard:
+        if shard.world > 1 and output is None:
+            raise InputError("several processes need an --output folder to put their results together")
+        quiet = options.quiet or not shard.first
+        device = _device(options.device, shard.rank)
+        if not quiet:
+            _announce_stored([entry for clip in clips for entry in clip.entries], settings)
+        model.to(device)
+        conditions = settings.conditions(model, {weights.role: weights.sha256}, dataset_name or str(dataset))
+        with FrameBar(quiet=quiet, title="evaluate", device=describe_device(device)) as bar:
+            done = evaluate(
+                model,
+                shard.of(clips),
+                settings,
+                conditions=conditions,
+                output=output,
+                overwrite=options.overwrite,
+                on_progress=bar.update,
+            )
+        if not quiet:
+            share = 100 * done.waited / max(done.seconds, 1e-9)
+            print(
+                f"co2net: {done.computed} frames computed ({done.passes} backbone passes) in {done.seconds:.1f} s; "
+                f"{share:.1f} % of it waiting for frames to be decoded",
+                file=sys.stderr,
+            )
+        wait_for_others(shard)
+        if not shard.first:
+            return
+        records = done.records
+        if shard.world > 1 and output is not None:
+            records = collect_records(output, clips, shard, done, conditions)
+    _conclude(options, model, weights, settings, dataset, frame_list, dataset_name, records, device)
+
+
+def _conclude(
+    options: argparse.Namespace,
+    model: CO2Net,
+    weights: UsedWeights,
+    settings: EvaluationSettings,
+    dataset: Path,
+    frame_list: Path,
+    dataset_name: str | None,
+    records: list[dict[str, Any]],
+    device: torch.device,
+) -> None:
+    """Results, report, table."""
+    from co2net.evaluation.environment import environment
+    from co2net.evaluation.protocol import protocol
+    from co2net.evaluation.report import write_report
+    from co2net.evaluation.results import make_results, write_results
+    from co2net.evaluation.summary_table import summary_text
+
+    if settings.metrics:
+        name = dataset_name or dataset.name or str(dataset)
+        results = make_results(
+            records,
+            methods=settings.methods,
+            title=f"{weights.name} on {name}, {frame_list.name}",
+            protocol=protocol(settings, model, dataset, [record["clip"] for record in records]),
+            settings={name: value for name, value in vars(options).items() if name not in ("run", "verb")},
+            environment=environment(device),
+            weights=[weights.as_dict()],
+        )
+        print(summary_text(results))
+        if options.output:
+            output = Path(options.output)
+            written = [write_results(output, results), *write_report(output)]
+            print("\nlook at:", *(f"  {path}" for path in written), sep="\n")
+    for kind, folder in settings.stored.items():
+        print(f"stored: {sum(len(record['frames']) for record in records)} frames, {kind}: {folder}")
+
+
+def _device(name: str, rank: int) -> torch.device:
+    """The device asked for; among processes of one machine, each its own GPU."""
+    import os
+
+    import torch
+
+    from co2net.devices import choose_device
+
+    device = choose_device(name)
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    return device
+
+
+def _announce_stored(entries: list[Any], settings: EvaluationSettings) -> None:
+    """Say how much disk the stored results will take."""
+    from co2net.evaluation.store import disk_use
+
+    if settings.stored:
+        megabytes = disk_use(entries, settings) / 1e6
+        print(
+            f"co2net: {len(settings.stored)} x {len(entries)} files, {megabytes:.0f} MB in all, will be stored",
+            file=sys.stderr,
+        )

@@ -1,0 +1,130 @@
+"""``scripts/evaluate_model.py``: the evaluation command that HYouTube users know."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from co2net.cli.errors import exit_code
+from co2net.cli.evaluate import add_common_options, add_output_options, find_list, run_evaluation, settings_from
+
+DESCRIPTION = """\
+Score a model on a data set in HYouTube's layout, with the flags of the original script. Without --checkpoint the color
+mapping alone is evaluated (no refinement), blended as published. `co2net evaluate` is the same with shorter options.
+"""
+EXAMPLES = """\
+examples:
+  python scripts/evaluate_model.py --dataset_path HYouTube --val_list test_frames.txt --backbone issam_backbone.pth \\
+    --previous_num 8 --future_num 8 --use_feature --checkpoint issam_final.pth --output runs/published
+  python scripts/evaluate_model.py --dataset_path HYouTube --val_list all_frames.txt --backbone issam_backbone.pth \\
+    --previous_num 8 --future_num 8 --write_lut_output lut --write_lut_map map --no_metrics
+"""
+IGNORED = {
+    "resize_strategy": "--resize-strategy", "use_flip": "--use-flip", "train_list": "--train_list",
+    "config_path": "--config-path", "eval_prefix": "--eval-prefix",
+}  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the script."""
+    p = argparse.ArgumentParser(
+        prog="evaluate_model.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    known = p.add_argument_group("flags of the original")
+    known.add_argument("--gpu", metavar="N", help="number of the GPU; default: see --device")
+    known.add_argument("--dataset_path", required=True, help="folder of the data set")
+    known.add_argument("--val_list", required=True, help="frame list (or clip list), from here or from the data set")
+    known.add_argument("--backbone", default="", help="backbone weights; default: those that ship with co2net")
+    known.add_argument("--backbone_type", help="issam, rain, ...; default: what the weights are")
+    known.add_argument("--checkpoint", default="", help="full weights; without: the color mapping alone")
+    known.add_argument("--previous_num", type=int, default=1, dest="previous", metavar="N", help="default 1")
+    known.add_argument("--future_num", type=int, default=1, dest="future", metavar="N", help="default 1")
+    known.add_argument("--use_feature", action="store_true", help="not needed: the checkpoint tells")
+    known.add_argument("--normalize_outside", action="store_true", help="refused: it mixes color spaces")
+    known.add_argument("--write_lut_output", default="", metavar="FOLDER", help="store the color mapping's frames")
+    known.add_argument("--write_lut_map", default="", metavar="FOLDER", help="store the maps of unseen colors")
+    known.add_argument("--write_npy_result", action="store_true", help="store final frames in --result_npy_dir")
+    known.add_argument("--result_npy_dir", default="", metavar="FOLDER")
+    known.add_argument("--write_npy_backbone", action="store_true", help="store the backbone's in --backbone_npy_dir")
+    known.add_argument("--backbone_npy_dir", default="", metavar="FOLDER")
+    for flag in ("--resize-strategy", "--train_list", "--config-path", "--eval-prefix"):
+        known.add_argument(flag, help="ignored, as in the original")
+    known.add_argument("--use-flip", action="store_true", default=None, help="ignored, as in the original")
+    new = p.add_argument_group("new")
+    add_common_options(new, "_")
+    new.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
+    new.add_argument("--output", metavar="FOLDER", help="results.json, report, pictures; makes the run resumable")
+    add_output_options(new, "_")
+    new.add_argument("--limit-clips", "--limit_clips", type=int, metavar="N", help="only the first N clips")
+    new.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no notes")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; returns the exit code."""
+    options = parser().parse_args(argv)
+    return exit_code(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    from co2net.evaluation.weights import model_to_evaluate
+
+    _refuse(options)
+    notes = _notes(options)
+    settings = settings_from(
+        options,
+        lut_output=options.write_lut_output,
+        lut_map=options.write_lut_map,
+        result=options.result_npy_dir if options.write_npy_result else None,
+        backbone=options.backbone_npy_dir if options.write_npy_backbone else None,
+    )
+    dataset = Path(options.dataset_path)
+    frame_list = find_list(dataset, options.val_list)
+    model, weights = model_to_evaluate(
+        options.checkpoint or options.backbone or "default",
+        "checkpoint" if options.checkpoint else "backbone",
+        backbone=options.backbone_type,
+        lut_only=not options.checkpoint,
+        paper_lut_only=None,
+        mapping=options.mapping,
+        unseen_rule=options.unseen_rule,
+    )
+    if options.use_feature and model.refinement and not model.use_feature:
+        notes.append("--use_feature does not fit the checkpoint, whose refinement reads no features; the file counts")
+    if not options.quiet:
+        for note in notes:
+            print(f"co2net: note: {note}", file=sys.stderr)
+    options.device = options.device if options.gpu is None else f"cuda:{options.gpu}"
+    run_evaluation(options, model, weights, settings, dataset, frame_list)
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    from co2net.errors import InputError
+
+    if options.normalize_outside:
+        raise InputError(
+            "--normalize_outside is refused: it indexes color tables with normalized colors and mixes color spaces; "
+            "leave it out, the model normalizes by itself"
+        )
+    if options.gpu is not None and options.device != "auto":
+        raise InputError(f"--gpu {options.gpu} and --device {options.device} both choose the device; give one of them")
+    for switch, folder in (("write_npy_result", "result_npy_dir"), ("write_npy_backbone", "backbone_npy_dir")):
+        if getattr(options, switch) != bool(getattr(options, folder)):
+            raise InputError(f"--{switch} and --{folder} belong together; one of them is missing")
+
+
+def _notes(options: argparse.Namespace) -> list[str]:
+    ignored = [flag for name, flag in IGNORED.items() if getattr(options, name) is not None]
+    notes = []
+    if ignored:
+        notes.append(f"{', '.join(ignored)}: ignored, as in the original (the size is --size)")
+    if options.checkpoint and options.backbone:
+        notes.append(f"--backbone {options.backbone} is not read: the checkpoint holds the backbone too")
+    if not options.checkpoint and not options.backbone:
+        notes.append("neither --backbone nor --checkpoint given: the shipped weights' color mapping is evaluated")
+    return notes
