@@ -65,7 +65,7 @@ _DETAILS = {
     "composite": "the input",
     "backbone": "every frame on its own",
     "lut": "3D LUT gathered from neighbor frames",
-    "final": "with refinement",
+    "final": "what the model gives",
 }
 
 

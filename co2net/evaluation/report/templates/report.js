@@ -106,7 +106,8 @@
       let low = Math.min(...(useLog ? positive : all)), high = Math.max(...all);
       if (!all.length) { low = 0; high = 1; }
       if (share) { low = 0; high = 1; }
-      else if (!useLog) { const pad = (high - low) * 0.06; high += pad; low = metric().lower ? 0 : low - pad; }
+      else if (useLog) { low /= 1.15; high *= 1.15; }
+      else { const pad = (high - low) * 0.06; high += pad; low = metric().lower ? 0 : low - pad; }
       this.ys = scale(low, high, height - bottom, top, { log: useLog });
       this.xs = scale(x[0], x[x.length - 1], left + 6, this.width - right - 6, { log: xLog, whole, count: this.width / 90 });
       const part = (tag, attributes, ...children) => element(`svg:${tag}`, attributes, ...children);
