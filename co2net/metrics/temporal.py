@@ -69,8 +69,8 @@ def _difference_and_weight(
             f"results and real frames must have one shape and device, got {tuple(current.shape)} on {current.device} "
             f"and {tuple(current_real.shape)} on {current_real.device}"
         )
-    frames = torch.cat([current.float(), current_real.float(), mask.float()], dim=1)
-    warped, warped_real, warped_mask = warp(frames, flow).double().split([3, 3, 1], dim=1)
+    frames = torch.cat([current.double(), current_real.double(), mask.double()], dim=1)
+    warped, warped_real, warped_mask = warp(frames, flow).split([3, 3, 1], dim=1)
     confidence = torch.exp(-(warped_real - following_real.double()).abs()).mean(dim=1, keepdim=True)
     return warped - following.double(), warped_mask * confidence
 
