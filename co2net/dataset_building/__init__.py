@@ -1,6 +1,7 @@
 """Data sets of one's own in HYouTube's layout: from videos with masks, or from photographs with masks."""
 
-from co2net.dataset_building.build import BuildSettings, BuildSummary, build_dataset
+from co2net.dataset_building.build import BuildSummary, build_dataset
+from co2net.dataset_building.clip_job import BuildSettings
 from co2net.dataset_building.stills import StillsSettings, StillsSummary, make_stills
 from co2net.dataset_building.table_changes import TableChanges, change_table
 

@@ -10,6 +10,8 @@ from co2net.dataset_building.tables import draw_order
 from co2net.errors import InputError
 from co2net.files import write_beside
 
+TABLES = "LUT_list.txt"
+
 
 def write_lists(
     output: Path, records: dict[str, Record], layout: str, seed: int, train_share: float | None
@@ -27,11 +29,9 @@ def write_lists(
         What was written.
 
     Raises:
-        InputError: a list is there that was not written here.
         OutputError: a list cannot be written.
     """
     folders = [names[layout == "description"] for _, names in COLUMNS]
-    ending = ".txt" if layout == "description" else "_list.txt"
     names = sorted(records)
     contents = {"all": names}
     if train_share is not None:
@@ -39,19 +39,34 @@ def write_lists(
         contents["train"] = [name for name in names if scene(name) in train]
         contents["test"] = [name for name in names if scene(name) not in train]
     texts = {
-        f"{split}{ending}": "".join(
+        _list_name(split, layout): "".join(
             f"{folders[0]}/{name.split('/')[0]} {folders[1]}/{name} {folders[2]}/{name}\n" for name in clips
         )
         for split, clips in contents.items()
     }
-    texts["LUT_list.txt"] = "".join(f"{folders[2]}/{name} {records[name]['lut']}\n" for name in names)
+    texts[TABLES] = "".join(f"{folders[2]}/{name} {records[name]['lut']}\n" for name in names)
     paths = [output / name for name in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
-        if not (output / "build.json").exists() and path.exists() and path.read_bytes() != text.encode():
-            raise InputError(f"{path} is there, but this command did not write it; move it away, and run this again")
     for path, text in zip(paths, texts.values(), strict=True):
         write_beside(path, text)
     return paths
+
+
+def refuse_foreign_lists(output: Path, layout: str, with_split: bool) -> None:
+    """Look whether a list would be replaced that was not written here.
+
+    Raises:
+        InputError: it would.
+    """
+    if (output / "build.json").exists():
+        return
+    splits = ("all", "train", "test") if with_split else ("all",)
+    for name in (*(_list_name(split, layout) for split in splits), TABLES):
+        if (output / name).exists():
+            raise InputError(f"{output / name} is there, but this command did not write it; give another --output")
+
+
+def _list_name(split: str, layout: str) -> str:
+    return f"{split}.txt" if layout == "description" else f"{split}_list.txt"
 
 
 def scene(name: str) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from co2net import data
 from co2net.color_mapping.cube import load_cube, save_cube
-from co2net.dataset_building import BuildSettings, TableChanges, build, build_dataset, change_table
+from co2net.dataset_building import BuildSettings, TableChanges, build_dataset, change_table, clip_job
 from co2net.dataset_building.tables import assign_tables
 from co2net.errors import InputError, OutputError
 
@@ -234,7 +234,7 @@ def test_killed_anywhere_it_goes_on(source, tmp_path, monkeypatch, step):
         return stop_or_work
 
     with monkeypatch.context() as patch:
-        for place, name in ((build, "write_new"), (build, "place_file"), (os, "replace")):
+        for place, name in ((clip_job, "write_new"), (clip_job, "place_file"), (os, "replace")):
             patch.setattr(place, name, counted(getattr(place, name)))
         patch.setattr("co2net.dataset_building.output.shutil.rmtree", lambda *_, **__: None)  # no clearing up
         with pytest.raises(Killed):
@@ -263,7 +263,17 @@ def test_nothing_of_others_is_touched(source, tmp_path):
     (out / "train_list.txt").write_text("mine\n")
     with pytest.raises(InputError, match=r"train_list\.txt is there, but this command did not write it"):
         run(source, out, share=0.5)
+    assert [path.name for path in out.iterdir()] == ["train_list.txt"]  # said before any work
     assert (out / "train_list.txt").read_text() == "mine\n"
+
+
+def test_masks_that_were_there_stay(source, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(source / "masks/bb", out / "foreground_mask/bb")
+    before = tree(out / "foreground_mask")
+    run(source, out, clips=["bb"], step=10)
+    run(source, out, clips=["bb"], step=10, quality=90, overwrite=True)
+    assert tree(out / "foreground_mask") == before  # frame 10 too, which the clip does not use
 
 
 def test_masks_with_loss_are_cut_at_one_half(source, tmp_path):
