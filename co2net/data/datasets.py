@@ -72,6 +72,8 @@ def read_dataset(
         if split:
             raise InputError(f"{root} has no split {split}: plain folders hold no lists; give a list, or no split")
         return _walk([root / name for name in PLAIN], on_problem)
+    if columns[2] is None and any(columns):
+        column_folder(root, 2)  # says which names were looked for
     if columns[2] is None:
         kinds = "a HYouTube folder (synthetic_composite_videos/), iHarmony4 (IHD_train.txt) or composite/, mask/, real/"
         raise InputError(f"{root}: no data set that is known here: neither {kinds}")

@@ -160,6 +160,9 @@ def test_what_is_no_data_set(tmp_path):
     (tmp_path / LISTED[1]).rename(tmp_path / "gone")
     with pytest.raises(InputError, match="the mask folder is missing, neither foreground_mask nor Mask"):
         data.read_dataset(tmp_path)
+    (tmp_path / LISTED[2]).rename(tmp_path / "gone too")
+    with pytest.raises(InputError, match="the composite folder is missing, neither synthetic_composite_videos nor"):
+        data.read_dataset(tmp_path)
 
 
 def test_every_problem_of_a_list_can_be_heard(tmp_path):
