@@ -17,6 +17,7 @@ examples:
   co2net evaluate --sample
   co2net dataset check HYouTube --list test_list.txt
   co2net models
+  co2net train refinement --help
 
 `co2net VERB --help` tells more. Exit codes: 0 done, 2 bad input, 1 our fault, 130 interrupted, 143 terminated.
 """
@@ -24,14 +25,14 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    from co2net.cli import dataset, demo, evaluate, harmonize, models
+    from co2net.cli import dataset, demo, evaluate, harmonize, models, train
 
     parser = argparse.ArgumentParser(
         prog="co2net", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models, dataset, evaluate):
+    for module in (harmonize, demo, models, dataset, train, evaluate):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

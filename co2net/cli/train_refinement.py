@@ -176,10 +176,12 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
         )
     if first and not options.quiet:
         print(f"{folder / BEST}: epoch {summary.best_epoch} of {config.epochs}")
+        if not summary.best_epoch:
+            print("no epoch was better than the start, the color mapping alone: try more clips or a lower rate")
         if summary.scores:
-            shares = {k.removeprefix("fmse_"): v for k, v in summary.scores.items() if k.startswith("fmse_")}
-            values = ", ".join(f"{name} {value:.1f}" for name, value in shares.items())
-            print(f"foreground squared error on {len(validation)} held-out frames, last epoch: {values}")
+            errors = {k.removeprefix("fmse_"): v for k, v in summary.scores.items() if k.startswith("fmse_")}
+            values = ", ".join(f"{name} {value:.1f}" for name, value in errors.items())
+            print(f"foreground squared error on {len(validation)} held-out frames: {values}")
         print(f"waiting for data: {summary.data_wait_share:.0%} of the training time")
 
 

@@ -7,6 +7,7 @@ nothing and costs nothing.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,14 +58,12 @@ class Processes:
         if self.count == 1:
             return network
         # Every process computes the same batch statistics, so nothing needs to be sent around for them.
-        return nn.parallel.DistributedDataParallel(
-            network, device_ids=[self.device.index] if self.device.type == "cuda" else None, broadcast_buffers=False
-        )
-
-
-def rank_from_environment() -> int:
-    """Number of this process among those that ``torchrun`` started; 0 alone."""
-    return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+        with warnings.catch_warnings():
+            # The name that replaces `broadcast_buffers` is not known to the oldest PyTorch that may run this.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return nn.parallel.DistributedDataParallel(
+                network, device_ids=[self.device.index] if self.device.type == "cuda" else None, broadcast_buffers=False
+            )
 
 
 @contextmanager
