@@ -75,3 +75,24 @@ def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
             ),
         ]
     )
+
+
+def evaluation_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Evaluating a data set, in units of one backbone pass, and against the paper's way."""
+    lines = [
+        [
+            row["way"],
+            f"{1e3 * row['seconds_per_frame']:.0f}",
+            f"{row['passes']:.2f}",
+            f"{row['gain']:.1f}",
+            "" if row["idle"] is None else f"{100 * row['idle']:.1f} %",
+        ]
+        for row in rows
+    ]
+    heads = ["way", "ms per frame", "backbone passes", "times faster than the paper's way", "device waits for data"]
+    what = "with refinement" if settings["refinement"] else f"color mapping alone, {settings['mapping']}"
+    return (
+        f"Sample data set at 256x256, 8 + 8 neighbors, iSSAM ({what}), {settings['device']}, {settings['threads']} "
+        f"PyTorch thread(s). The paper's way runs all 16 neighbors of a frame through the backbone anew.\n\n"
+        f"{markdown(heads, lines)}"
+    )

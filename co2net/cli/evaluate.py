@@ -93,9 +93,7 @@ def add_common_options(group: argparse._ArgumentGroup, blank: str) -> None:
 def add_output_options(group: argparse._ArgumentGroup, blank: str) -> None:
     """Output options that the verb and the script share."""
     group.add_argument("--overwrite", action="store_true", help="compute everything anew, even finished clips")
-    group.add_argument(
-        f"--no{blank}metrics", action="store_true", help="store results only; real frames are not needed"
-    )
+    group.add_argument(f"--no{blank}metrics", action="store_true", help="store results only; real frames are not read")
     group.add_argument(f"--no{blank}pictures", action="store_true", help="no pictures of worst and best frames")
 
 
@@ -205,7 +203,8 @@ def run_evaluation(
     from co2net.evaluation.shards import joined_shards, wait_for_others
 
     output = Path(options.output) if options.output else None
-    clips = clips_of(read_frame_list(frame_list, dataset), options.limit_clips)
+    entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
+    clips = clips_of(entries, options.limit_clips)
     with joined_shards() as shard:
         if shard.world > 1 and output is None:
             raise InputError("several processes need an --output folder to put their results together")
@@ -253,6 +252,8 @@ def _conclude(
     device: torch.device,
 ) -> None:
     """Results, report, table."""
+    from importlib.util import find_spec
+
     from co2net.evaluation.environment import environment
     from co2net.evaluation.protocol import protocol
     from co2net.evaluation.report import write_report
@@ -273,7 +274,11 @@ def _conclude(
         print(summary_text(results))
         if options.output:
             output = Path(options.output)
-            written = [write_results(output, results), *write_report(output)]
+            written = [write_results(output, results)]
+            if find_spec("jinja2"):
+                written += write_report(output)
+            else:
+                print("co2net: note: no report without Jinja2; pip install 'co2net[report]'", file=sys.stderr)
             print("\nlook at:", *(f"  {path}" for path in written), sep="\n")
     for kind, folder in settings.stored.items():
         print(f"stored: {sum(len(record['frames']) for record in records)} frames, {kind}: {folder}")

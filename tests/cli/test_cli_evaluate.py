@@ -106,6 +106,13 @@ def test_without_neighbors_the_mapping_has_no_row(run, data_set):
     assert code == 0 and list(rows(out, "Standard convention:")) == ["composite (input)", "backbone", "final"]
 
 
+def test_without_the_reports_library_the_results_are_there(run, data_set, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, out, err = run("evaluate", data_set, "--size", 32, "-o", "out")
+    assert code == 0 and "out/results.json" in out and "report" not in out and "pip install 'co2net[report]'" in err
+    assert not os.path.exists("out/report.html")
+
+
 def test_sample_is_evaluated_with_the_test_list(run):
     code, out, err = run("evaluate", "--sample", "--size", 16, "--limit-clips", 1, "-o", "out", "--no-pictures")
     assert code == 0, err
