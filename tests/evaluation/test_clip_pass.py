@@ -9,9 +9,10 @@ import torch
 from evaluation.small_data_set import write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded_cases import load_case
 
 from co2net import create_model, data
-from co2net.data.clips import Clip, group_clips, read_frame
+from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
 from co2net.errors import InputError
 from co2net.evaluation import clip_pass
 from co2net.evaluation.clip_pass import harmonize_clip
@@ -175,3 +176,35 @@ def test_plan_reads_what_counts_and_nothing_else(numbers, share, previous, futur
         assert all(plan.last_use[number] >= place for number in frame.neighbors)
     assert [entry.number for entry, real in plan.reads(real=True) if real] == listed
     assert not any(real for _, real in plan.reads(real=False))
+
+
+@pytest.mark.parametrize("name", ["co2net_lut_only", "co2net_full_issam_soft"])
+def test_recorded_cases_come_out_of_a_pass(name):
+    case = load_case(name)
+    lut_only = name == "co2net_lut_only"
+    settings = {"refinement": False, "paper_lut_only": True} if lut_only else {"use_feature": False}
+    model = create_model(**settings)
+    model.load_state_dict(case.state, strict=False)
+    images, masks = case.inputs["neighbours"], case.inputs["neighbour_masks"]
+    previous, future = case.settings["previous_num"], case.settings["future_num"]
+    numbers = [15 - 5 * k for k in range(1, previous + 1)] + [15 + 5 * k for k in range(1, future + 1)]
+    found: dict[str, list[torch.Tensor]] = {}
+    for item in range(len(images)):
+        entry = data.FrameEntry(*(Path(f"{column}/v/o/00015.png") for column in "rmc"))
+        clip = Clip([entry])
+        clip.__dict__["on_disk"] = {number: entry.at(number) for number in (*numbers, 15)}
+        tensors = dict(zip(numbers, zip(images[item], masks[item], strict=True), strict=True))
+        tensors[15] = case.inputs["image"][item], case.inputs["mask"][item]
+        plan = plan_clip(clip, previous, future, 5)
+        frames = iter([FrameTensors(*tensors[e.number], torch.empty(3, 0, 0)) for e in plan.reading])
+        (batch,) = harmonize_clip(model, plan, frames, batch_size=2, measure_mapping=lut_only)
+        outputs = {"images": batch.result.image, "backbone_out": batch.result.backbone}
+        if lut_only:
+            assert batch.mapping_error is not None
+            outputs |= {"stored_lut_output": batch.result.lut, "stored_lut_map": batch.result.unseen}
+            outputs |= {"mapping_error_sum": batch.mapping_error, "invalid_sum": 3 * batch.result.unseen.mean()[None]}
+        for output, value in outputs.items():
+            found.setdefault(output, []).append(value)
+    for output, values in found.items():
+        check = case.check_sum if output.endswith("_sum") else case.check
+        check(output, torch.cat(values).float())
