@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from co2net.devices import choose_device
     from co2net.errors import InputError
-    from co2net.evaluation.clips import Score, baselines, make_composites, read_clip, score, summarize
+    from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
     from co2net.evaluation.methods import network_methods
     from co2net.files import write_beside
     from co2net.models.registry import load_model
@@ -68,17 +68,18 @@ def _run(options: argparse.Namespace) -> None:
         for name in tqdm(names, desc=f"size {size}"):
             square = None if size == "own" else (int(size), int(size))
             frames, masks = read_clip(options.clips / name, square, options.frames)
+            fields = motion(frames)
             for split in splits:
                 tables = load_tables(options.luts, None if split == "all" else split)
                 chosen = [round((i + 0.5) * len(tables) / options.tables - 0.5) for i in range(options.tables)]
                 for index in chosen:
                     composites = make_composites(frames, masks, tables[index])
                     scores.setdefault(f"size {size}, {split} tables", []).extend(
-                        score(name, f"{split} {index}", method, run, composites, masks, frames)
+                        score(name, f"{split} {index}", method, run, composites, masks, frames, fields)
                         for method, run in methods.items()
                     )
             scores.setdefault(f"size {size}, untouched", []).extend(
-                score(name, "none", method, run, frames, masks, frames) for method, run in methods.items()
+                score(name, "none", method, run, frames, masks, frames, fields) for method, run in methods.items()
             )
     for title, group in scores.items():
         print(f"\n{title}: {len(names)} clips, {len(group) // len(methods)} composites\n")
@@ -93,10 +94,10 @@ def _table(rows: list[dict], *, untouched: bool) -> str:
         lines = ["| method | fMSE done to clips that were right |", "|---|---|"]
         return "\n".join(lines + [f"| {r['method']} | {r['fmse']:.1f} |" for r in rows])
     lines = [
-        "| method | fMSE | share of the composite's | mean of the shares | PSNR | s / frame |",
-        "|---|---|---|---|---|---|",
+        "| method | fMSE | share of the composite's | mean of the shares | PSNR | TL (DIS flow) | s / frame |",
+        "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
-        numbers = f"{r['fmse']:.1f} | {r['share']:.2f} | {r['mean_share']:.2f} | {r['psnr']:.2f} dB"
+        numbers = f"{r['fmse']:.1f} | {r['share']:.2f} | {r['mean_share']:.2f} | {r['psnr']:.2f} dB | {r['tl']:.2f}"
         lines.append(f"| {r['method']} | {numbers} | {r['seconds_per_frame']:.3f} |")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Measure methods on clips: real frames with masks, composites made by color tables.
 
 The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to
-8 bits, standard metrics, means over the frames of a clip, then over clips and tables.
+8 bits, standard metrics, means over the frames of a clip, then over clips and tables. TL is the published temporal loss
+with DIS flow between the real frames instead of FlowNet2's, at the frames' own size: comparable within a table only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -18,7 +20,8 @@ from torch import Tensor
 
 from co2net.errors import InputError
 from co2net.evaluation.classical import CLASSICAL
-from co2net.metrics import fmse, psnr
+from co2net.flow import create_flow
+from co2net.metrics import fmse, psnr, temporal_loss
 
 Frames = list[np.ndarray]
 Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
@@ -27,13 +30,17 @@ Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
 
 @dataclass
 class Score:
-    """One method on one clip with one table: means over frames; errors in squared 8-bit levels, PSNR in dB."""
+    """One method on one clip with one table: means over frames; errors in squared 8-bit levels, PSNR in dB.
+
+    `tl` is ``nan`` where the motion was not given.
+    """
 
     clip: str
     table: str
     method: str
     fmse: float
     psnr: float
+    tl: float
     seconds_per_frame: float
 
 
@@ -76,17 +83,35 @@ def make_composites(frames: Frames, masks: Frames, table: Tensor) -> Frames:
     return composites
 
 
-def score(clip: str, table: str, name: str, method: Method, composites: Frames, masks: Frames, real: Frames) -> Score:
-    """Run a method on a clip and measure it."""
+def motion(real: Frames) -> list[Tensor]:
+    """Where every pixel of frame t + 1 lies in frame t: fields ``(1, 2, H, W)`` in pixels, one fewer than frames."""
+    estimate = create_flow("dis")
+    return [estimate(_tensor(following), _tensor(current)) for current, following in pairwise(real)]
+
+
+def score(
+    clip: str,
+    table: str,
+    name: str,
+    method: Method,
+    composites: Frames,
+    masks: Frames,
+    real: Frames,
+    fields: Sequence[Tensor] = (),
+) -> Score:
+    """Run a method on a clip and measure it; `fields` is the clip's :func:`motion`, without which there is no TL."""
     started = time.perf_counter()
-    results = list(method(composites, masks))
+    results = [_tensor(result) for result in method(composites, masks)]
     seconds = (time.perf_counter() - started) / len(composites)
-    errors, ratios = [], []
-    for result, mask, target in zip(results, masks, real, strict=True):
-        p, t = _tensor(result), _tensor(target)
-        errors.append(fmse(p, t, torch.from_numpy(mask).float()[None, None] / 255))
-        ratios.append(psnr(p, t))
-    return Score(clip, table, name, float(torch.cat(errors).nanmean()), float(torch.cat(ratios).nanmean()), seconds)
+    targets = [_tensor(target) for target in real]
+    alphas = [torch.from_numpy(mask).float()[None, None] / 255 for mask in masks]
+    errors = [fmse(*frame) for frame in zip(results, targets, alphas, strict=True)]
+    ratios = [psnr(*frame) for frame in zip(results, targets, strict=True)]
+    flicker = [
+        temporal_loss(results[t], results[t + 1], targets[t], targets[t + 1], alphas[t], field)
+        for t, field in enumerate(fields)
+    ]
+    return Score(clip, table, name, _mean(errors), _mean(ratios), _mean(flicker), seconds)
 
 
 def baselines() -> dict[str, Method]:
@@ -104,7 +129,7 @@ def baselines() -> dict[str, Method]:
 
 
 def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
-    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, time per frame."""
+    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, time per frame."""
     composite = {(s.clip, s.table): s.fmse for s in scores if s.method == "composite"}
     rows: list[dict[str, float | str]] = []
     for method in dict.fromkeys(s.method for s in scores):
@@ -117,10 +142,15 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
                 "share": mean / max(float(np.mean(list(composite.values()))), 1e-9),
                 "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.table], 1e-9) for s in own])),
                 "psnr": float(np.mean([s.psnr for s in own])),
+                "tl": float(np.mean([s.tl for s in own])),
                 "seconds_per_frame": float(np.mean([s.seconds_per_frame for s in own])),
             }
         )
     return rows
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.cat(values).nanmean()) if values else float("nan")
 
 
 def _tensor(picture: np.ndarray) -> Tensor:

@@ -9,7 +9,9 @@ from video import clips
 
 from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
-from co2net.evaluation.clips import Score, baselines, make_composites, read_clip, score, summarize
+from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.methods import BACKBONE, network_methods
+from co2net.models.registry import create_model
 
 SIZE = (48, 32)
 
@@ -74,6 +76,24 @@ def test_scores_of_known_errors(folder):
     assert ten.seconds_per_frame >= 0
 
 
+def test_flicker_shows_in_the_temporal_loss(folder):
+    frames, masks = [clips.picture(*SIZE, 0)] * 4, [clips.disc(*SIZE)] * 4
+    fields = motion(frames)
+    assert len(fields) == 3 and all(float(field.abs().max()) < 0.1 for field in fields)
+    flickering = [np.clip(frame.astype(int) + 12 * (t % 2), 0, 255).astype(np.uint8) for t, frame in enumerate(frames)]
+    steady, flicker = (
+        score("c", "t", "m", lambda c, m, result=result: result, frames, masks, frames, fields)
+        for result in (frames, flickering)
+    )
+    assert steady.tl < 0.5 < flicker.tl
+    assert np.isnan(score("c", "t", "m", lambda c, m: frames, frames, masks, frames).tl)
+
+
+def test_network_methods_name_the_refinement_only_where_there_is_one():
+    for refinement, names in ((False, [BACKBONE, "co2net"]), (True, [BACKBONE, "color mapping alone", "co2net"])):
+        assert list(network_methods(create_model(refinement=refinement))) == names
+
+
 def test_frames_without_a_foreground_do_not_count(folder):
     frames, masks = read_clip(folder)
     masks[1] = np.zeros_like(masks[1])
@@ -93,20 +113,29 @@ def test_baselines_return_a_frame_for_each(folder):
 
 def test_summary():
     scores = [
-        Score("a", "1", "composite", 100.0, 20.0, 0.0),
-        Score("b", "1", "composite", 300.0, 10.0, 0.0),
-        Score("a", "1", "ours", 50.0, 24.0, 0.1),
-        Score("b", "1", "ours", 30.0, 20.0, 0.3),
+        Score("a", "1", "composite", 100.0, 20.0, 6.0, 0.0),
+        Score("b", "1", "composite", 300.0, 10.0, 2.0, 0.0),
+        Score("a", "1", "ours", 50.0, 24.0, 5.0, 0.1),
+        Score("b", "1", "ours", 30.0, 20.0, 2.0, 0.3),
     ]
     composite, ours = summarize(scores)
     assert composite == {
-        "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "seconds_per_frame": 0.0
+        "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "tl": 4.0,
+        "seconds_per_frame": 0.0,
     }  # fmt: skip
     assert ours == pytest.approx(
-        {"method": "ours", "fmse": 40.0, "share": 0.2, "mean_share": 0.3, "psnr": 22.0, "seconds_per_frame": 0.2}
+        {
+            "method": "ours",
+            "fmse": 40.0,
+            "share": 0.2,
+            "mean_share": 0.3,
+            "psnr": 22.0,
+            "tl": 3.5,
+            "seconds_per_frame": 0.2,
+        }  # fmt: skip
     )
 
 
 def test_summary_of_a_perfect_composite_divides_by_nothing():
-    scores = [Score("a", "1", name, 0.0, 60.0, 0.0) for name in ("composite", "ours")]
+    scores = [Score("a", "1", name, 0.0, 60.0, 0.0, 0.0) for name in ("composite", "ours")]
     assert all(np.isfinite([row["share"], row["mean_share"]]).all() for row in summarize(scores))
