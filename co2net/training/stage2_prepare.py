@@ -99,13 +99,11 @@ def prepare(model: CO2Net, batch: Stage2Batch, precision: str = "fp32") -> Prepa
         ShapeError: if shapes do not fit.
     """
     out = run_backbone(model, batch.image, batch.mask, precision)
-    if batch.stored_lut is not None and batch.stored_map is not None:
-        lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
-        return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
-    volume = _neighbor_volume(model, batch, precision)
-    return _with_volume(model, batch, out, volume)
+    volume = None if batch.stored_lut is not None else _neighbor_volume(model, batch, precision)
+    return _after_backbone(model, batch, out, volume)
 
 
+@torch.no_grad()
 def prepare_all(
     model: CO2Net, frames: Frames, precision: str, device: torch.device, *, quiet: bool = True
 ) -> dict[FrameEntry, Prepared]:
@@ -119,24 +117,24 @@ def prepare_all(
     prepared: dict[FrameEntry, Prepared] = {}
     with tqdm(total=len(frames), unit="frame", desc="prepare", disable=quiet, leave=False) as bar:
         for clip in frames.clips():
+            batches = {frames.entries[i]: frames.read(i, with_neighbors=False).to(device) for i in clip}
+            outs = {entry: run_backbone(model, b.image, b.mask, precision) for entry, b in batches.items()}
             volumes: dict[FrameEntry, Tensor] = {}
-            for index in clip:
-                entry = frames.entries[index]
-                batch = frames.read(index, with_neighbors=False).to(device)
+            for entry, batch in batches.items():
                 counts = frames.neighbors(entry)
                 for neighbor in counts.keys() - volumes.keys():
-                    image, mask, _ = read_frame(neighbor, frames.config.size, real=False)
-                    image, mask = image[None].to(device), mask[None].to(device)
-                    volumes[neighbor] = _volume(model, image, mask, precision)
+                    if neighbor in outs:
+                        part = batches[neighbor]
+                        volumes[neighbor] = model.frame_volume(part.image, part.mask, outs[neighbor].image)
+                    else:
+                        image, mask, _ = read_frame(neighbor, frames.config.size, real=False)
+                        image, mask = image[None].to(device), mask[None].to(device)
+                        volumes[neighbor] = _volume(model, image, mask, precision)
                 total: Tensor | None = None
                 for neighbor, count in counts.items():  # in the order and from the zeros of `prepare`: the same bits
                     total = torch.zeros_like(volumes[neighbor]) if total is None else total
                     total += volumes[neighbor] * float(count)
-                if batch.stored_lut is not None:
-                    result = prepare(model, batch, precision)
-                else:
-                    out = run_backbone(model, batch.image, batch.mask, precision)
-                    result = _with_volume(model, batch, out, total)
+                result = _after_backbone(model, batch, outs[entry], total)
                 prepared[entry] = result.to(torch.device("cpu"))
                 bar.update()
     return prepared
@@ -169,11 +167,14 @@ def _neighbor_volume(model: CO2Net, batch: Stage2Batch, precision: str) -> Tenso
     return total
 
 
-def _with_volume(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volume: Tensor | None) -> Prepared:
+def _after_backbone(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volume: Tensor | None) -> Prepared:
+    """Steps 4 to 9, or section 6.1 with stored results; without a volume the backbone's frame stands in."""
+    if batch.stored_lut is not None and batch.stored_map is not None:
+        lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
+        return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
     if volume is None:
         return _prepared(model, batch, out, out.image, batch.mask)
-    with torch.no_grad():
-        lut, unseen = model.apply_mapping(*model.color_mapping(volume), batch.image, batch.mask, out.image)
+    lut, unseen = model.apply_mapping(*model.color_mapping(volume), batch.image, batch.mask, out.image)
     return _prepared(model, batch, out, lut, unseen)
 
 

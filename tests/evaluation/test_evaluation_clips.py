@@ -132,7 +132,7 @@ def test_summary():
             "psnr": 22.0,
             "tl": 3.5,
             "seconds_per_frame": 0.2,
-        }  # fmt: skip
+        }
     )
 
 
