@@ -40,7 +40,8 @@ class CO2NetResult:
         backbone: what the backbone alone makes of the frame ``(B, 3, H, W)``.
         lut: what the color mapping alone makes of it ``(B, 3, H, W)``, backbone colors where it says nothing.
         unseen: ``(B, 1, H, W)``, the mask where the color mapping says nothing, 0 elsewhere.
-        refined: the refinement's colors ``(B, 3, H, W)`` before the mask blends them; None without refinement.
+        refined: the refinement's colors ``(B, 3, H, W)`` before the mask blends them, meant where the mask is above 0;
+            None without refinement.
     """
 
     image: Tensor
@@ -320,7 +321,7 @@ class CO2Net(nn.Module):
         """Steps 10 and 11, or what stands for them without refinement."""
         final, refined = lut_output, None
         if self.refinement:
-            merged = self.refine(out.raw, lut_output, image, out.features)
+            merged = self._refine_foreground(out, lut_output, image, mask)
             final, refined = self.finish(merged, mask, image), self.backbone.denormalize(merged)
         elif self.paper_lut_only:
             from co2net.models.lut_only import doubled_blend
@@ -328,7 +329,39 @@ class CO2Net(nn.Module):
             final = doubled_blend(lut_output, unseen, image, mask, out.image)
         return CO2NetResult(image=final, backbone=out.image, lut=lut_output, unseen=unseen, refined=refined)
 
+    def _refine_foreground(self, out: BackboneOutput, lut_output: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        """Step 10 where it shows: inside the mask's bounding box; the backbone's own output elsewhere.
+
+        The box has a margin of the refinement's reach, so what is inside the mask is exactly the whole frame's result.
+        In train mode batch norm looks at the whole frame.
+        """
+        features = out.features if self.use_feature else None
+        if self.training:
+            return self.refine(out.raw, lut_output, image, features)
+        box = _bounding_box(mask, margin=self._refinement().reach)
+        if box is None:
+            return out.raw
+
+        def cut(tensor: Tensor) -> Tensor:
+            return tensor[..., box[0], box[1]]
+
+        inside = self.refine(cut(out.raw), cut(lut_output), cut(image), None if features is None else cut(features))
+        merged = out.raw.clone()
+        cut(merged)[:] = inside
+        return merged
+
     def _refinement(self) -> Refinement:
         if self.refine_network is None:
             raise Co2netError("this model was made with refinement=False: it has no refinement to run")
         return self.refine_network
+
+
+def _bounding_box(mask: Tensor, margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns that hold the masks ``(B, 1, H, W)`` of a batch; None if all are empty."""
+    inside = (mask > 0).any(dim=0)[0]
+    rows, columns = torch.nonzero(inside.any(dim=1)).flatten(), torch.nonzero(inside.any(dim=0)).flatten()
+    if len(rows) == 0:
+        return None
+    first, last = (int(rows[0]), int(columns[0])), (int(rows[-1]), int(columns[-1]))
+    top, left = (max(0, edge - margin) for edge in first)
+    return slice(top, last[0] + 1 + margin), slice(left, last[1] + 1 + margin)

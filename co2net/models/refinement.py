@@ -24,6 +24,8 @@ class Refinement(nn.Module):
         feature_channels: channels of the backbone's feature map; 0: features are not used.
     """
 
+    reach = 2  # pixels that influence a pixel lie no farther: two 3x3 convolutions
+
     def __init__(self, feature_channels: int) -> None:
         super().__init__()
         self.feature_channels = feature_channels

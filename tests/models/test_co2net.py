@@ -241,6 +241,26 @@ def test_gradients_reach_the_refinement_only():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.refine_network.parameters())
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (7, 5), (13, 15)])
+@torch.no_grad()
+def test_the_refinement_runs_where_the_foreground_is(corner):
+    """In eval mode only the masks' bounding box is computed; inside the mask that changes nothing."""
+    model, (image, _, neighbor_images, neighbor_masks) = CO2Net(Tint()).eval(), clip()
+    mask = torch.zeros(2, 1, 20, 24)
+    top, left = corner
+    mask[0, :, top : top + 4, left : left + 3] = 1
+    mask[1, :, top + 2 : top + 7, left + 1 : left + 9] = 0.4
+    seen = []
+    handle = model.refine_network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+    result = model(image, mask, neighbor_images, neighbor_masks)
+    handle.remove()
+    assert seen[0][2] <= 11 and seen[0][3] <= 13
+    out = model.run_backbone(image, mask)
+    whole = model.refine(out.raw, result.lut, image, out.features)
+    torch.testing.assert_close(result.image, model.finish(whole, mask, image), atol=1e-5, rtol=0)
+    assert torch.equal(model(image, mask * 0, neighbor_images, neighbor_masks).image, image)
+
+
 def test_state_dict_has_the_official_names():
     assert set(CO2Net(ISSAM()).state_dict()) == {
         *load_case("co2net_full_issam").state,
