@@ -78,7 +78,7 @@ def _job(jobs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, t
 def _add_check(jobs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     p = _job(jobs, "check", "open every picture of a data set and say what is wrong", CHECK_EXAMPLES)
     p.add_argument("root", metavar="ROOT", type=Path, help="HYouTube, iHarmony4, or folders composite/, mask/, real/")
-    p.add_argument("--list", help="only these clips or frames; as given, or under ROOT")
+    p.add_argument("--list", help="only these clips or frames; a bare name is the data set's own list")
     p.add_argument("--split", choices=("train", "test", "val"), help="the data set's own list of that split")
     p.add_argument("--workers", type=int, help="pictures read side by side (default: one per core)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")

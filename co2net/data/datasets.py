@@ -46,7 +46,7 @@ def read_dataset(
 
     Args:
         root: the data set's folder.
-        list: which frames: a list of clips or frames, as given or else under `root`. Without it, all of `split`.
+        list: which frames: a list of clips or frames (:func:`find_list`). Without it, all of `split`.
         split: "train", "test" or "val" (iHarmony4 and HYouTube have a list for each, "val" means "test" where there is
             no list of its own); None takes everything on disk.
         check_files: look whether every file of the list exists.
@@ -59,9 +59,7 @@ def read_dataset(
     Raises:
         InputError: no data set there, the list is missing or unusable; names file and line.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"the data set's folder {root} does not exist")
+    root = _existing(root)
     if list is not None:
         return _read_list(find_list(list, root), root, check_files, on_problem)
     if is_iharmony4(root):
@@ -78,7 +76,7 @@ def read_dataset(
         kinds = "a HYouTube folder (synthetic_composite_videos/), iHarmony4 (IHD_train.txt) or composite/, mask/, real/"
         raise InputError(f"{root}: no data set that is known here: neither {kinds}")
     if split:
-        return _read_list(_split_list(root, split), root, check_files, on_problem)
+        return _read_list(split_list(root, split), root, check_files, on_problem)
     return _walk([column_folder(root, column) for column in range(3)], on_problem)
 
 
@@ -96,15 +94,44 @@ def column_folder(root: Path, column: int) -> Path:
 
 
 def find_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
-    """A list, tried as given and then under the data set's folder.
+    """The file of a list.
+
+    A bare file name means the data set's own list before one of the same name in the current folder: a checkout of this
+    project has a ``train_list.txt`` of its own. A path with a folder in it (``./train_list.txt`` too) is tried as given
+    before it is tried under the data set's folder.
 
     Raises:
-        InputError: it is in neither place.
+        InputError: it is in neither place (names both), or `root` does not exist.
     """
-    for candidate in (Path(path), Path(root) / path):
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"the list {path} does not exist, neither as given nor in {root}")
+    root = _existing(root)
+    places = [Path(path), root / path]
+    if not os.path.dirname(path):
+        places.reverse()
+    for place in places:
+        if place.is_file():
+            return place
+    raise InputError(f"the list {path} does not exist, tried: {', '.join(map(str, dict.fromkeys(places)))}")
+
+
+def split_list(root: str | os.PathLike[str], split: str) -> Path:
+    """The data set's own list of a split; for "val" that of "test" where there is no other.
+
+    Raises:
+        InputError: there is none (names what was looked for), or `root` does not exist.
+    """
+    root = _existing(root)
+    splits = (split, "test") if split == "val" else (split,)
+    names = [name for s in splits for name in (f"{s}_frames.txt", f"{s}_list.txt", f"{s}.txt")]
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise InputError(f"{root}: no list of the split {split}; looked for {', '.join(names)}; name the list (--list)")
+
+
+def _existing(root: str | os.PathLike[str]) -> Path:
+    if not os.path.isdir(root):
+        raise InputError(f"the data set's folder {root} does not exist")
+    return Path(root)
 
 
 def _read_list(path: Path, root: Path, check_files: bool, on_problem: OnProblem | None) -> list[FrameEntry]:
@@ -112,15 +139,6 @@ def _read_list(path: Path, root: Path, check_files: bool, on_problem: OnProblem 
     if is_iharmony4(root) and lines and len(lines[0][1]) == 1:
         return read_iharmony4(path, root, check_files, on_problem)
     return read_frame_list(path, root, check_files, on_problem)
-
-
-def _split_list(root: Path, split: str) -> Path:
-    splits = (split, "test") if split == "val" else (split,)
-    names = [name for s in splits for name in (f"{s}_list.txt", f"{s}.txt", f"{s}_frames.txt")]
-    for name in names:
-        if (root / name).is_file():
-            return root / name
-    raise InputError(f"{root}: no list of the split {split}; looked for {', '.join(names)}. Name the list itself")
 
 
 def _iharmony4_lists(root: Path) -> list[Path]:

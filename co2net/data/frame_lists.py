@@ -55,6 +55,7 @@ class FrameEntry(NamedTuple):
         return FrameEntry(*(path.with_name(f"{number:05d}{path.suffix}") for path in self))
 
 
+Folder = str | os.PathLike[str]
 OnProblem = Callable[[InputError], None]
 """Called with what is wrong with one line or clip, so that reading can go on and find the rest."""
 
@@ -79,7 +80,7 @@ def read_frame_list(
     Raises:
         InputError: the list or a file is missing, or a line is not usable; names the line.
     """
-    return _read(path, root, lambda columns, place: [_frame(columns, place, check_files)], on_problem)
+    return _read(path, root, lambda columns, place: [_frame(columns, root, place, check_files)], on_problem)
 
 
 def expand_clip_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[FrameEntry]:
@@ -152,7 +153,9 @@ def _read(
             if columns[2].suffix.lower() in PICTURES:
                 entries += frame(columns, place)
                 continue
-            clip = expand_clip(columns, f"{place} (clip {'/'.join(columns[2].parts[-2:])})")
+            place = f"{place} (clip {'/'.join(columns[2].parts[-2:])})"
+            _check_there(columns, root, place)
+            clip = expand_clip(columns, place)
         except InputError as error:
             if on_problem is None:
                 raise
@@ -207,16 +210,20 @@ def _locate(root: Path, word: str, column: int, place: str, folders: dict[tuple[
     return root.joinpath(folders[kind, first], *rest)
 
 
-def _frame(columns: list[Path], place: str, check_files: bool) -> FrameEntry:
+def _frame(columns: list[Path], root: Folder, place: str, check_files: bool) -> FrameEntry:
     entry = FrameEntry(*columns)
     numbers = [_number(path, place) for path in entry]
     if len(set(numbers)) > 1:
         raise InputError(f"{place}: not the same frame: real {numbers[0]}, mask {numbers[1]}, composite {numbers[2]}")
     if check_files:
-        for (kind, _), path in zip(COLUMNS, entry, strict=True):
-            if not path.is_file():
-                raise InputError(f"{place}: the {kind} {path} does not exist")
+        _check_there(columns, root, place)
     return entry
+
+
+def _check_there(columns: list[Path], root: Folder, place: str) -> None:
+    for (kind, _), path in zip(COLUMNS, columns, strict=True):
+        if not path.exists():
+            raise InputError(f"{place}: the {kind} {path} does not exist; is the list one of the data set {root}?")
 
 
 def expand_clip(columns: list[Path], place: str) -> list[FrameEntry]:

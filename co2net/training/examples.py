@@ -58,7 +58,7 @@ def examples_from_list(list_path: str | Path, root: str | Path) -> list[Example]
     """Examples of a HYouTube list (clip or frame list), with the composites on disk.
 
     Args:
-        list_path: as given, or else relative to `root`.
+        list_path: see :func:`co2net.data.datasets.find_list`.
         root: the data set's folder.
 
     Raises:

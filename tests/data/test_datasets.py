@@ -1,10 +1,13 @@
 """Every kind of data set read by one function, and the check of its pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from co2net import data
+from co2net.data.datasets import find_list
 from co2net.data.stills import find_stills
 from co2net.errors import InputError
 
@@ -53,7 +56,7 @@ def test_hyoutube_with_and_without_lists(tmp_path, names, list_name):
     test = data.read_dataset(root, split="test")
     assert test == everything[40:] == data.read_dataset(root, list_name) == data.read_dataset(root, root / list_name)
     assert data.read_dataset(root, split="val") == test  # there is no list of its own
-    with pytest.raises(InputError, match=r"no list of the split train; looked for train_list\.txt"):
+    with pytest.raises(InputError, match=r"no list of the split train; looked for train_frames\.txt, train_list\.txt"):
         data.read_dataset(root, split="train")
 
 
@@ -155,7 +158,7 @@ def test_what_is_no_data_set(tmp_path):
     with pytest.raises(InputError, match="no data set that is known here"):
         data.read_dataset(tmp_path)
     hyoutube(tmp_path)
-    with pytest.raises(InputError, match=r"x\.txt does not exist, neither as given nor in"):
+    with pytest.raises(InputError, match=r"the list x\.txt does not exist, tried: .*/x\.txt, x\.txt$"):
         data.read_dataset(tmp_path, "x.txt")
     (tmp_path / LISTED[1]).rename(tmp_path / "gone")
     with pytest.raises(InputError, match="the mask folder is missing, neither foreground_mask nor Mask"):
@@ -163,6 +166,34 @@ def test_what_is_no_data_set(tmp_path):
     (tmp_path / LISTED[2]).rename(tmp_path / "gone too")
     with pytest.raises(InputError, match="the composite folder is missing, neither synthetic_composite_videos nor"):
         data.read_dataset(tmp_path)
+
+
+def test_a_bare_list_name_is_the_data_sets_own_list(tmp_path, monkeypatch):
+    root, here = hyoutube(tmp_path / "set"), tmp_path / "here"
+    (here / "below").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for folder in (root, here, here / "below"):
+        (folder / "train_list.txt").write_text(clip_line("v1/object_1"))
+    (here / "other.txt").write_text(clip_line("v1/object_1"))
+    assert find_list("train_list.txt", root) == root / "train_list.txt"
+    assert find_list("other.txt", root) == Path("other.txt")  # only here
+    assert find_list("./train_list.txt", root) == Path("train_list.txt")
+    assert find_list("below/train_list.txt", root) == Path("below/train_list.txt")
+    assert find_list(root / "train_list.txt", root) == root / "train_list.txt"
+    (root / "lists").mkdir()
+    (root / "lists/a.txt").write_text(clip_line("v1/object_1"))
+    assert find_list("lists/a.txt", root) == root / "lists/a.txt"
+
+
+def test_a_list_of_another_data_set_names_list_line_and_root(tmp_path):
+    root = hyoutube(tmp_path / "set")
+    (tmp_path / "clips.txt").write_text(clip_line("v9/object_0"))
+    (tmp_path / "frames.txt").write_text(" ".join(f"{folder}/v1/00001.png" for folder in LISTED) + "\n")
+    for name in ("clips.txt", "frames.txt"):
+        with pytest.raises(InputError) as error:
+            data.read_dataset(root, tmp_path / name)
+        assert str(error.value).startswith(f"{tmp_path / name}, line 1")
+        assert str(error.value).endswith(f"does not exist; is the list one of the data set {root}?")
 
 
 def test_every_problem_of_a_list_can_be_heard(tmp_path):

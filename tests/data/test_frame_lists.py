@@ -135,7 +135,7 @@ MASK, COMPOSITE = "foreground_mask/0123456789/object_0", "synthetic_composite_vi
         ("\n" + CLIP_LINE + " x\n", None, "line 2: expected three paths .*, got 4"),
         ("videos/a mask/a comp/a", None, "line 1: videos/a: the real folder is missing, .* has no videos$"),
         (CLIP_LINE, lambda root: (root / LISTED[1]).rename(root / "x"), "the mask folder is missing, .* nor Mask"),
-        (CLIP_LINE.replace("object_0", "object_7"), None, "/object_7.: cannot list the folder .*No such"),
+        (CLIP_LINE.replace("object_0", "object_7"), None, "/object_7.: the mask .* does not exist; is the list"),
         (CLIP_LINE, remove(f"{MASK}/00050.png"), "clip 0123456789/object_0.: .*foreground_mask.* lacks frame 00050$"),
         (CLIP_LINE, remove(f"{COMPOSITE}/00050.jpg"), "synthetic_composite_videos.* lacks frame 00050$"),
         (CLIP_LINE, remove("real_videos/0123456789/00050.jpg"), "real_videos.* lacks frame 00050$"),
