@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from co2net.evaluation.weights import UsedWeights
     from co2net.models.co2net import CO2Net
 
-LISTS = ("test_frames.txt", "test_list.txt", "test.txt")  # what a data set calls its test list, in this order
 EXAMPLES = """\
 examples:
   co2net evaluate --sample                                    # the shipped weights on the sample data set
@@ -40,9 +39,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     p.add_argument("dataset", nargs="?", metavar="DATASET", help="folder of the data set")
     p.add_argument("--sample", action="store_true", help="the sample data set that comes with co2net")
-    p.add_argument(
-        "--list", metavar="FILE", help=f"frames or clips to evaluate; default: the data set's {' or '.join(LISTS)}"
-    )
+    p.add_argument("--list", metavar="FILE", help="frames or clips to evaluate; default: the data set's own test list")
     p.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")
     what = p.add_argument_group("model")
     what.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
@@ -99,6 +96,7 @@ def add_output_options(group: argparse._ArgumentGroup, blank: str) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
+    from co2net.data.datasets import find_list, split_list
     from co2net.errors import InputError
     from co2net.evaluation.sample import LIST, sample_dataset
     from co2net.evaluation.weights import model_to_evaluate
@@ -106,7 +104,10 @@ def run(options: argparse.Namespace) -> None:
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
     dataset = sample_dataset() if options.sample else Path(options.dataset)
-    named = options.list or (LIST if options.sample else None)
+    if options.list:
+        frame_list = find_list(options.list, dataset)
+    else:
+        frame_list = dataset / LIST if options.sample else split_list(dataset, "test")
     settings = settings_from(
         options,
         lut_output=options.lut_output,
@@ -122,9 +123,7 @@ def run(options: argparse.Namespace) -> None:
         mapping=options.mapping,
         unseen_rule=options.unseen_rule,
     )
-    run_evaluation(
-        options, model, weights, settings, dataset, find_list(dataset, named), "sample" if options.sample else None
-    )
+    run_evaluation(options, model, weights, settings, dataset, frame_list, "sample" if options.sample else None)
 
 
 def settings_from(options: argparse.Namespace, **folders: str | None) -> EvaluationSettings:
@@ -150,25 +149,6 @@ def settings_from(options: argparse.Namespace, **folders: str | None) -> Evaluat
         pictures=not options.no_pictures,
         **{kind: Path(folder) if folder else None for kind, folder in folders.items()},
     )
-
-
-def find_list(dataset: Path, named: str | None) -> Path:
-    """The list to evaluate: as named, from here or from the data set's folder; else the data set's test list.
-
-    Raises:
-        InputError: there is none.
-    """
-    from co2net.errors import InputError
-
-    if not dataset.is_dir():
-        raise InputError(f"the data set's folder {dataset} does not exist")
-    candidates = [Path(named), dataset / named] if named else [dataset / name for name in LISTS]
-    for path in candidates:
-        if path.is_file():
-            return path
-    if named:
-        raise InputError(f"the list {named} does not exist, neither here nor in {dataset}")
-    raise InputError(f"{dataset} holds no {' or '.join(LISTS)}; name the frames or clips to evaluate with --list")
 
 
 def run_evaluation(
@@ -198,18 +178,18 @@ def run_evaluation(
     from co2net.cli.harmonize import describe_device
     from co2net.cli.progress import FrameBar
     from co2net.data import read_frame_list
+    from co2net.devices import choose_device
     from co2net.errors import InputError
     from co2net.evaluation.evaluate import clips_of, collect_records, evaluate
-    from co2net.evaluation.shards import joined_shards, wait_for_others
+    from co2net.processes import process_group
 
     output = Path(options.output) if options.output else None
     entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
     clips = clips_of(entries, options.limit_clips)
-    with joined_shards() as shard:
-        if shard.world > 1 and output is None:
+    with process_group(choose_device(options.device), alike=False) as processes:
+        if processes.count > 1 and output is None:
             raise InputError("several processes need an --output folder to put their results together")
-        quiet = options.quiet or not shard.first
-        device = _device(options.device, shard.rank)
+        quiet, device = options.quiet or not processes.first, processes.device
         if not quiet:
             _announce_stored([entry for clip in clips for entry in clip.entries], settings)
         model.to(device)
@@ -217,7 +197,7 @@ def run_evaluation(
         with FrameBar(quiet=quiet, title="evaluate", device=describe_device(device)) as bar:
             done = evaluate(
                 model,
-                shard.of(clips),
+                processes.share(clips),
                 settings,
                 conditions=conditions,
                 output=output,
@@ -231,12 +211,12 @@ def run_evaluation(
                 f"{share:.1f} % of it waiting for frames to be decoded",
                 file=sys.stderr,
             )
-        wait_for_others(shard)
-        if not shard.first:
+        processes.wait()
+        if not processes.first:
             return
         records = done.records
-        if shard.world > 1 and output is not None:
-            records = collect_records(output, clips, shard, done, conditions)
+        if processes.count > 1 and output is not None:
+            records = collect_records(output, clips, processes, done, conditions)
     _conclude(options, model, weights, settings, dataset, frame_list, dataset_name, records, device)
 
 
@@ -282,20 +262,6 @@ def _conclude(
             print("\nlook at:", *(f"  {path}" for path in written), sep="\n")
     for kind, folder in settings.stored.items():
         print(f"stored: {sum(len(record['frames']) for record in records)} frames, {kind}: {folder}")
-
-
-def _device(name: str, rank: int) -> torch.device:
-    """The device asked for; among processes of one machine, each its own GPU."""
-    import os
-
-    import torch
-
-    from co2net.devices import choose_device
-
-    device = choose_device(name)
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    return device
 
 
 def _announce_stored(entries: list[Any], settings: EvaluationSettings) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from co2net.cli.errors import exit_code
-from co2net.cli.evaluate import add_common_options, add_output_options, find_list, run_evaluation, settings_from
+from co2net.cli.evaluate import add_common_options, add_output_options, run_evaluation, settings_from
 
 DESCRIPTION = """\
 Score a model on a data set in HYouTube's layout, with the flags of the original script. Without --checkpoint the color
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     known = p.add_argument_group("flags of the original")
     known.add_argument("--gpu", metavar="N", help="number of the GPU; default: see --device")
     known.add_argument("--dataset_path", required=True, help="folder of the data set")
-    known.add_argument("--val_list", required=True, help="frame list (or clip list), from here or from the data set")
+    known.add_argument("--val_list", required=True, help="frame or clip list; a bare name is the data set's")
     known.add_argument("--backbone", default="", help="backbone weights; default: those that ship with co2net")
     known.add_argument("--backbone_type", help="issam, rain, ...; default: what the weights are")
     known.add_argument("--checkpoint", default="", help="full weights; without: the color mapping alone")
@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from co2net.data.datasets import find_list
     from co2net.evaluation.weights import model_to_evaluate
 
     _refuse(options)
@@ -84,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
         backbone=options.backbone_npy_dir if options.write_npy_backbone else None,
     )
     dataset = Path(options.dataset_path)
-    frame_list = find_list(dataset, options.val_list)
+    frame_list = find_list(options.val_list, dataset)
     model, weights = model_to_evaluate(
         options.checkpoint or options.backbone or "default",
         "checkpoint" if options.checkpoint else "backbone",

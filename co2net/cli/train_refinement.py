@@ -16,7 +16,6 @@ from co2net.cli.errors import exit_code
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
-    from co2net.data.frame_lists import FrameEntry
     from co2net.models.co2net import CO2Net
     from co2net.training.stage2_config import Stage2Config
 
@@ -54,7 +53,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     switch = argparse.BooleanOptionalAction
     data = p.add_argument_group("data")
     data.add_argument("--dataset_path", required=True, help="folder of the data set (HYouTube layout)")
-    data.add_argument("--train_list", required=True, help="list of clips or frames, as given or below the data set")
+    data.add_argument("--train_list", required=True, help="list of clips or frames; a bare name is the data set's own")
     data.add_argument("--val_list", help="list of the held-out clips; without it the newest epoch counts as the best")
     data.add_argument("--previous_num", type=int, default=1, help="neighbors before the frame (default 1; published 8)")
     data.add_argument("--future_num", type=int, default=1, help="neighbors after it (default 1; published 8)")
@@ -150,9 +149,10 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
 
     import torch
 
+    from co2net.data import read_dataset
     from co2net.devices import choose_device
+    from co2net.processes import process_group
     from co2net.training.stage2 import BEST, train_stage2
-    from co2net.training.stage2_processes import process_group
 
     config = _config(options)
     config.check()
@@ -161,8 +161,8 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
         raise InputError(f"--precision fp16 needs a CUDA GPU, and this runs on {device.type}; use bf16 or fp32")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", UserWarning)
-        train = _read_list(options.train_list, options.dataset_path)
-        validation = _read_list(options.val_list, options.dataset_path) if options.val_list else []
+        train = read_dataset(options.dataset_path, options.train_list)
+        validation = read_dataset(options.dataset_path, options.val_list) if options.val_list else []
     for warning in warned if first and not options.quiet else []:
         print(f"note: {warning.message}", file=sys.stderr)
     torch.manual_seed(config.seed)
@@ -224,21 +224,11 @@ def _config(options: argparse.Namespace) -> Stage2Config:
     return config
 
 
-def _read_list(path: str, root: str) -> list[FrameEntry]:
-    from co2net.data import read_frame_list
-
-    place = Path(path)
-    if not place.is_file() and (Path(root) / place).is_file():
-        place = Path(root) / place
-    return read_frame_list(place, root)
-
-
 def _model(options: argparse.Namespace, config: Stage2Config) -> tuple[CO2Net, str]:
     """The model to train, and its backbone's name."""
     from co2net.models.checkpoints import infer_settings, read_weights
     from co2net.models.co2net import CO2Net
-    from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model
-    from co2net.models.releases import default_release, find_release
+    from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, weights_path
 
     if options.checkpoint:
         model = create_model(backbone=options.backbone_type, weights=options.checkpoint, mapping=options.mapping)
@@ -248,11 +238,7 @@ def _model(options: argparse.Namespace, config: Stage2Config) -> tuple[CO2Net, s
         return model, name or DEFAULT_BACKBONE
 
     name = options.backbone_type or DEFAULT_BACKBONE
-    path = options.backbone
-    if path == "default":
-        path = str(default_release(name, refinement=False).path)
-    elif not Path(path).exists() and (release := find_release(path)):
-        path = str(release.path)
+    path = weights_path(options.backbone, name, refinement=False)
     backbone = create_backbone(name, weights=path)
     mapping = options.mapping or read_weights(path).metadata.get("mapping", "paper")
     model = CO2Net(backbone, use_feature=options.use_feature, mapping=mapping)  # type: ignore[arg-type]

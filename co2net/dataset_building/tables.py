@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from co2net.data.frame_lists import COLUMNS
+from co2net.digests import file_sha256
 from co2net.errors import InputError
 
 Assignment = dict[str, list["Table"]]
@@ -96,7 +97,4 @@ def _from_list(clips: Iterable[str], path: Path) -> Assignment:
 
 
 def _table(path: Path) -> Table:
-    try:
-        return Table(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
-    except OSError as error:
-        raise InputError(f"cannot read the color table {path}: {error.strerror or error}") from error
+    return Table(path.name, path, file_sha256(path))

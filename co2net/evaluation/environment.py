@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 
 import co2net
-from co2net.errors import WeightsError
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -26,22 +24,6 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
         "git": _git(),
     }
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise WeightsError(f"cannot read weight file {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def _git() -> dict[str, Any] | None:

@@ -22,9 +22,9 @@ from co2net.evaluation.read_ahead import ReadAhead
 from co2net.evaluation.records import make_folder, read_record, record_path, write_record
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
-from co2net.evaluation.shards import Shard
 from co2net.evaluation.store import ResultStore
 from co2net.models.co2net import CO2Net
+from co2net.processes import Processes
 
 Record = dict[str, Any]
 Progress = Callable[[int, int | None], None]
@@ -154,7 +154,7 @@ def clips_of(entries: Sequence[FrameEntry], limit: int | None = None) -> list[Cl
 
 
 def collect_records(
-    output: Path, clips: Sequence[Clip], shard: Shard, own: Run, conditions: dict[str, Any]
+    output: Path, clips: Sequence[Clip], processes: Processes, own: Run, conditions: dict[str, Any]
 ) -> list[Record]:
     """The records of all clips, other processes' from the output folder.
 
@@ -169,7 +169,7 @@ def collect_records(
             record = read_record(output, clip.name, [entry.result_name for entry in _ordered(clip)], conditions)
         if record is None:
             raise InputError(
-                f"{record_path(output, clip.name)} is missing: {shard.world} processes must share one output folder"
+                f"{record_path(output, clip.name)} is missing: {processes.count} processes must share one output folder"
             )
         records.append(record)
     return records

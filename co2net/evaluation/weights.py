@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from co2net.digests import file_sha256
 from co2net.errors import WeightsError
-from co2net.evaluation.environment import sha256_of
 from co2net.models.checkpoints import infer_settings, read_weights
 from co2net.models.co2net import CO2Net, ColorMapping, UnseenRule
-from co2net.models.registry import DEFAULT_BACKBONE, create_model
-from co2net.models.releases import default_release, find_release, list_releases
+from co2net.models.registry import DEFAULT_BACKBONE, create_model, weights_path
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def model_to_evaluate(
         InputError: nothing of that name is shipped.
         WeightsError: the file cannot be read or does not fit.
     """
-    path = weights_path(weights, backbone)
+    path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True)
     refinement = infer_settings(read_weights(path).state).refinement
     if role == "checkpoint" and not refinement:
         raise WeightsError(
@@ -67,24 +65,4 @@ def model_to_evaluate(
     )
     if not model.refinement:
         model.paper_lut_only = model.mapping == "paper" if paper_lut_only is None else paper_lut_only
-    return model, UsedWeights(role, path.name, sha256_of(path))
-
-
-def weights_path(weights: str, backbone: str | None = None) -> Path:
-    """The file meant by "default", the name of shipped weights, or a path.
-
-    Raises:
-        InputError: nothing is shipped for the backbone.
-        WeightsError: there is neither a file nor a release of that name.
-    """
-    if weights == "default":
-        return default_release(backbone or DEFAULT_BACKBONE, refinement=True).path
-    path = Path(weights)
-    if path.exists() or path.name != weights:
-        return path  # a missing file with a folder in its name was meant as a path: reading it says so
-    if release := find_release(weights):
-        return release.path
-    known = ", ".join(["default", *(release.name for release in list_releases())])
-    raise WeightsError(
-        f"weight file {weights} does not exist, nor are shipped weights of that name (there are: {known})"
-    )
+    return model, UsedWeights(role, path.name, file_sha256(path))

@@ -22,6 +22,7 @@ __all__ = [
     "list_releases",
     "load_model",
     "register",
+    "weights_path",
 ]
 
 MODELS = ("co2net",)
@@ -57,7 +58,7 @@ def create_backbone(
         WeightsError: if the file cannot be read or does not fit.
     """
     network_class = backbone_class(name)
-    file = None if weights is None else read_weights(_path(weights, name, refinement=False, folder=folder))
+    file = None if weights is None else read_weights(weights_path(weights, name, refinement=False, folder=folder))
     if file is not None:
         settings = {**_settings_from(network_class, file), **settings}
     network = network_class(**settings).eval()
@@ -106,7 +107,7 @@ def create_model(
         return CO2Net(network_class(), **options).eval()
 
     asked = backbone or DEFAULT_BACKBONE
-    file = read_weights(_path(weights, asked, refinement=refinement, use_feature=use_feature, folder=folder))
+    file = read_weights(weights_path(weights, asked, refinement=refinement, use_feature=use_feature, folder=folder))
     found = checkpoints.infer_settings(file.state)
     if backbone is None and found.backbone is not None:
         network_class = BACKBONES[found.backbone]
@@ -146,20 +147,32 @@ def load_model(
         InputError: if nothing of that name is shipped.
         WeightsError: if the file cannot be read or does not fit.
     """
-    path = _path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
+    path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
     holds_refinement = checkpoints.infer_settings(read_weights(path).state).refinement
     return create_model("co2net", backbone=backbone, refinement=holds_refinement, weights=path)
 
 
-def _path(
+def weights_path(
     weights: str | os.PathLike[str],
     backbone: str,
     *,
     refinement: bool,
     use_feature: bool = True,
-    folder: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """The file meant by a path, the name of a release, or "default"."""
+    """The file meant by a path, the name of a release, or "default".
+
+    Args:
+        weights: as for :func:`create_model`.
+        backbone: for "default": the network to look for.
+        refinement: for "default": prefer weights with (or without) refinement.
+        use_feature: for "default": prefer a refinement with (or without) features.
+        folder: where shipped weights are, if not in their usual place.
+
+    Raises:
+        InputError: nothing is shipped for the backbone.
+        WeightsError: there is neither a file nor a release of that name.
+    """
     if weights == "default":
         return default_release(backbone, refinement=refinement, use_feature=use_feature, folder=folder).path
     path = Path(weights)

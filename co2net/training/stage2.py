@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,15 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.data.frame_lists import FrameEntry
+from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
 from co2net.metrics import fmse
 from co2net.models.checkpoints import save_weights
 from co2net.models.co2net import CO2Net
+from co2net.processes import Processes
 from co2net.training.resume import NAME, cpu_copy, read_state, write_state
 from co2net.training.schedule import stage2_factor
+from co2net.training.stage2_batch_norm import use_global_batch_norm
 from co2net.training.stage2_config import FIXED, Stage2Config
 from co2net.training.stage2_data import (
     BatchNumbers,
@@ -50,7 +53,6 @@ from co2net.training.stage2_data import (
 from co2net.training.stage2_interrupts import Interrupts, ignore_in_worker
 from co2net.training.stage2_log import Stage2Log
 from co2net.training.stage2_prepare import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
-from co2net.training.stage2_processes import Processes, use_global_batch_norm
 from co2net.training.stage2_step import diverged, loss_of, refine, train_mode, training_step
 
 STATE, BEST = "training_state.pth", "best.safetensors"
@@ -118,7 +120,7 @@ def train_stage2(
         validation: held-out frames; without any, the newest epoch counts as the best.
         config: settings.
         folder: see the top of this file; made if missing.
-        processes: this process among those that train together (:func:`~.stage2_processes.process_group`).
+        processes: this process among those that train together (:func:`~co2net.processes.process_group`).
         stored: folders of stored LUT outputs and LUT maps, with ``config.stored``.
         backbone_name: registered name of the backbone, for the weight file's metadata.
         quiet: no progress bar.
@@ -161,8 +163,8 @@ class _Run:
             "mapping": model.mapping,
             "train_list": _digest(train),
             "val_list": _digest(validation),
-            "backbone_weights": _weights_digest(model.backbone.state_dict()),
-            "initial_weights": _weights_digest(model.refine_network.state_dict()),
+            "backbone_weights": state_sha256(model.backbone.state_dict())[:12],
+            "initial_weights": state_sha256(model.refine_network.state_dict())[:12],
         }
         fixed = (*FIXED, *(name for name in self.facts if name not in config.as_dict()))
         state = read_state(folder / STATE, self.facts, fixed)
@@ -493,10 +495,3 @@ def _digest(entries: Sequence[FrameEntry]) -> str:
     """Tells lists apart, wherever the data set is."""
     text = "\n".join("/".join(entry.composite.parts[-3:]) for entry in entries)
     return f"{len(entries)} frames, {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def _weights_digest(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

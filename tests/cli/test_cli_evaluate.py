@@ -133,8 +133,8 @@ def test_shared_color_tables_are_named(run, data_set):
         ([], "give the folder of a data set, or --sample"),
         (["data", "--sample"], "one of them"),
         (["nowhere"], "folder nowhere does not exist"),
-        (["data", "--list", "nix.txt"], "the list nix.txt does not exist, neither here nor in data"),
-        (["data/real_videos"], "name the frames or clips to evaluate with --list"),
+        (["data", "--list", "nix.txt"], "the list nix.txt does not exist, tried: data/nix.txt, nix.txt"),
+        (["data/real_videos"], "name the list (--list)"),
         (["data", "--size", "big"], "wanted a number of pixels, or own"),
         (["data", "--weights", "nix"], "nor are shipped weights of that name"),
         (["data", "--device", "tpu"], "--device tpu is unknown"),
@@ -253,14 +253,15 @@ def test_two_processes_give_the_summary_of_one(run, data_set, tmp_path):
 
 
 def test_two_processes_need_a_folder(call, data_set, monkeypatch):
-    monkeypatch.setattr("co2net.evaluation.shards.joined_shards", _two_processes)
+    monkeypatch.setattr("co2net.processes.process_group", _two_processes)
     code, _, err = call("--dataset_path", data_set, "--val_list", "test_frames.txt")
     assert code == 2 and "several processes need an --output folder" in err
 
 
-def _two_processes():
+def _two_processes(device, *, alike):
     from contextlib import nullcontext
 
-    from co2net.evaluation.shards import Shard
+    from co2net.processes import Processes
 
-    return nullcontext(Shard(0, 2))
+    assert not alike
+    return nullcontext(Processes(device, 0, 2))

@@ -21,7 +21,7 @@ from co2net.errors import InputError, OutputError
 from co2net.evaluation.evaluate import Run, clips_of, collect_records, evaluate
 from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
-from co2net.evaluation.shards import Shard
+from co2net.processes import Processes
 
 SIZE = 32
 
@@ -154,20 +154,21 @@ def test_processes_share_the_clips(root, model, tmp_path):
     settings = EvaluationSettings(size=SIZE, previous=1, future=1)
     clips, conditions = clips_of(entries_of(root)), settings.conditions(model, {"model": "abc"}, "data")
     alone = evaluate(model, clips, settings, conditions=conditions, output=tmp_path / "one")
-    shards = [Shard(rank, 2) for rank in range(2)]
+    processes = [Processes(torch.device("cpu"), rank, 2) for rank in range(2)]
     own = [
-        evaluate(model, shard.of(clips), settings, conditions=conditions, output=tmp_path / "two") for shard in shards
+        evaluate(model, part.share(clips), settings, conditions=conditions, output=tmp_path / "two")
+        for part in processes
     ]
     assert [[record["clip"] for record in done.records] for done in own] == [["vid0/object_0"], ["vid1/object_0"]]
-    assert collect_records(tmp_path / "two", clips, shards[0], own[0], conditions) == [
+    assert collect_records(tmp_path / "two", clips, processes[0], own[0], conditions) == [
         json.loads((tmp_path / "two" / "clips" / f"vid{n}_object_0.json").read_text()) if n else own[0].records[0]
         for n in range(2)
     ]
-    both = results_of(Run(collect_records(tmp_path / "two", clips, shards[0], own[0], conditions), 0, 0, 0, 0))
+    both = results_of(Run(collect_records(tmp_path / "two", clips, processes[0], own[0], conditions), 0, 0, 0, 0))
     assert both["summary"] == results_of(alone)["summary"]
     (tmp_path / "two" / "clips" / "vid1_object_0.json").unlink()
     with pytest.raises(InputError, match="2 processes must share one output folder"):
-        collect_records(tmp_path / "two", clips, shards[0], own[0], conditions)
+        collect_records(tmp_path / "two", clips, processes[0], own[0], conditions)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "co2net-evaluation-clip"}', '{"frames": 3}', "\0"])

@@ -12,7 +12,8 @@ from stage2_sets import arguments, environment, make_set, start
 from torch import nn
 
 from co2net.cli.train_refinement import main
-from co2net.training.stage2_processes import GlobalBatchNorm2d, process_group, use_global_batch_norm
+from co2net.processes import process_group
+from co2net.training.stage2_batch_norm import GlobalBatchNorm2d, use_global_batch_norm
 
 STOPPED = """
 import os, signal, sys
