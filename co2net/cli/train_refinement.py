@@ -150,6 +150,7 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
     import torch
 
     from co2net.data import read_dataset
+    from co2net.data.stored_origin import NAME
     from co2net.devices import choose_device
     from co2net.processes import process_group
     from co2net.training.stage2 import BEST, train_stage2
@@ -168,6 +169,12 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
     torch.manual_seed(config.seed)
     model, name = _model(options, config)
     stored = (Path(options.lut_output_dir), Path(options.lut_map_dir)) if config.stored else None
+    if stored and not (stored[0] / NAME).exists() and first and not options.quiet:
+        print(
+            f"note: {stored[0]} holds no {NAME} (results of the original do not): nothing tells whether this backbone, "
+            "mapping and size made them",
+            file=sys.stderr,
+        )
     folder = Path(options.exp_name)
     with process_group(device) as processes:
         quiet = options.quiet or not sys.stderr.isatty()

@@ -8,7 +8,8 @@ LUT map             ``(3, H, W)``          ``result.unseen``, three equal channe
 result, backbone    ``(1, 3, H, W)``       ``result.image``, ``result.backbone``, [0, 1] space, not clamped
 ==================  =====================  =======================================================================
 
-The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`FrameEntry.result_name`).
+The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`FrameEntry.result_name`). What made the first
+two is noted beside the LUT outputs (:mod:`co2net.data.stored_origin`).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import torch
 
 from co2net.data.clips import Clip, group_clips
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.stored_results import stored_path
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
 from co2net.evaluation.pictures import WorstAndBest, to_picture
@@ -22,7 +23,7 @@ from co2net.evaluation.read_ahead import ReadAhead
 from co2net.evaluation.records import make_folder, read_record, record_path, write_record
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
-from co2net.evaluation.store import ResultStore
+from co2net.evaluation.store import ResultStore, note_origin
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
 
@@ -73,10 +74,13 @@ def evaluate(
 
     Raises:
         InputError: a picture or folder is missing or damaged, records in `output` were made under other conditions,
-            or the network's result is not finite.
+            the network's result is not finite, or the color mapping's folder holds frames of other settings.
         OutputError: something cannot be written.
     """
     done = {} if output is None else _finished(output, clips, settings, conditions, overwrite)
+    if overwrite:
+        _remove_stored(clips, settings)  # before the note: it must not stand beside old results if the run is killed
+    note_origin(settings, model, overwrite=overwrite)
     todo = [clip for clip in clips if clip.name not in done]
     plans: dict[str, ClipPlan] = {}
 
@@ -248,6 +252,13 @@ def _decoding_threads() -> int:
 
 def _ordered(clip: Clip) -> list[FrameEntry]:
     return sorted(clip.entries, key=lambda entry: entry.number)
+
+
+def _remove_stored(clips: Sequence[Clip], settings: EvaluationSettings) -> None:
+    for clip in clips:
+        for entry in clip.entries:
+            for folder in settings.stored.values():
+                _remove(stored_path(folder, entry))
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from co2net.data.clips import PAPER_SIZE
 from co2net.data.frame_lists import STEP, FrameEntry
 from co2net.data.stored_results import stored_path
+from co2net.digests import state_sha256
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import PRECISIONS, Precision
 from co2net.evaluation.scores import METHODS
@@ -124,4 +125,17 @@ class EvaluationSettings:
             "precision": self.precision,
             "metrics": self.metrics,
             "pictures": self.metrics and self.pictures,
+        }
+
+    def lut_origin(self, model: CO2Net) -> dict[str, Any]:
+        """What decides the stored results of the color mapping (:mod:`co2net.data.stored_origin`)."""
+        return {
+            "backbone": state_sha256(model.backbone.state_dict()),
+            "mapping": model.mapping,
+            "size": self.size or "own",
+            "previous": self.previous,
+            "future": self.future,
+            "step": self.step,
+            "unseen_rule": model.unseen_rule,
+            "precision": self.precision,
         }

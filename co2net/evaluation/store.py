@@ -7,10 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from PIL import Image
 
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.stored_origin import NAME, differences, read_origin, write_origin
 from co2net.data.stored_results import write_image, write_lut
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import HarmonizedFrames
+from co2net.evaluation.records import make_folder
 from co2net.evaluation.settings import EvaluationSettings
+from co2net.models.co2net import CO2Net
 
 
 class ResultStore:
@@ -65,6 +68,30 @@ class ResultStore:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def note_origin(settings: EvaluationSettings, model: CO2Net, *, overwrite: bool = False) -> None:
+    """Note beside the LUT outputs what makes them, before the first is written; several processes note the same.
+
+    Raises:
+        InputError: the folder holds results that something else made; `overwrite` allows that.
+        OutputError: the folder cannot be made or written.
+    """
+    folder = settings.lut_output
+    if folder is None:
+        return
+    make_folder(folder)
+    origin = settings.lut_origin(model)
+    if not overwrite:
+        # Looked for before the note is read: another process may note and write in between.
+        holds_results = next(folder.glob("*.npy"), None) is not None
+        found = read_origin(folder)
+        hint = "give another folder, or --overwrite to make them anew"
+        if found is None and holds_results:
+            raise InputError(f"{folder} holds results without {NAME}, which would say what made them; {hint}")
+        if found is not None and (different := differences(found, origin, origin)):
+            raise InputError(f"{folder} holds results that were made otherwise: {'; '.join(different)}; {hint}")
+    write_origin(folder, origin)
 
 
 def disk_use(entries: list[FrameEntry], settings: EvaluationSettings) -> int:

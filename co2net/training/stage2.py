@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.stored_origin import differences, read_origin
 from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
 from co2net.metrics import fmse
@@ -166,6 +167,8 @@ class _Run:
             "backbone_weights": state_sha256(model.backbone.state_dict())[:12],
             "initial_weights": state_sha256(model.refine_network.state_dict())[:12],
         }
+        if stored is not None:
+            _check_origin(stored[0], model, config)
         fixed = (*FIXED, *(name for name in self.facts if name not in config.as_dict()))
         state = read_state(folder / STATE, self.facts, fixed)
         if state is None:
@@ -488,6 +491,17 @@ def _check_folder(folder: Path) -> None:
     if (folder / NAME).exists():
         raise InputError(
             f"{folder} holds {NAME} of another training (there is no {STATE} beside it); use another --exp_name"
+        )
+
+
+def _check_origin(folder: Path, model: CO2Net, config: Stage2Config) -> None:
+    """Refuse stored results of another backbone, color mapping or size; those of the original do not say."""
+    found = read_origin(folder)
+    run = {"backbone": state_sha256(model.backbone.state_dict()), "mapping": model.mapping, "size": config.size}
+    if found is not None and (different := differences(found, run, run)):
+        raise InputError(
+            f"the stored results in {folder} were made otherwise: {'; '.join(different)}; make them again with "
+            "scripts/evaluate_model.py, or train with what made them"
         )
 
 

@@ -16,7 +16,9 @@ from PIL import Image
 
 from co2net import create_model, data, metrics
 from co2net.data.clips import read_frame
+from co2net.data.stored_origin import NAME, read_origin
 from co2net.data.stored_results import read_lut, read_stored_image, stored_path
+from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.evaluate import Run, clips_of, collect_records, evaluate
 from co2net.evaluation.results import make_results
@@ -94,6 +96,38 @@ def test_stored_results_are_what_training_reads(root, model, tmp_path):
     torch.testing.assert_close(stored.backbone[0], backbone, atol=1e-6, rtol=0)
     torch.testing.assert_close(result, lut, atol=0, rtol=0)  # without refinement, the mapping is the result
     assert np.load(stored_path(folders["result"], entry)).shape == (1, 3, SIZE, SIZE)
+
+
+def test_stored_color_mappings_say_what_made_them(root, model, tmp_path):
+    folders = {name: tmp_path / name for name in ("lut_output", "lut_map")}
+    run(root, model, metrics=False, **folders)
+    origin = read_origin(tmp_path / "lut_output")
+    assert origin == {
+        "backbone": state_sha256(model.backbone.state_dict()), "mapping": "paper", "size": SIZE, "previous": 1,
+        "future": 1, "step": 5, "unseen_rule": "zero_weight", "precision": "fp32",
+    }  # fmt: skip
+    before = {path.name: path.read_bytes() for path in (tmp_path / "lut_output").iterdir()}
+    run(root, model, metrics=False, **folders)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "lut_output").iterdir()} == before
+    with pytest.raises(InputError, match=r"lut_output holds .* made otherwise: size was 32, is 40; .*--over"):
+        run(root, model, metrics=False, size=40, **folders)
+    run(root, model, metrics=False, size=40, overwrite=True, **folders)
+    assert read_origin(tmp_path / "lut_output") == origin | {"size": 40}
+    (tmp_path / "lut_output" / NAME).unlink()
+    with pytest.raises(InputError, match=r"holds results without made_by\.json"):
+        run(root, model, metrics=False, size=40, **folders)
+    (tmp_path / "lut_output" / NAME).write_text("[]")
+    with pytest.raises(InputError, match="does not say what made the stored results"):
+        run(root, model, metrics=False, size=40, **folders)
+
+
+def test_a_killed_overwrite_leaves_no_old_result_below_the_new_note(root, model, tmp_path):
+    folders = {name: tmp_path / name for name in ("lut_output", "lut_map")}
+    run(root, model, metrics=False, **folders)
+    with pytest.raises(Stop):
+        run(root, model, metrics=False, size=40, overwrite=True, on_progress=stop_at(2), **folders)
+    shapes = [np.load(path).shape for path in (tmp_path / "lut_output").glob("*.npy")]
+    assert len(shapes) < 6 and set(shapes) <= {(3, 40, 40)}
 
 
 def test_storing_needs_no_real_frames(root, model, tmp_path):

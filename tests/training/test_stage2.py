@@ -9,7 +9,9 @@ from stage2_sets import SIDE, arguments, make_set
 
 from co2net.cli.train_refinement import main
 from co2net.data import read_frame_list
+from co2net.data.stored_origin import write_origin
 from co2net.data.stored_results import write_lut
+from co2net.digests import state_sha256
 from co2net.models.registry import create_backbone, create_model
 from co2net.models.weight_files import read_metadata, save_weights
 from co2net.training import stage2_step
@@ -212,12 +214,22 @@ def test_stored_results_of_the_color_mapping(run, entries, backbone, tmp_path):
     for entry, prepared in prepare_all(model, frames, "fp32", CPU).items():
         write_lut(tmp_path / "lut", tmp_path / "map", entry, prepared.lut[0], prepared.unseen[0])
     folders = ("--lut_output_dir", tmp_path / "lut", "--lut_map_dir", tmp_path / "map")
-    assert run(*folders, folder="stored")[0] == 0
+    code, _, err = run(*folders, folder="stored")
+    assert code == 0 and "lut holds no made_by.json" in err
     assert run("--previous_num", 2, "--future_num", 2, folder="neighbors")[0] == 0
     values = [[float(line.split("\t")[3]) for line in losses(tmp_path / name)] for name in ("stored", "neighbors")]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
     code, _, err = run(*folders, "--size", "16", folder="size")
     assert code == 2 and "is 32x32 pixels, the frames are 16x16" in err
+    origin = {"backbone": state_sha256(model.backbone.state_dict()), "mapping": "paper", "size": 32}
+    write_origin(tmp_path / "lut", origin)
+    code, _, err = run(*folders, folder="with a note")
+    assert code == 0 and "made_by" not in err
+    for other in ({"backbone": "0" * 64}, {"mapping": "smooth"}, {"size": 64}):
+        write_origin(tmp_path / "lut", origin | other)
+        code, _, err = run(*folders, folder="other")
+        assert code == 2 and f"were made otherwise: {next(iter(other))} was" in err and "make them again" in err
+    write_origin(tmp_path / "lut", origin)
     (tmp_path / "map" / "bbb_object_0_00010.npy").unlink()
     code, _, err = run(*folders, folder="missing")
     assert code == 2 and "lacks the stored results of 1 of 10 frames, first bbb_object_0_00010.npy" in err
