@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from co2net.cli.errors import exit_code
+from co2net.cli.options import OptionParser
 
 DESCRIPTION = "Make a composited foreground match its background, frame after frame, without flicker."
 EXAMPLES = """\
@@ -27,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     from co2net.cli import dataset, demo, evaluate, harmonize, models, train
 
-    parser = argparse.ArgumentParser(
-        prog="co2net", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for module in (harmonize, demo, models, dataset, train, evaluate):

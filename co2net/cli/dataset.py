@@ -6,6 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
+from co2net.cli.options import add_quiet
 from co2net.errors import InputError
 
 EXAMPLES = """\
@@ -57,7 +58,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="check a data set, or build one from videos, masks and color tables",
         description="Check a data set, or build one in HYouTube's layout.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     jobs = p.add_subparsers(dest="job", metavar="JOB", required=True)
     _add_check(jobs)
@@ -71,7 +71,6 @@ def _job(jobs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, t
         help=text,
         description=text[0].upper() + text[1:] + ".",
         epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -81,7 +80,7 @@ def _add_check(jobs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     p.add_argument("--list", help="only these clips or frames; a bare name is the data set's own list")
     p.add_argument("--split", choices=("train", "test", "val"), help="the data set's own list of that split")
     p.add_argument("--workers", type=int, help="pictures read side by side (default: one per core)")
-    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_quiet(p, "no progress bar")
     p.set_defaults(run=run_check)
 
 
@@ -119,7 +118,7 @@ def add_build_options(p: argparse.ArgumentParser) -> None:
     output.add_argument("--train-share", type=float, help="also write a train and a test list; videos are never split")
     output.add_argument("--overwrite", action="store_true", help="make clips again that were made in another way")
     output.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    output.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_quiet(output, "no progress bar")
     p.set_defaults(run=run_build)
 
 
@@ -135,7 +134,7 @@ def _add_stills(jobs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     p.add_argument("--format", choices=("jpg", "png"), default="jpg", help="jpg has quality 95 (default)")
     p.add_argument("--overwrite", action="store_true", help="make clips again that were made in another way")
     p.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_quiet(p, "no progress bar")
     p.set_defaults(run=run_stills)
 
 

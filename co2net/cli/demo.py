@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from co2net.cli.options import add_device, add_quiet
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command."""
@@ -14,8 +16,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "picture and a short report with numbers.",
     )
     p.add_argument("-o", "--output", default="demo_output", metavar="FOLDER", help="default: demo_output")
-    p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    add_device(p)
+    add_quiet(p)
     p.set_defaults(run=run)
 
 

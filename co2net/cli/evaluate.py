@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from co2net.cli.options import add_device, add_quiet
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,7 +37,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Score a model on a data set of composite and real clips, the way the published numbers were made, "
         "beside the standard metrics. Leaves results.json, a report and pictures.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("dataset", nargs="?", metavar="DATASET", help="folder of the data set")
     p.add_argument("--sample", action="store_true", help="the sample data set that comes with co2net")
@@ -51,7 +52,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     what.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
     what.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
     what.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
-    add_common_options(what, "-")
+    add_common_options(what)
     result = p.add_argument_group("output")
     result.add_argument(
         "-o", "--output", default="runs/evaluation", metavar="FOLDER", help="results (default runs/evaluation)"
@@ -60,18 +61,18 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     result.add_argument("--lut-map", metavar="FOLDER", help="store the maps of unseen colors as .npy")
     result.add_argument("--store-result", metavar="FOLDER", help="store final frames as .npy")
     result.add_argument("--store-backbone", metavar="FOLDER", help="store the backbone's frames as .npy")
-    add_output_options(result, "-")
-    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar; the table only")
+    add_output_options(result)
+    add_quiet(p, "no progress bar; the table only")
     p.set_defaults(run=run)
 
 
-def add_common_options(group: argparse._ArgumentGroup, blank: str) -> None:
-    """Options that the verb and ``scripts/evaluate_model.py`` share; `blank` parts the words of their names."""
+def add_common_options(group: argparse._ArgumentGroup) -> None:
+    """Options that the verb and ``scripts/evaluate_model.py`` share."""
     group.add_argument(
         "--mapping", choices=("paper", "smooth"), help="the color table's form; default: what the weights ask for"
     )
     group.add_argument(
-        f"--unseen{blank}rule",
+        "--unseen-rule",
         choices=("zero_weight", "all_empty"),
         default="zero_weight",
         help="which colors fall back to the backbone; all_empty is the published rule, which can leave black dots",
@@ -82,16 +83,16 @@ def add_common_options(group: argparse._ArgumentGroup, blank: str) -> None:
     group.add_argument(
         "--precision", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32", help="of the networks (default fp32)"
     )
-    group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    group.add_argument(f"--batch{blank}size", type=int, metavar="N", help="frames per pass (default 16; 1 on a CPU)")
+    add_device(group)
+    group.add_argument("--batch-size", type=int, metavar="N", help="frames per pass (default 16; 1 on a CPU)")
     group.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core, at most 8)")
 
 
-def add_output_options(group: argparse._ArgumentGroup, blank: str) -> None:
+def add_output_options(group: argparse._ArgumentGroup) -> None:
     """Output options that the verb and the script share."""
     group.add_argument("--overwrite", action="store_true", help="compute everything anew, even finished clips")
-    group.add_argument(f"--no{blank}metrics", action="store_true", help="store results only; real frames are not read")
-    group.add_argument(f"--no{blank}pictures", action="store_true", help="no pictures of worst and best frames")
+    group.add_argument("--no-metrics", action="store_true", help="store results only; real frames are not read")
+    group.add_argument("--no-pictures", action="store_true", help="no pictures of worst and best frames")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from co2net.cli.errors import exit_code
 from co2net.cli.evaluate import add_common_options, add_output_options, run_evaluation, settings_from
+from co2net.cli.options import OptionParser, add_quiet
 
 DESCRIPTION = """\
 Score a model on a data set in HYouTube's layout, with the flags of the original script. Without --checkpoint the color
@@ -29,11 +30,10 @@ IGNORED = {
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
-    p = argparse.ArgumentParser(
+    p = OptionParser(
         prog="evaluate_model.py",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     known = p.add_argument_group("flags of the original")
     known.add_argument("--gpu", metavar="N", help="number of the GPU; default: see --device")
@@ -56,12 +56,12 @@ def parser() -> argparse.ArgumentParser:
         known.add_argument(flag, help="ignored, as in the original")
     known.add_argument("--use-flip", action="store_true", default=None, help="ignored, as in the original")
     new = p.add_argument_group("new")
-    add_common_options(new, "_")
+    add_common_options(new)
     new.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
     new.add_argument("--output", metavar="FOLDER", help="results.json, report, pictures; makes the run resumable")
-    add_output_options(new, "_")
-    new.add_argument("--limit-clips", "--limit_clips", type=int, metavar="N", help="only the first N clips")
-    new.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no notes")
+    add_output_options(new)
+    new.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")
+    add_quiet(new, "no progress bar, no notes")
     return p
 
 

@@ -7,6 +7,8 @@ import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from co2net.cli.options import add_device, add_quiet
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,7 +32,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="harmonize the foreground of a video, a folder of frames or an image",
         description="Harmonize the foreground of a video, a folder of frames or an image.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("composite", nargs="?", help="video, folder of frames or image")
     source = p.add_argument_group("input")
@@ -76,8 +77,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     how.add_argument("--backbone", help="network of the weight file, where the file does not say")
     how.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
     how.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
-    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; errors only")
+    add_device(how)
+    add_quiet(p)
     p.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from co2net.cli.errors import exit_code
+from co2net.cli.options import OptionParser, add_device
 
 DESCRIPTION = """\
 Measure a model on real clips with masks. Every clip becomes several composites, one per color table; the model,
@@ -20,11 +21,10 @@ example:
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
-    p = argparse.ArgumentParser(
+    p = OptionParser(
         prog="measure_clips.py",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--clips", required=True, type=Path, help="folder of clips")
     p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--frames", type=int, default=20, help="first frames of each clip (default 20)")
     p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
     p.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
-    p.add_argument("--device", default="auto")
+    add_device(p)
     p.add_argument("--output", type=Path, help="also write every single score as JSON")
     return p
 

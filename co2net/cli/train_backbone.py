@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from co2net.cli.errors import exit_code
+from co2net.cli.options import OptionParser, add_device
 from co2net.errors import InputError
 
 SCRIPT = "python scripts/train_backbone.py"
@@ -25,7 +26,7 @@ A run that was stopped goes on when the same command is given again. Watch it wi
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
-    p = argparse.ArgumentParser(prog="train_backbone.py")
+    p = OptionParser(prog="train_backbone.py")
     add_options(p, SCRIPT)
     return p
 
@@ -33,7 +34,6 @@ def parser() -> argparse.ArgumentParser:
 def add_options(p: argparse.ArgumentParser, command: str) -> None:
     """Describe and add the options; `command` is what the examples call."""
     p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
-    p.formatter_class = argparse.RawDescriptionHelpFormatter
     data = p.add_argument_group("data")
     data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
     data.add_argument("--train_list", help="HYouTube list for training, of clips or frames; its composites are used")
@@ -52,7 +52,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument("--learning_rate", type=float, help="base rate of Adam (default 1e-3)")
     run.add_argument("--init", help="weights to start from")
     run.add_argument("--precision", choices=("bf16", "fp32"), help="default: bf16 for quick, fp32 for paper")
-    run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_device(run)
     run.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
     run.add_argument("--seed", type=int, default=0)
     p.set_defaults(run=_run)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from co2net.cli.errors import exit_code
+from co2net.cli.options import OptionParser, add_quiet
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ A run that was stopped goes on when the same command is given again. Its best mo
 
 def parser() -> argparse.ArgumentParser:
     """Options of ``scripts/my_train.py``."""
-    p = argparse.ArgumentParser(prog="my_train.py")
+    p = OptionParser(prog="my_train.py")
     add_options(p, SCRIPT)
     return p
 
@@ -49,7 +50,6 @@ def parser() -> argparse.ArgumentParser:
 def add_options(p: argparse.ArgumentParser, command: str) -> None:
     """Describe and add the options; `command` is what the examples call."""
     p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
-    p.formatter_class = argparse.RawDescriptionHelpFormatter
     switch = argparse.BooleanOptionalAction
     data = p.add_argument_group("data")
     data.add_argument("--dataset_path", required=True, help="folder of the data set (HYouTube layout)")
@@ -107,7 +107,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument(
         "--keep_gib", type=float, default=4.0, help="memory for results that do not change (default 4 GiB; 0: none)"
     )
-    run.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    add_quiet(run, "no progress bar, no notes, no summary")
     ignored = p.add_argument_group("accepted and ignored, as in the original")
     ignored.add_argument("--config-path", help=argparse.SUPPRESS)
     ignored.add_argument("--eval-prefix", help=argparse.SUPPRESS)

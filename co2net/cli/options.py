@@ -1,0 +1,43 @@
+"""What the options of all verbs and scripts have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+Group = argparse.ArgumentParser | argparse._ArgumentGroup
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Takes every option with hyphens or with underscores, and prints its examples as they are written.
+
+    The original's scripts have both spellings (``--val_list``, ``--config-path``); nobody should have to remember which
+    command has which. Help shows one.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As in the base class, which calls this for the parsers of verbs too."""
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._as_defined(word) for word in words], namespace)
+
+    def _as_defined(self, word: str) -> str:
+        name, *value = word.split("=", 1)
+        defined = {option.replace("_", "-"): option for option in self._option_string_actions}
+        if not name.startswith("--") or name in self._option_string_actions:
+            return word
+        return "=".join((defined.get(name.replace("_", "-"), name), *value))
+
+
+def add_device(group: Group) -> None:
+    """``--device``, for :func:`co2net.devices.choose_device`."""
+    group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+
+
+def add_quiet(group: Group, says: str = "no progress bar, no summary; errors only") -> None:
+    """``-q``, ``--quiet``; `says` is its help."""
+    group.add_argument("-q", "--quiet", action="store_true", help=says)
