@@ -1,0 +1,49 @@
+"""Rooms import only rooms below them, as docs/architecture.md lists them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ROOMS = re.findall(r"^\| `co2net/(\w+)/`", PAGE, re.MULTILINE)  # from top to bottom
+ONE_FLOOR = {"training", "evaluation"}
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    """The rooms of co2net that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "co2net" and len(parts) > 1 and parts[1] in ROOMS:
+                yield parts[1]
+
+
+def test_every_room_is_on_the_page_once():
+    folders = {path.parent.name for path in (ROOT / "co2net").glob("*/__init__.py")}
+    assert sorted(ROOMS) == sorted(folders)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_lead_downward(room: str):
+    place = ROOMS.index(room)
+    for path in (ROOT / "co2net" / room).rglob("*.py"):
+        for other in imported_rooms(path):
+            below = ROOMS.index(other) >= place and not (room != other and {room, other} == ONE_FLOOR)
+            assert below, f"{path.relative_to(ROOT)} imports co2net.{other}, which is not below co2net.{room}"
+
+
+def test_single_files_import_no_room():
+    for path in (ROOT / "co2net").glob("*.py"):
+        if path.name not in ("__init__.py", "__main__.py"):
+            assert not list(imported_rooms(path)), path.name
