@@ -36,9 +36,9 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page)], ids=lambda page: page.name)
 def test_commands_of_a_page_run(page: Path, checkout: Path):
-    # "python" and "co2net" are this environment's; two threads, as other tests run beside it on a small machine.
+    # "python" and "co2net" are this environment's. One thread: two that wait for each other on a busy machine take four times as long.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for block in _blocks(page):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block], cwd=checkout, env=environment, capture_output=True, text=True
