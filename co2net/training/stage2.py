@@ -13,7 +13,6 @@ A run's folder::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -28,10 +27,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.data.frame_lists import FrameEntry
-from co2net.data.stored_origin import differences, read_origin
 from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
-from co2net.metrics import fmse
 from co2net.models.checkpoints import save_weights
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
@@ -53,8 +50,10 @@ from co2net.training.stage2_data import (
 )
 from co2net.training.stage2_interrupts import Interrupts, ignore_in_worker
 from co2net.training.stage2_log import Stage2Log
+from co2net.training.stage2_origin import check_origin, list_digest
 from co2net.training.stage2_prepare import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
-from co2net.training.stage2_step import diverged, loss_of, refine, train_mode, training_step
+from co2net.training.stage2_scores import validate
+from co2net.training.stage2_step import diverged, train_mode, training_step
 
 STATE, BEST = "training_state.pth", "best.safetensors"
 WEIGHT_DECAY = 0.01  # AdamW's default, which the original uses
@@ -73,7 +72,7 @@ class Progress:
         epoch_loss: sum of the batch losses of the epoch so far.
         best: lowest validation loss, infinity before the first validation.
         best_epoch: its epoch, counted from 1; 0: the start.
-        best_scores: of that validation, see :func:`validate`.
+        best_scores: of that validation, see :func:`~.stage2_scores.validate`.
     """
 
     step: int = 0
@@ -91,7 +90,7 @@ class Stage2Summary:
     Attributes:
         best: lowest validation loss; nan without validation.
         best_epoch: its epoch, counted from 1; 0: no epoch was better than the start.
-        scores: of that validation, see :func:`validate`; empty without.
+        scores: of that validation, see :func:`~.stage2_scores.validate`; empty without.
         data_wait_share: share of the training time that was spent waiting for frames.
     """
 
@@ -162,13 +161,13 @@ class _Run:
             "backbone": backbone_name,
             "use_feature": model.use_feature,
             "mapping": model.mapping,
-            "train_list": _digest(train),
-            "val_list": _digest(validation),
+            "train_list": list_digest(train),
+            "val_list": list_digest(validation),
             "backbone_weights": state_sha256(model.backbone.state_dict())[:12],
             "initial_weights": state_sha256(model.refine_network.state_dict())[:12],
         }
         if stored is not None:
-            _check_origin(stored[0], model, config)
+            check_origin(stored[0], model, config)
         fixed = (*FIXED, *(name for name in self.facts if name not in config.as_dict()))
         state = read_state(folder / STATE, self.facts, fixed)
         if state is None:
@@ -447,30 +446,6 @@ class _Run:
         save_weights(self.folder / BEST, self.model.state_dict(), metadata)
 
 
-@torch.no_grad()
-def validate(model: CO2Net, prepared: Prepared, config: Stage2Config) -> tuple[dict[str, float], Tensor]:
-    """Scores of a batch, refinement in eval mode.
-
-    Args:
-        model: in eval mode.
-        prepared: whole frames.
-        config: for its loss.
-
-    Returns:
-        ``(sums, rows)``: over the items, ``loss`` (the recipe's own, without caution), ``graded`` (items with a
-        foreground) and, over those, the foreground squared error in 8-bit units of ``fmse_composite``,
-        ``fmse_backbone``, ``fmse_lut`` and ``fmse_final``; pictures ``(B, 3, H, 5 W)`` of the same and the truth.
-    """
-    final = refine(model, model.refine_network, prepared, config.precision)  # type: ignore[arg-type]
-    loss = loss_of(final, prepared.target, prepared.mask, config) * len(final)
-    frames = {"composite": prepared.image, "backbone": prepared.backbone, "lut": prepared.lut, "final": final}
-    errors = {name: fmse(frame.clamp(0, 1), prepared.target, prepared.mask) for name, frame in frames.items()}
-    sums = {f"fmse_{name}": float(error.nansum()) for name, error in errors.items()}
-    graded = float((~errors["composite"].isnan()).sum())
-    rows = torch.cat([*frames.values(), prepared.target], dim=-1)
-    return {"loss": float(loss), "graded": graded, **sums}, rows
-
-
 def _look_at(parts: list[Prepared], views: list[View], crop: int) -> Prepared:
     if not crop and not any(view.flip for view in views):
         return join_prepared(parts)
@@ -492,20 +467,3 @@ def _check_folder(folder: Path) -> None:
         raise InputError(
             f"{folder} holds {NAME} of another training (there is no {STATE} beside it); use another --exp_name"
         )
-
-
-def _check_origin(folder: Path, model: CO2Net, config: Stage2Config) -> None:
-    """Refuse stored results of another backbone, color mapping or size; those of the original do not say."""
-    found = read_origin(folder)
-    run = {"backbone": state_sha256(model.backbone.state_dict()), "mapping": model.mapping, "size": config.size}
-    if found is not None and (different := differences(found, run, run)):
-        raise InputError(
-            f"the stored results in {folder} were made otherwise: {'; '.join(different)}; make them again with "
-            "scripts/evaluate_model.py, or train with what made them"
-        )
-
-
-def _digest(entries: Sequence[FrameEntry]) -> str:
-    """Tells lists apart, wherever the data set is."""
-    text = "\n".join("/".join(entry.composite.parts[-3:]) for entry in entries)
-    return f"{len(entries)} frames, {hashlib.sha256(text.encode()).hexdigest()[:12]}"
