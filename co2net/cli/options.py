@@ -10,6 +10,15 @@ from typing import Any
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
+class _Texts(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of a text that has several, and breaks a single long one."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text.strip():
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class OptionParser(argparse.ArgumentParser):
     """Takes every option with hyphens or with underscores, and prints its examples as they are written.
 
@@ -18,7 +27,7 @@ class OptionParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
+        super().__init__(*arguments, **{"formatter_class": _Texts, **settings})
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As in the base class, which calls this for the parsers of verbs too."""
