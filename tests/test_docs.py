@@ -36,8 +36,8 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page)], ids=lambda page: page.name)
 def test_commands_of_a_page_run(page: Path, checkout: Path):
-    # "python" and "co2net" are this environment's. One thread: on a busy machine, two that wait for each other take four
-    # times as long.
+    # "python" and "co2net" are this environment's. One thread: two that wait for each other on a busy machine take
+    # four times as long.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for block in _blocks(page):
