@@ -94,6 +94,33 @@ def save_weights(
     write_beside(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
+def average_weights(file: WeightFile, other: WeightFile, share: float) -> dict[str, Tensor]:
+    """``share * file + (1 - share) * other``, entry by entry; whole numbers (counters) are those of `file`.
+
+    Args:
+        file: the one that counts `share`.
+        other: a file of the same network.
+        share: 0 to 1.
+
+    Returns:
+        Name to tensor; entries that agree stay as they are.
+
+    Raises:
+        InputError: `share` is out of range.
+        WeightsError: the files are not of one network.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"share must be between 0 and 1, got {share}")
+    shapes = [{name: tensor.shape for name, tensor in f.state.items()} for f in (file, other)]
+    if shapes[0] != shapes[1]:
+        names = {*shapes[0].items()} ^ {*shapes[1].items()}
+        raise WeightsError(f"{file.path} and {other.path} are not of one network: {min(names)[0]} differs")
+    return {
+        name: torch.lerp(other.state[name], tensor, share) if tensor.is_floating_point() else tensor
+        for name, tensor in file.state.items()
+    }
+
+
 def _is_safetensors(path: Path) -> bool:
     """Look at the first bytes; also the place where unusable paths get their sentence."""
     if not path.exists():

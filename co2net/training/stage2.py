@@ -348,7 +348,10 @@ class _Run:
 
     def _judge_start(self, kept: Kept, interrupts: Interrupts) -> None:
         """A refinement that starts as the color mapping's result is worth something before the first step."""
-        if self.config.start == "lut" and self.validation_frames and self._judge(kept, interrupts):
+        if self.config.start != "lut":
+            return
+        self._write(lambda: write_state(self.folder / "0.pth", cpu_copy(self.model.state_dict())))
+        if self._judge(kept, interrupts):
             self._write(self._write_best)
 
     def _judge(self, kept: Kept, interrupts: Interrupts) -> bool:
