@@ -93,7 +93,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument("--minimum_area", type=float, help="floor of the mask's area in the paper's loss (default 1; 0)")
     run.add_argument("--start", choices=("default", "lut"), help="fresh refinement: random, or as the LUT (quick)")
     run.add_argument("--freeze_batch_norm", action=switch, default=None, help="on in quick")
-    run.add_argument("--caution", type=float, help="share by which targets are moved to the composite (quick 0.25)")
+    run.add_argument("--caution", type=float, help="share by which targets are moved to the composite (quick 0.15)")
     run.add_argument("--flip", action=switch, default=None, help="mirror half of the samples; on in quick")
     run.add_argument("--crop", type=int, help="side of random crops in pixels, 0 for none (quick: half the --size)")
     run.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the networks")

@@ -86,7 +86,7 @@ def quick_config() -> Stage2Config:
         loss="foreground",
         start="lut",
         freeze_batch_norm=True,
-        caution=0.25,
+        caution=0.15,
         flip=True,
         crop=128,
     )
