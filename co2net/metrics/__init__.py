@@ -9,6 +9,8 @@ Two families, to be reported side by side and never mixed:
 * :func:`mse`, :func:`fmse`, :func:`psnr`, :func:`ssim`, :func:`fssim`: the standard definitions;
 * :func:`fmse_paper`, :func:`psnr_paper`, :func:`fssim_paper`: as evaluated for the published tables, at 256 x 256.
 
+:func:`fmse_masked` and :func:`fpsnr` are those of other works on the same data.
+
 Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and the motion between them) and
 :func:`brightness_consistency` (a whole clip).
 
@@ -16,8 +18,8 @@ A value that does not exist (a foreground score under an empty mask) is ``nan``:
 """
 
 from co2net.metrics.brightness import BrightnessConsistency, brightness_consistency
-from co2net.metrics.mse import fmse, fmse_paper, mse
-from co2net.metrics.psnr import psnr, psnr_paper
+from co2net.metrics.mse import fmse, fmse_masked, fmse_paper, mse
+from co2net.metrics.psnr import fpsnr, psnr, psnr_paper
 from co2net.metrics.ssim import fssim, fssim_paper, ssim
 from co2net.metrics.temporal import temporal_loss, temporal_loss_weighted
 
@@ -25,7 +27,9 @@ __all__ = [
     "BrightnessConsistency",
     "brightness_consistency",
     "fmse",
+    "fmse_masked",
     "fmse_paper",
+    "fpsnr",
     "fssim",
     "fssim_paper",
     "mse",

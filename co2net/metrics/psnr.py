@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from co2net.metrics._levels import check_pair, levels
-from co2net.metrics.mse import mse
+from co2net.metrics.mse import fmse_masked, mse
 
 
 def psnr(image: Tensor, target: Tensor) -> Tensor:
@@ -29,6 +29,23 @@ def psnr(image: Tensor, target: Tensor) -> Tensor:
         ShapeError: shape, type or device do not fit.
     """
     return 10 * torch.log10(255.0**2 / mse(image, target))
+
+
+def fpsnr(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """PSNR of the foreground, peak 255, from :func:`~co2net.metrics.fmse_masked`; used by other works on HYouTube.
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        target: as `image`.
+        mask: ``(B, 1, H, W)`` in [0, 1].
+
+    Returns:
+        ``(B,)`` float64, decibels; infinite where the two are equal, ``nan`` where the mask is empty.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    return 10 * torch.log10(255.0**2 / fmse_masked(image, target, mask))
 
 
 def psnr_paper(image: Tensor, target: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 import fixtures
 
 PAIR = [metrics.mse, metrics.psnr, metrics.psnr_paper, metrics.ssim]
-MASKED = [metrics.fmse, metrics.fmse_paper, metrics.fssim, metrics.fssim_paper]
+MASKED = [metrics.fmse, metrics.fmse_masked, metrics.fmse_paper, metrics.fpsnr, metrics.fssim, metrics.fssim_paper]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,8 @@ def co2net_case():
         ("fmse_soft", metrics.fmse),
         ("psnr_255", metrics.psnr),
         ("fssim_standard", metrics.fssim),
+        ("fmse_masked", metrics.fmse_masked),
+        ("fpsnr", metrics.fpsnr),
     ],
 )
 def test_hyoutube_reference(hyoutube, name, function):
