@@ -6,7 +6,7 @@ shapes silently and so runs on random numbers; here every name has to be there, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from co2net.errors import WeightsError
 from co2net.models.backbones import BACKBONES, Backbone
-from co2net.models.weight_files import WeightFile, read_metadata, read_weights, save_weights
+from co2net.weight_files import WeightFile, load_whole, read_metadata, read_weights, save_weights, some_names
 
 __all__ = [
     "InferredSettings",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 BACKBONE_PREFIX, REFINEMENT_PREFIX = "backbone.", "refine_network."
-_SHOWN = 3  # names of each kind in a message
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def load_backbone(network: Backbone, file: WeightFile) -> None:
         WeightsError: if the file belongs to another network, or a name is missing, unknown or of another shape.
     """
     check_backbone(type(network), file)
-    _load(network, backbone_state(file.state), file, type(network).title)
+    load_whole(network, backbone_state(file.state), file.path, type(network).title)
     apply_training_size(network, file)
 
 
@@ -89,14 +88,14 @@ def load_model(model: nn.Module, file: WeightFile) -> None:
             f"{file.path} holds a backbone only, no refinement (no {REFINEMENT_PREFIX}* entries); use "
             "refinement=False for the color mapping alone, or give a full checkpoint"
         )
-    _load(model, file.state, file, "CO2Net")
+    load_whole(model, file.state, file.path, "CO2Net")
 
 
 def check_backbone(network: type[Backbone], file: WeightFile) -> None:
     """Raise :class:`WeightsError` if `file` is clearly another network's."""
     found = infer_settings(file.state).backbone
     if found is None:
-        names = _some(file.state)
+        names = some_names(file.state)
         raise WeightsError(
             f"{file.path} does not look like {network.title} or any backbone known here; it holds {names}"
         )
@@ -131,30 +130,3 @@ def _recognize(state: Mapping[str, Tensor]) -> str | None:
     scores = {name: len(parts & {*c.parts}) / len(parts | {*c.parts}) for name, c in BACKBONES.items()}
     best = max(scores, key=scores.__getitem__)
     return best if scores[best] > 0 else None
-
-
-def _load(network: nn.Module, state: Mapping[str, Tensor], file: WeightFile, title: str) -> None:
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unknown = [name for name in state if name not in wanted]
-    shapes = [
-        f"{name} is {tuple(state[name].shape)}, wanted {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    groups = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
-    problems = "; ".join(f"{label}: {_some(names)}" for label, names in groups if names)
-    if problems:
-        raise WeightsError(f"{file.path} does not fit {title}: {problems}")
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
-        raise WeightsError(
-            f"{file.path} holds NaN or infinity, in {_some(broken)}; the training that wrote it diverged"
-        )
-    network.load_state_dict(state, strict=False)  # all but num_batches_tracked was checked above
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else f" ({len(names)})"
-    return ", ".join(names[:_SHOWN]) + more
