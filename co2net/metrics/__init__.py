@@ -11,21 +11,24 @@ Two families, to be reported side by side and never mixed:
 
 :func:`fmse_masked` and :func:`fpsnr` are those of other works on the same data.
 
-Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and the motion between them) and
-:func:`brightness_consistency` (a whole clip).
+Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and the motion between them; sound forms are
+:func:`temporal_loss_weighted` and :func:`temporal_loss_visible`), and :func:`brightness_consistency` and
+:func:`color_flicker` (a whole clip, no motion).
 
 A value that does not exist (a foreground score under an empty mask) is ``nan``: leave it out of a mean and count it.
 """
 
 from co2net.metrics.brightness import BrightnessConsistency, brightness_consistency
+from co2net.metrics.flicker import color_flicker
 from co2net.metrics.mse import fmse, fmse_masked, fmse_paper, mse
 from co2net.metrics.psnr import fpsnr, psnr, psnr_paper
 from co2net.metrics.ssim import fssim, fssim_paper, ssim
-from co2net.metrics.temporal import temporal_loss, temporal_loss_weighted
+from co2net.metrics.temporal import temporal_loss, temporal_loss_visible, temporal_loss_weighted
 
 __all__ = [
     "BrightnessConsistency",
     "brightness_consistency",
+    "color_flicker",
     "fmse",
     "fmse_masked",
     "fmse_paper",
@@ -37,5 +40,6 @@ __all__ = [
     "psnr_paper",
     "ssim",
     "temporal_loss",
+    "temporal_loss_visible",
     "temporal_loss_weighted",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from co2net.errors import ShapeError
@@ -45,24 +46,45 @@ def brightness_consistency(harmonized: Tensor, real: Tensor, mask: Tensor) -> Br
     check_pair(harmonized, real, mask)
     if len(harmonized) < 2:
         raise ShapeError(f"a clip needs at least two frames, got {tuple(harmonized.shape)}")
-    value, value_real = (levels(clip).round().amax(dim=1, keepdim=True) for clip in (harmonized, real))
-    inside = mask >= 0.5
-    area = inside.sum(dim=(1, 2, 3))
-    empty = int((area == 0).sum())
+    empty = int((mask < 0.5).all(dim=(1, 2, 3)).sum())
     if empty:
         warnings.warn(f"fR-RTC leaves out {empty} of {len(mask)} frames: their mask is empty", stacklevel=2)
-
-    def foreground(brightness: Tensor) -> Tensor:
-        return (brightness * inside).sum(dim=(1, 2, 3)) / area  # 0 / 0 = nan where there is none
-
-    return BrightnessConsistency(
-        image=_score(value.mean(dim=(1, 2, 3)), value_real.mean(dim=(1, 2, 3))),
-        foreground=_score(foreground(value), foreground(value_real)),
-    )
+    costs = brightness_costs(frame_brightness(harmonized, mask), frame_brightness(real, mask))
+    image, foreground = costs.nanmean(dim=0)  # the mean of nothing is nan: a clip without a usable change
+    return BrightnessConsistency(image, foreground)
 
 
-def _score(brightness: Tensor, real: Tensor) -> Tensor:
-    difference = (brightness.diff() - real.diff()).abs()
-    difference = difference[difference.isfinite()]
-    # The mean of nothing is nan, which is what a clip without a usable change has.
-    return (difference.square() + (difference - difference.mean()).clamp(min=0).square()).mean()
+def frame_brightness(image: Tensor, mask: Tensor) -> Tensor:
+    """What the scores need of every frame, so that a clip can be measured frame by frame.
+
+    Args:
+        image: ``(B, 3, H, W)`` in [0, 1]; rounded to 8 bits.
+        mask: ``(B, 1, H, W)`` in [0, 1]; foreground is where it is at least 0.5.
+
+    Returns:
+        ``(B, 2)`` float64, 0..255: b_i of the whole frame and of its foreground, ``nan`` without a foreground.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, image, mask)
+    value = levels(image).round().amax(dim=1, keepdim=True)
+    inside = mask >= 0.5
+    foreground = (value * inside).sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3))  # 0 / 0 = nan where there is none
+    return torch.stack([value.mean(dim=(1, 2, 3)), foreground], dim=1)
+
+
+def brightness_costs(brightness: Tensor, real: Tensor) -> Tensor:
+    """What every change of a clip adds to its scores: ``d_i^2 + max(0, d_i - D)^2``.
+
+    Args:
+        brightness: ``(T, N)``, frame by frame, of :func:`frame_brightness`; a row of ``nan`` separates frames that are
+            no neighbors in time.
+        real: the same of the real clip.
+
+    Returns:
+        ``(T - 1, N)``, squared 8-bit levels; ``nan`` for a change that does not exist. The scores are the means of the
+        others.
+    """
+    difference = (brightness.diff(dim=0) - real.diff(dim=0)).abs()
+    return difference.square() + (difference - difference.nanmean(dim=0)).clamp(min=0).square()

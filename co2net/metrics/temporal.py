@@ -8,7 +8,13 @@ With c, n the results of frames t and t + 1, R0, R1 their real frames, m the mas
     TL, weighted = 255^2 * sum_{3,H,W} w (c' - n)^2 / (3 sum w)        a weighted mean squared error
 
 The published form squares the weight above and not below, so it depends on the level of w, and sums three channels
-against one. Both count real changes of brightness as flicker: the same with R0, R1 in place of c, n is the value that a
+against one. In both, w never falls below 0.37 m', so what is hidden in one of the frames, or has left it, counts almost
+fully (``specs/hyoutube.md`` section 11.4). The sound form counts only what both frames show::
+
+    v  = m' * m1 * visible                                        m1: mask of t + 1
+    TL, visible  = 255^2 * sum_{3,H,W} v (c' - n)^2 / (3 sum v)   c, n clamped to [0, 1] first
+
+All of them count real changes of brightness as flicker: the same with R0, R1 in place of c, n is the value that a
 perfect result would get. The published table lets FlowNet2 estimate the field; values of other estimators differ.
 """
 
@@ -56,6 +62,44 @@ def temporal_loss_weighted(
     """
     difference, weight = _difference_and_weight(current, following, current_real, following_real, mask, flow)
     return _over_weight(weight * difference.square(), weight) / 3
+
+
+def temporal_losses(
+    current: Tensor, following: Tensor, current_real: Tensor, following_real: Tensor, mask: Tensor, flow: Tensor
+) -> tuple[Tensor, Tensor]:
+    """:func:`temporal_loss` and :func:`temporal_loss_weighted` of one warp, in half the time; arguments as there."""
+    difference, weight = _difference_and_weight(current, following, current_real, following_real, mask, flow)
+    published = _over_weight((weight * difference).square(), weight)
+    return published, _over_weight(weight * difference.square(), weight) / 3
+
+
+def temporal_loss_visible(
+    current: Tensor, following: Tensor, mask: Tensor, following_mask: Tensor, flow: Tensor, visible: Tensor
+) -> Tensor:
+    """Mean squared change of the foreground along the motion, over what both frames show (module docstring).
+
+    Args:
+        current: result of frame t, ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
+        following: result of frame t + 1, likewise.
+        mask: mask of frame t, ``(B, 1, H, W)`` in [0, 1].
+        following_mask: mask of frame t + 1, likewise.
+        flow: as in :func:`temporal_loss`.
+        visible: ``(B, 1, H, W)`` in [0, 1] on the grid of frame t + 1: 1 where frame t shows the same point,
+            ``1 - occlusion_mask(flow, back)`` of :mod:`co2net.flow.occlusion`.
+
+    Returns:
+        ``(B,)`` float64, squared 8-bit levels; ``nan`` where nothing of the foreground is seen in both frames.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(current, following, mask)
+    check_pair(current, following, following_mask)
+    check_pair(current, following, visible)
+    frames = torch.cat([current.double().clamp(0, 1), mask.double()], dim=1)
+    warped, warped_mask = warp(frames, flow).split([3, 1], dim=1)
+    weight = warped_mask * following_mask.double() * visible.double()
+    return _over_weight(weight * (warped - following.double().clamp(0, 1)).square(), weight) / 3
 
 
 def _difference_and_weight(
