@@ -5,7 +5,23 @@ frame 2 lives on the grid of frame 1: what is at ``x`` in frame 1 is at ``x + fi
 ``warp(frame2, field)`` looks like frame 1.
 """
 
+from co2net.flow.correlation import correlation
 from co2net.flow.estimators import FlowEstimator, create_flow, list_flows
+from co2net.flow.occlusion import consistency_mask, occlusion_mask, round_trip_error
+from co2net.flow.splat import splat, splat_metric
 from co2net.flow.warp import warp
+from co2net.flow.warp_variants import warp_variant
 
-__all__ = ["FlowEstimator", "create_flow", "list_flows", "warp"]
+__all__ = [
+    "FlowEstimator",
+    "consistency_mask",
+    "correlation",
+    "create_flow",
+    "list_flows",
+    "occlusion_mask",
+    "round_trip_error",
+    "splat",
+    "splat_metric",
+    "warp",
+    "warp_variant",
+]

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.checks import check_image
-from co2net.errors import ShapeError
+from co2net.flow.frames import check_pair
 
 SMALLEST_SIDE = 16  # pixels; OpenCV's coarsest patches do not fit into less
 
@@ -29,12 +28,7 @@ class DIS:
         Raises:
             ShapeError: the frames do not fit or are too small.
         """
-        check_image(frame1, "frame1")
-        check_image(frame2, "frame2")
-        if frame1.shape != frame2.shape:
-            raise ShapeError(f"frame1 and frame2 must have one shape, got {tuple(frame1.shape)}, {tuple(frame2.shape)}")
-        if min(frame1.shape[2:]) < SMALLEST_SIDE:
-            raise ShapeError(f"frames must be at least {SMALLEST_SIDE} pixels high and wide, got {tuple(frame1.shape)}")
+        check_pair(frame1, frame2, SMALLEST_SIDE)
         # A new one per call: it keeps buffers, so one shared by two threads would mix their frames up.
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         field = torch.empty((len(frame1), 2, *frame1.shape[2:]), dtype=torch.float32)

@@ -9,6 +9,8 @@ samplers want it: in single precision that moves X by 1e-4 pixels on large frame
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -28,25 +30,47 @@ def warp(image: Tensor, field: Tensor) -> Tensor:
     Raises:
         ShapeError: shape, type or device do not fit.
     """
-    _check(image, field)
-    height, width = image.shape[2:]
-    exact = torch.float32 if image.device.type == "mps" else torch.float64  # MPS has no double precision
-    x = torch.arange(width, dtype=exact, device=field.device) + field[:, 0].to(exact)
-    y = torch.arange(height, dtype=exact, device=field.device)[:, None] + field[:, 1].to(exact)
-    left, top = x.detach().floor(), y.detach().floor()
-    right_share, lower_share = (x - left).to(image.dtype), (y - top).to(image.dtype)
-    columns = [column.nan_to_num(0).clamp(0, width - 1).long() for column in (left, left + 1)]
-    rows = [row.nan_to_num(0).clamp(0, height - 1).long() for row in (top, top + 1)]
-    pixels = image.flatten(2)
+    check_field(image, field)
     warped = torch.zeros_like(image)
-    for row, row_share in zip(rows, (1 - lower_share, lower_share), strict=True):
-        for column, column_share in zip(columns, (1 - right_share, right_share), strict=True):
-            place = (row * width + column).flatten(1)[:, None].expand(-1, image.shape[1], -1)
-            warped = warped + pixels.gather(2, place).view_as(image) * (row_share * column_share)[:, None]
+    for row, column, weight in corners(*positions(field), image.dtype):
+        warped = warped + fetch(image, row, column) * weight
     return warped
 
 
-def _check(image: Tensor, field: Tensor) -> None:
+def positions(field: Tensor, stretch_x: float = 1.0, stretch_y: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Where the field points, ``x`` and ``y``, each ``(B, H, W)`` in pixels; the field may be stretched."""
+    height, width = field.shape[2:]
+    exact = torch.float32 if field.device.type == "mps" else torch.float64  # MPS has no double precision
+    x = torch.arange(width, dtype=exact, device=field.device) + stretch_x * field[:, 0].to(exact)
+    y = torch.arange(height, dtype=exact, device=field.device)[:, None] + stretch_y * field[:, 1].to(exact)
+    return x, y
+
+
+def corners(x: Tensor, y: Tensor, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The four pixels around each position: row and column, ``(B, H, W)``, maybe outside; weight ``(B, 1, H, W)``."""
+    left, top = x.detach().floor(), y.detach().floor()
+    right_share, lower_share = (x - left).to(dtype), (y - top).to(dtype)
+    for row, row_share in ((top, 1 - lower_share), (top + 1, lower_share)):
+        for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
+            yield row, column, (row_share * column_share)[:, None]
+
+
+def fetch(image: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """The pixels of `image` at whole positions, ``(B, C, H, W)``; those outside are moved to the border."""
+    height, width = image.shape[2:]
+    row, column = row.nan_to_num(0).clamp(0, height - 1).long(), column.nan_to_num(0).clamp(0, width - 1).long()
+    place = (row * width + column).flatten(1)[:, None].expand(-1, image.shape[1], -1)
+    return image.flatten(2).gather(2, place).view_as(image)
+
+
+def inside(row: Tensor, column: Tensor) -> Tensor:
+    """Which positions are in the picture: bool ``(B, 1, H, W)`` of two ``(B, H, W)``."""
+    height, width = row.shape[1:]
+    return ((row >= 0) & (row <= height - 1) & (column >= 0) & (column <= width - 1))[:, None]
+
+
+def check_field(image: Tensor, field: Tensor) -> None:
+    """Raise :class:`ShapeError` unless `field` fits `image`."""
     for name, value in (("image", image), ("field", field)):
         if not isinstance(value, Tensor):
             raise ShapeError(f"{name} must be a torch tensor, got {type(value).__name__}")

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from co2net import flow
-from co2net.errors import InputError, ShapeError
+from co2net.errors import InputError, ShapeError, WeightsError
+from co2net.flow.estimators import NetworkEstimator
 
 
 def texture(batch=1, height=96, width=128):
@@ -54,9 +55,70 @@ def test_errors():
         flow.create_flow("raffle")
     with pytest.raises(InputError, match=r"dis has no weights, got flow.pth"):
         flow.create_flow("dis", weights="flow.pth")
+    with pytest.raises(InputError, match=r"dis has no setting warp; it has none"):
+        flow.create_flow("dis", warp="exact")
+    with pytest.raises(InputError, match=r"pwcnet has no setting iterations; there are: warp"):
+        flow.create_flow("pwcnet", iterations=3)
     estimate = flow.create_flow("dis")
     with pytest.raises(ShapeError, match="one shape"):
         estimate(texture(), texture()[..., :-8])
     with pytest.raises(ShapeError, match="frame1 must be a float tensor"):
         estimate((255 * texture()).byte(), texture())
     assert flow.list_flows() == sorted(flow.list_flows()) and "dis" in flow.list_flows()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "place"),
+    [
+        ("flownet2", "FlowNet2_checkpoint.pth.tar", "github.com/NVIDIA/flownet2-pytorch"),
+        ("pwcnet", "network-default.pytorch", "github.com/sniklaus/pytorch-pwc"),
+        ("raft", "raft_large_", "docs.pytorch.org"),
+    ],
+)
+def test_a_network_without_weights_says_which_file_and_where(name, file, place):
+    with pytest.raises(InputError) as error:
+        flow.create_flow(name)
+    assert name in str(error.value) and file in str(error.value) and place in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in flow.list_flows() if name != "dis"])
+def test_every_network_checks_its_file(name, tmp_path):
+    torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth"):
+        flow.create_flow(name, tmp_path / "w.pth")
+
+
+class Average(torch.nn.Module):
+    """A network whose field is the mean of all it is given, scaled."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(2.0))
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def field(self, frame1, frame2):
+        return self.scale * self.norm(frame1 + frame2)[:, :2]
+
+
+def test_a_network_is_frozen_and_gets_single_precision():
+    network = Average()
+    estimate = NetworkEstimator(network)
+    assert not network.training
+    frame = torch.rand(1, 3, 4, 5, dtype=torch.float64)
+    field = estimate(frame, frame)
+    assert field.dtype == torch.float32 and not field.requires_grad
+    assert estimate(frame.clone().requires_grad_(), frame).requires_grad
+    assert estimate(frame[:0], frame[:0]).shape == (0, 2, 4, 5)
+    with pytest.raises(ShapeError, match="one shape"):
+        estimate(frame, frame[..., 1:])
+    with pytest.raises(ShapeError, match="at least 1 pixel"):
+        estimate(frame[..., :0], frame[..., :0])
+
+
+@pytest.mark.needs_cuda
+def test_a_network_follows_the_frames():
+    frame = torch.rand(1, 3, 4, 5)
+    estimate = NetworkEstimator(Average())
+    assert estimate(frame.cuda(), frame.cuda()).device.type == "cuda"
+    assert estimate(frame, frame).device.type == "cpu"
