@@ -12,6 +12,7 @@ from co2net.cli.options import add_device, add_quiet
 if TYPE_CHECKING:
     import torch
 
+    from co2net.evaluation.motion import FlowChoice
     from co2net.evaluation.settings import EvaluationSettings
     from co2net.evaluation.weights import UsedWeights
     from co2net.models.co2net import CO2Net
@@ -21,6 +22,8 @@ examples:
   co2net evaluate --sample                                    # the shipped weights on the sample data set
   co2net evaluate HYouTube --list test_frames.txt --weights issam_final.pth -o runs/published
   co2net evaluate HYouTube --limit-clips 5 --lut-only         # the color mapping alone, first five clips
+  co2net evaluate --sample --temporal                         # flicker too; motion by a flow that needs no weights
+  co2net evaluate clips/ --step 1 --temporal --flow flownet2 --flow-weights FlowNet2_checkpoint.pth.tar
   co2net evaluate HYouTube --list all_frames.txt --no-metrics --lut-output lut/ --lut-map map/ -o runs/lut
   torchrun --nproc-per-node 4 -m co2net evaluate HYouTube -o runs/four     # clips shared among four processes
 
@@ -53,6 +56,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     what.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
     what.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
     add_common_options(what)
+    add_temporal_options(p)
     result = p.add_argument_group("output")
     result.add_argument(
         "-o", "--output", default="runs/evaluation", metavar="FOLDER", help="results (default runs/evaluation)"
@@ -86,6 +90,30 @@ def add_common_options(group: argparse._ArgumentGroup) -> None:
     add_device(group)
     group.add_argument("--batch-size", type=int, metavar="N", help="frames per pass (default 16; 1 on a CPU)")
     group.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core, at most 8)")
+
+
+def add_temporal_options(p: argparse.ArgumentParser) -> None:
+    """Options of measuring over time, shared by verb and script."""
+    group = p.add_argument_group("over time")
+    group.add_argument(
+        "--temporal", action="store_true", help="measure flicker too, between listed frames that are --step apart"
+    )
+    add_flow_options(group)
+
+
+def add_flow_options(group: argparse._ArgumentGroup) -> None:
+    """Which flow finds the motion; read by :func:`flow_from`."""
+    group.add_argument(
+        "--flow", metavar="NAME", help="what finds the motion: dis (default, needs no weights), raft, flownet2, pwcnet"
+    )
+    group.add_argument("--flow-weights", metavar="FILE", help="weights of that flow, from its authors")
+
+
+def flow_from(options: argparse.Namespace) -> FlowChoice:
+    """The flow that the options choose."""
+    from co2net.evaluation.motion import FlowChoice
+
+    return FlowChoice(options.flow or "dis", Path(options.flow_weights) if options.flow_weights else None)
 
 
 def add_output_options(group: argparse._ArgumentGroup) -> None:
@@ -138,6 +166,8 @@ def settings_from(options: argparse.Namespace, **folders: str | None) -> Evaluat
 
     if options.size != "own" and not options.size.isdecimal():
         raise InputError(f"--size {options.size}: wanted a number of pixels, or own")
+    if not options.temporal and (options.flow or options.flow_weights):
+        raise InputError("--flow and --flow-weights serve measuring over time; add --temporal, or leave them out")
     return EvaluationSettings(
         size=None if options.size == "own" else int(options.size),
         previous=options.previous,
@@ -148,6 +178,7 @@ def settings_from(options: argparse.Namespace, **folders: str | None) -> Evaluat
         workers=options.workers,
         metrics=not options.no_metrics,
         pictures=not options.no_pictures,
+        flow=flow_from(options) if options.temporal else None,
         **{kind: Path(folder) if folder else None for kind, folder in folders.items()},
     )
 
@@ -181,12 +212,13 @@ def run_evaluation(
     from co2net.data import read_frame_list
     from co2net.devices import choose_device
     from co2net.errors import InputError
-    from co2net.evaluation.evaluate import clips_of, collect_records, evaluate
+    from co2net.evaluation.evaluate import check_times, clips_of, collect_records, evaluate
     from co2net.processes import process_group
 
     output = Path(options.output) if options.output else None
     entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
     clips = clips_of(entries, options.limit_clips)
+    check_times(clips, settings)
     with process_group(choose_device(options.device), alike=False) as processes:
         if processes.count > 1 and output is None:
             raise InputError("several processes need an --output folder to put their results together")
@@ -240,6 +272,7 @@ def _conclude(
     from co2net.evaluation.report import write_report
     from co2net.evaluation.results import make_results, write_results
     from co2net.evaluation.summary_table import summary_text
+    from co2net.evaluation.temporal_results import temporal_block
 
     if settings.metrics:
         name = dataset_name or dataset.name or str(dataset)
@@ -251,6 +284,9 @@ def _conclude(
             settings={name: value for name, value in vars(options).items() if name not in ("run", "verb")},
             environment=environment(device),
             weights=[weights.as_dict()],
+            temporal=None
+            if settings.flow is None
+            else temporal_block(records, settings.methods, settings.flow, settings.size, settings.step),
         )
         print(summary_text(results))
         if options.output:

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from co2net.cli.errors import exit_code
-from co2net.cli.evaluate import add_common_options, add_output_options, run_evaluation, settings_from
+from co2net.cli.evaluate import (
+    add_common_options,
+    add_output_options,
+    add_temporal_options,
+    run_evaluation,
+    settings_from,
+)
 from co2net.cli.options import OptionParser, add_quiet
 
 DESCRIPTION = """\
@@ -58,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     new = p.add_argument_group("new")
     add_common_options(new)
     new.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
+    add_temporal_options(p)
     new.add_argument("--output", metavar="FOLDER", help="results.json, report, pictures; makes the run resumable")
     add_output_options(new)
     new.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from co2net.data.clips import Clip, group_clips
 from co2net.data.frame_lists import FrameEntry
@@ -24,6 +26,7 @@ from co2net.evaluation.records import make_folder, read_record, record_path, wri
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
+from co2net.evaluation.temporal_pass import TemporalPass
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
 
@@ -36,7 +39,8 @@ class Run:
     """What one process did.
 
     Attributes:
-        records: of its clips, in the order of the list: ``clip``, ``frames``, ``pictures``, ``stored``.
+        records: of its clips, in the order of the list: ``clip``, ``frames``, ``pictures``, ``stored``. Frames hold
+            ``temporal`` if the settings name a flow.
         computed: frames that were computed now, not found in records.
         passes: frames that went through the backbone.
         seconds: time of computing.
@@ -77,6 +81,7 @@ def evaluate(
             the network's result is not finite, or the color mapping's folder holds frames of other settings.
         OutputError: something cannot be written.
     """
+    estimate = settings.flow.create(next(model.parameters()).device) if settings.flow else None
     done = {} if output is None else _finished(output, clips, settings, conditions, overwrite)
     if overwrite:
         _remove_stored(clips, settings)  # before the note: it must not stand beside old results if the run is killed
@@ -105,9 +110,10 @@ def evaluate(
             clip_plan = plan(clip)
             record, count_before = _empty_record(clip.name, settings), count
             extremes = WorstAndBest()
+            over_time = TemporalPass(estimate, settings.step) if estimate else None
             for batch in _harmonized(model, clip_plan, frames, settings):
                 store.add(batch)
-                record["frames"] += _measure(batch, settings, extremes)
+                record["frames"] += _measure(batch, settings, extremes, over_time)
                 count = count_before + len(record["frames"])
                 if on_progress is not None:
                     on_progress(count, total)
@@ -157,6 +163,25 @@ def clips_of(entries: Sequence[FrameEntry], limit: int | None = None) -> list[Cl
     return clips
 
 
+def check_times(clips: Sequence[Clip], settings: EvaluationSettings) -> None:
+    """Look whether anything can be measured over time, if that is asked for.
+
+    Raises:
+        InputError: no two listed frames of a clip follow each other.
+    """
+    if settings.flow is None:
+        return
+    for clip in clips:
+        numbers = sorted(entry.number for entry in clip.entries)
+        if any(after - before == settings.step for before, after in pairwise(numbers)):
+            return
+    if clips:
+        raise InputError(
+            f"nothing can be measured over time: no two listed frames of a clip are {settings.step} numbers apart; "
+            "give the distance of your frames with --step, or another list"
+        )
+
+
 def collect_records(
     output: Path, clips: Sequence[Clip], processes: Processes, own: Run, conditions: dict[str, Any]
 ) -> list[Record]:
@@ -199,15 +224,19 @@ def _harmonized(
         yield batch
 
 
-def _measure(batch: HarmonizedFrames, settings: EvaluationSettings, extremes: WorstAndBest) -> list[Record]:
+def _measure(
+    batch: HarmonizedFrames, settings: EvaluationSettings, extremes: WorstAndBest, over_time: TemporalPass | None
+) -> list[Record]:
     """Frames of a record; shows the frames to `extremes`."""
     result, frames = batch.result, []
     foreground = batch.mask.mean(dim=(1, 2, 3)).tolist()
     invalid = result.unseen.mean(dim=(1, 2, 3)).tolist()
     errors = [None] * len(batch.entries) if batch.mapping_error is None else batch.mapping_error.tolist()
     scores = [{}] * len(batch.entries)
+    images: dict[str, Tensor] = {}
     if settings.metrics:
-        scores = score_frames(method_images(batch.composite, result, settings.methods), batch.real, batch.mask)
+        images = method_images(batch.composite, result, settings.methods)
+        scores = score_frames(images, batch.real, batch.mask)
     for i, entry in enumerate(batch.entries):
         frames.append(
             {
@@ -219,6 +248,11 @@ def _measure(batch: HarmonizedFrames, settings: EvaluationSettings, extremes: Wo
                 "scores": scores[i],
             }
         )
+        if over_time is not None:
+            own = {method: image[i] for method, image in images.items()}
+            frames[-1]["temporal"] = over_time.measure(
+                entry.number, str(entry.composite), own, batch.real[i], batch.mask[i]
+            )
         if settings.metrics and settings.pictures:
             shown = {
                 "composite": batch.composite, "mask": batch.mask, "backbone": result.backbone, "lut": result.lut,

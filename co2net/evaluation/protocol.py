@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from co2net.data.clips import PAPER_SIZE
+from co2net.evaluation.motion import flow_label
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.models.co2net import CO2Net
 
@@ -41,9 +42,22 @@ def protocol(settings: EvaluationSettings, model: CO2Net, dataset: Path, clips: 
             "fp16": "Networks in float16, color mapping and scores in full precision.",
         }[settings.precision],
     }
+    if settings.flow is not None:
+        sentences["over time"] = over_time(settings.flow.name, settings.step)
     if found := _tables(dataset, clips):
         sentences["tables"] = found
     return sentences
+
+
+def over_time(flow: str, step: int) -> str:
+    """How the measures between frames are made, in one paragraph."""
+    return (
+        f"Each listed frame against the one {step} frame number{'s' if step > 1 else ''} before, moved along the "
+        f"motion that {flow_label(flow)} finds between the real frames. TL as published (unclamped results, the "
+        "confidence of the motion squared above only); weighted: the same as a mean squared error; visible: only what "
+        "both frames show by a forward-backward check, clamped. R-RTC, fR-RTC and flicker compare brightness and "
+        "colors with the real clip's, without flow. Values of different flows, frame distances or sizes do not compare."
+    )
 
 
 def _mapping(model: CO2Net) -> str:

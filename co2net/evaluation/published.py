@@ -17,6 +17,9 @@ SOURCES: dict[str, str] = {
 }
 """Where the values were read: A, the data set's README; B, README of HINet, Table XVIII."""
 
+PUBLISHED_FLOW, PUBLISHED_PAIRS = "flownet2", 78
+"""What found the motion for the published temporal losses, and over how many pairs of frames."""
+
 UNCONFIRMED = ("DIH", "DoveNet", "RainNet", "VTT", "TSA2", "VHMAE", "Chen et al. (MIR 2024)")
 """Methods known to report on HYouTube whose tables could not be read."""
 

@@ -25,6 +25,7 @@ def make_results(
     settings: dict[str, Any],
     environment: dict[str, Any],
     weights: list[dict[str, str]],
+    temporal: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put the records of all clips together.
 
@@ -36,10 +37,11 @@ def make_results(
         settings: option to value.
         environment: of :func:`co2net.evaluation.environment.environment`.
         weights: files with ``role``, ``name`` and ``sha256``.
+        temporal: of :func:`co2net.evaluation.temporal_results.temporal_block`, if that was measured.
     """
     frames = [frame for record in records for frame in record["frames"]]
     invalid = mean_of(frame["invalid"] for frame in frames)
-    return {
+    results = {
         "format": FORMAT,
         "version": VERSION,
         "title": title,
@@ -56,9 +58,17 @@ def make_results(
             "invalid_paper": None if invalid is None else 3 * invalid,  # the original counts three equal channels
             "invalid_fraction": invalid,
         },
-        "clips": [{"clip": record["clip"], "frames": record["frames"]} for record in records],
+        "clips": [
+            {"clip": record["clip"], "frames": [_scored(frame) for frame in record["frames"]]} for record in records
+        ],
         "pictures": [{"name": name, "folder": f"{FOLDER}/{name}"} for record in records for name in record["pictures"]],
     }
+    return results if temporal is None else {**results, "temporal": temporal}
+
+
+def _scored(frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame without its raw statistics over time, which the temporal block tells in final form."""
+    return {name: value for name, value in frame.items() if name != "temporal"}
 
 
 def write_results(output: Path, results: dict[str, Any]) -> Path:

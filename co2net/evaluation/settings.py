@@ -14,6 +14,7 @@ from co2net.data.stored_results import stored_path
 from co2net.digests import state_sha256
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import PRECISIONS, Precision
+from co2net.evaluation.motion import FlowChoice
 from co2net.evaluation.scores import METHODS
 from co2net.models.co2net import CO2Net
 
@@ -38,6 +39,7 @@ class EvaluationSettings:
         lut_map: folder for the maps of unseen colors.
         result: folder for final frames.
         backbone: folder for the backbone's frames.
+        flow: measure over time too, with the motion that this flow finds.
     """
 
     size: int | None = PAPER_SIZE
@@ -53,6 +55,7 @@ class EvaluationSettings:
     lut_map: Path | None = None
     result: Path | None = None
     backbone: Path | None = None
+    flow: FlowChoice | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -79,6 +82,8 @@ class EvaluationSettings:
             raise InputError("two kinds of stored results have the same folder, and their files the same names")
         if not self.metrics and not self.stored:
             raise InputError("there is nothing to do: neither metrics nor stored results are asked for")
+        if self.flow is not None and not self.metrics:
+            raise InputError("measures over time compare with real frames, which are not read without metrics")
 
     @property
     def stored(self) -> dict[str, Path]:
@@ -125,6 +130,7 @@ class EvaluationSettings:
             "precision": self.precision,
             "metrics": self.metrics,
             "pictures": self.metrics and self.pictures,
+            **(self.flow.conditions() if self.flow else {}),
         }
 
     def lut_origin(self, model: CO2Net) -> dict[str, Any]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from co2net.evaluation.published import ROWS, TEST_FRAMES
+from co2net.evaluation.motion import flow_label
+from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS, ROWS, TEST_FRAMES
 from co2net.evaluation.scores import PAPER_METRICS
+from co2net.evaluation.temporal_results import as_published, measure_title
 
 STANDARD_METRICS = {"mse": "mse", "fmse": "fmse", "psnr": "psnr", "fssim": "fssim", "ssim": "ssim"}
 TITLES = {"mse": "MSE", "fmse": "fMSE", "psnr": "PSNR", "fssim": "fSSIM", "ssim": "SSIM"}
-METHOD_TITLES = {"composite": "composite (input)", "backbone": "backbone", "lut": "color mapping", "final": "final"}
+METHOD_TITLES = {
+    "composite": "composite (input)", "backbone": "backbone", "lut": "color mapping", "final": "final",
+    "truth": "truth (real frames)",
+}  # fmt: skip
 
 
 def summary_text(results: Mapping[str, Any]) -> str:
@@ -31,6 +36,7 @@ def summary_text(results: Mapping[str, Any]) -> str:
         "Standard convention:",
         _table(results["summary"], STANDARD_METRICS, []),
         "\n".join(_left_out(results["summary"])),
+        temporal_text(results["temporal"]) if "temporal" in results else "",
         "\n".join(
             f"{name}: {value:.6g}"
             for name, value in (
@@ -45,12 +51,33 @@ def summary_text(results: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def temporal_text(block: Mapping[str, Any]) -> str:
+    """Table of a block of :mod:`co2net.evaluation.temporal_results`, every number with the name of its flow."""
+    titles = {measure: measure_title(measure, block["flow"]) for measure in block["measures"]}
+    means = block["summary"]
+    rows = [
+        [METHOD_TITLES.get(m, m), *(_number(means[m][measure]["mean"], measure) for measure in titles)]
+        for m in block["methods"]
+    ]
+    missing = {measure: max(means[m][measure]["skipped"] for m in means) for measure in titles}
+    notes = [f"left out of {titles[m]}: {count} without a value (empty mask)" for m, count in missing.items() if count]
+    published = ", ".join(f"{row.method} {row.temporal_loss}" for row in ROWS if "A" in row.sources)
+    warning = "" if as_published(block["flow"], block["pairs"]) else "; not comparable with the numbers above"
+    notes.append(f"published TL ({flow_label(PUBLISHED_FLOW)}, {PUBLISHED_PAIRS} pairs{warning}): {published}")
+    table = aligned([["method", *titles.values()], *rows])
+    return "\n\n".join([f"Over time (lower is better; {block['pairs']}):", table, "\n".join(notes)])
+
+
 def _table(summary: Mapping[str, Any], metrics: Mapping[str, str], further: list[list[str]]) -> str:
     rows = [
         [METHOD_TITLES[method], *(_number(means[metric]["mean"], title) for title, metric in metrics.items())]
         for method, means in summary.items()
     ]
-    cells = [["method", *(TITLES[title] for title in metrics)], *rows, *further]
+    return aligned([["method", *(TITLES[title] for title in metrics)], *rows, *further])
+
+
+def aligned(cells: list[list[str]]) -> str:
+    """A Markdown table whose columns line up."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = ["| " + " | ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) + " |" for row in cells]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -60,12 +60,14 @@ _METHODS = {
     "backbone": "Backbone",
     "lut": "Color mapping",
     "final": "Final",
+    "truth": "Truth",
 }
 _DETAILS = {
     "composite": "the input",
     "backbone": "every frame on its own",
     "lut": "3D LUT gathered from neighbor frames",
     "final": "what the model gives",
+    "truth": "the real frames: what a perfect result would get",
 }
 
 

@@ -12,6 +12,7 @@ from co2net.evaluation.report import tables
 from co2net.evaluation.report.curves import curve_data
 from co2net.evaluation.report.figures import make_gallery
 from co2net.evaluation.report.names import count_text, method_label, order_metrics
+from co2net.evaluation.report.over_time import over_time_data, over_time_notes, over_time_rows
 from co2net.evaluation.report.results import Results, read_results
 from co2net.files import write_beside
 
@@ -44,7 +45,9 @@ def write_report(folder: Path) -> list[Path]:
     content = _content(results)
     written = {
         folder / "report.html": page.get_template("report.html").render(
-            content, gallery=make_gallery(results), data=curve_data(results)
+            content,
+            gallery=make_gallery(results),
+            data=curve_data(results) | {"over_time": over_time_data(results.over_time, results.methods)},
         ),
         folder / "report.md": markdown.get_template("report.md").render(content),
     }
@@ -99,6 +102,8 @@ def _content(results: Results) -> dict[str, Any]:
         "rows": tables.method_rows(results, metrics),
         "published": tables.published_rows(results),
         "published_metrics": order_metrics(list(tables.PUBLISHED_COLUMNS)),
+        "temporal_columns": tables.temporal_columns(results),
+        "over_time": [(block, over_time_rows(block), over_time_notes(block)) for block in results.over_time],
         "sources": published.SOURCES,
         "unconfirmed": ", ".join(published.UNCONFIRMED),
         "psnr_note": published.PSNR_NOTE,

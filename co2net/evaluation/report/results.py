@@ -8,13 +8,16 @@ the file.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from co2net.errors import InputError
+from co2net.evaluation.report.checked import Unusable, get, is_a, number, texts
+from co2net.evaluation.report.over_time import OverTime, read_over_time
+from co2net.evaluation.temporal_file import NAME, read_blocks
 
 FORMAT, VERSION = "co2net-evaluation", 1
 AGAIN = "run the evaluation again"
@@ -75,6 +78,8 @@ class Results:
     clips: list[ClipScores]
     pictures: dict[str, Path]
     """Folder of pictures per result name."""
+    over_time: list[OverTime] = field(default_factory=list)
+    """Of the evaluation itself, and of stored results that were measured beside it."""
 
     @property
     def frames(self) -> int:
@@ -104,130 +109,101 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{path} is not JSON ({error}); {AGAIN}") from error
     try:
         return _results(content, folder)
-    except _Unusable as error:
+    except Unusable as error:
         raise InputError(f"{path} is not usable: {error}; {AGAIN}") from error
-
-
-class _Unusable(Exception):
-    """What is wrong, and where."""
 
 
 def _results(content: Any, folder: Path) -> Results:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise _Unusable(f'it is not an evaluation (no "format": "{FORMAT}")')
+        raise Unusable(f'it is not an evaluation (no "format": "{FORMAT}")')
     if content.get("version") != VERSION:
-        raise _Unusable(f"its version is {content.get('version')!r}, this program reads {VERSION}")
-    methods, metrics = _texts(content, "methods"), _texts(content, "metrics")
+        raise Unusable(f"its version is {content.get('version')!r}, this program reads {VERSION}")
+    methods, metrics = texts(content, "methods"), texts(content, "metrics")
     clips = [
-        _clip(_is(dict, clip, f"clips[{i}]"), methods, metrics, f"clips[{i}]")
-        for i, clip in enumerate(_get(content, "clips", list))
+        _clip(is_a(dict, clip, f"clips[{i}]"), methods, metrics, f"clips[{i}]")
+        for i, clip in enumerate(get(content, "clips", list))
     ]
     if not any(clip.numbers for clip in clips):
-        raise _Unusable("it holds no frames")
+        raise Unusable("it holds no frames")
     extra = {
-        str(name): _number(value, f"extra.{name}")
-        for name, value in _get(content, "extra", dict, default={}).items()
+        str(name): number(value, f"extra.{name}")
+        for name, value in get(content, "extra", dict, default={}).items()
         if value is not None
     }
     return Results(
-        title=_get(content, "title", str),
-        created=_get(content, "created", str),
-        protocol={str(k): str(v) for k, v in _get(content, "protocol", dict, default={}).items()},
-        settings=_get(content, "settings", dict, default={}),
-        environment=_get(content, "environment", dict, default={}),
-        weights=[_weights(w, f"weights[{i}]") for i, w in enumerate(_get(content, "weights", list, default=[]))],
+        title=get(content, "title", str),
+        created=get(content, "created", str),
+        protocol={str(k): str(v) for k, v in get(content, "protocol", dict, default={}).items()},
+        settings=get(content, "settings", dict, default={}),
+        environment=get(content, "environment", dict, default={}),
+        weights=[_weights(w, f"weights[{i}]") for i, w in enumerate(get(content, "weights", list, default=[]))],
         methods=methods,
         metrics=metrics,
-        summary=_summary(_get(content, "summary", dict), methods, metrics),
+        summary=_summary(get(content, "summary", dict), methods, metrics),
         extra=extra,
         clips=clips,
-        pictures=_pictures(_get(content, "pictures", list, default=[]), folder),
+        pictures=_pictures(get(content, "pictures", list, default=[]), folder),
+        over_time=[read_over_time(block, where) for where, block in _blocks(content, folder).items()],
     )
+
+
+def _blocks(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Blocks over time by their place: of the evaluation, then of ``temporal.json`` beside it."""
+    own = {"temporal": content["temporal"]} if content.get("temporal") is not None else {}
+    return own | {f"{NAME}, blocks[{i}]": block for i, block in enumerate(read_blocks(folder))}
 
 
 def _summary(content: dict[str, Any], methods: list[str], metrics: list[str]) -> dict[str, dict[str, Mean]]:
     summary: dict[str, dict[str, Mean]] = {}
     for method in methods:
-        row = _get(content, method, dict, "summary")
+        row = get(content, method, dict, "summary")
         summary[method] = {}
         for metric in metrics:
             where = f"summary.{method}.{metric}"
-            cell = _get(row, metric, dict, f"summary.{method}")
+            cell = get(row, metric, dict, f"summary.{method}")
             mean = cell.get("mean")
             summary[method][metric] = Mean(
-                None if mean is None else _number(mean, f"{where}.mean"),
-                _get(cell, "frames", int, where),
-                _get(cell, "skipped", int, where),
+                None if mean is None else number(mean, f"{where}.mean"),
+                get(cell, "frames", int, where),
+                get(cell, "skipped", int, where),
             )
     return summary
 
 
 def _clip(content: dict[str, Any], methods: list[str], metrics: list[str], where: str) -> ClipScores:
-    frames = _get(content, "frames", list, where)
+    frames = get(content, "frames", list, where)
     scores = np.full((len(frames), len(methods), len(metrics)), np.nan)
     foreground = np.full(len(frames), np.nan)
     numbers, names = [], []
     for i, frame in enumerate(frames):
         place = f"{where}.frames[{i}]"
-        _is(dict, frame, place)
-        numbers.append(_get(frame, "number", int, place))
-        names.append(_get(frame, "name", str, place))
+        is_a(dict, frame, place)
+        numbers.append(get(frame, "number", int, place))
+        names.append(get(frame, "name", str, place))
         if frame.get("foreground") is not None:
-            foreground[i] = _number(frame["foreground"], f"{place}.foreground")
-        given = _get(frame, "scores", dict, place)
+            foreground[i] = number(frame["foreground"], f"{place}.foreground")
+        given = get(frame, "scores", dict, place)
         for m, method in enumerate(methods):
-            row = _get(given, method, dict, f"{place}.scores")
+            row = get(given, method, dict, f"{place}.scores")
             for k, metric in enumerate(metrics):
                 value = row.get(metric)
                 if value is not None:
-                    scores[i, m, k] = _number(value, f"{place}.scores.{method}.{metric}")
-    return ClipScores(_get(content, "clip", str, where), numbers, names, foreground, scores)
+                    scores[i, m, k] = number(value, f"{place}.scores.{method}.{metric}")
+    return ClipScores(get(content, "clip", str, where), numbers, names, foreground, scores)
 
 
 def _weights(content: Any, where: str) -> Weights:
-    _is(dict, content, where)
-    return Weights(*(_get(content, name, str, where) for name in ("role", "name", "sha256")))
+    is_a(dict, content, where)
+    return Weights(*(get(content, name, str, where) for name in ("role", "name", "sha256")))
 
 
 def _pictures(content: list[Any], folder: Path) -> dict[str, Path]:
     pictures = {}
     for i, entry in enumerate(content):
         where = f"pictures[{i}]"
-        _is(dict, entry, where)
-        place = folder / _get(entry, "folder", str, where)
+        is_a(dict, entry, where)
+        place = folder / get(entry, "folder", str, where)
         if not place.resolve().is_relative_to(folder.resolve()):
-            raise _Unusable(f"{where}.folder leads out of the evaluation's folder")
-        pictures[_get(entry, "name", str, where)] = place
+            raise Unusable(f"{where}.folder leads out of the evaluation's folder")
+        pictures[get(entry, "name", str, where)] = place
     return pictures
-
-
-_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
-
-
-def _get(content: dict[str, Any], key: str, kind: type, where: str = "", default: Any = None) -> Any:
-    place = f"{where}.{key}" if where else key
-    value = content.get(key)
-    if value is None:
-        if default is None:
-            raise _Unusable(f"{place} is missing")
-        value = default
-    return _is(kind, value, place)
-
-
-def _is(kind: type, value: Any, where: str) -> Any:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise _Unusable(f"{where} should be {_KINDS[kind]}, not {type(value).__name__}")
-    return value
-
-
-def _texts(content: dict[str, Any], key: str) -> list[str]:
-    values = [_is(str, value, f"{key}[{i}]") for i, value in enumerate(_get(content, key, list))]
-    if not values or len(set(values)) < len(values):
-        raise _Unusable(f"{key} is empty or names something twice")
-    return values
-
-
-def _number(value: Any, where: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _Unusable(f"{where} should be a number, not {type(value).__name__}")
-    return float(value)

@@ -18,7 +18,9 @@ from co2net.evaluation.report.names import (
     number_text,
     order_metrics,
 )
+from co2net.evaluation.report.over_time import OverTime, temporal_column
 from co2net.evaluation.report.results import ClipScores, Results
+from co2net.evaluation.temporal_results import measure_title
 
 HEADLINE_METRICS = ("fmse", "fmse_paper", "mse")  # the first one that was measured
 
@@ -155,17 +157,36 @@ def _best(results: Results, metric: Metric) -> str:
 PUBLISHED_COLUMNS = ("mse", "fmse_paper", "psnr_paper", "fssim_paper")
 
 
+def temporal_columns(results: Results) -> list[tuple[str, str]]:
+    """Columns of temporal losses in the table of published rows: title and which pairs.
+
+    One per flow and set of pairs, the published one last: values of different flows stand in no common column.
+    """
+    own = [(measure_title("tl", block.flow), block.pairs) for block in _own_columns(results)]
+    return [*own, (measure_title("tl", published.PUBLISHED_FLOW), f"{published.PUBLISHED_PAIRS} pairs, as published")]
+
+
+def _own_columns(results: Results) -> list[OverTime]:
+    return [block for block in results.over_time if "tl" in block.measures and not block.as_published]
+
+
 def published_rows(results: Results) -> list[Row]:
-    """Ours, then the published rows, in the published convention; the last column is the temporal loss."""
+    """Ours, then the published rows, in the published convention; last the :func:`temporal_columns`."""
+    own = _own_columns(results)
+    same = next((block for block in results.over_time if block.as_published), None)
     metrics = order_metrics(list(PUBLISHED_COLUMNS))
     rows = []
     for method in results.methods:
         means = [results.summary[method][m.key].mean if m.key in results.metrics else None for m in metrics]
         cells = [Cell(m.text(mean), False, 0) for m, mean in zip(metrics, means, strict=True)]
-        rows.append(Row(method_label(method), "this evaluation", [*cells, Cell("–", False, 0)]))
+        losses = [temporal_column(block, method) for block in own]
+        losses.append("–" if same is None else temporal_column(same, method))
+        cells += [Cell(text, False, 0) for text in losses]
+        rows.append(Row(method_label(method), "this evaluation", cells))
     for row in published.ROWS:
         values = (row.mse, row.fmse, row.psnr, row.fssim)
         cells = [Cell(m.text(value), False, 0) for m, value in zip(metrics, values, strict=True)]
+        cells += [Cell("–", False, 0)] * len(own)
         cells.append(Cell(number_text(row.temporal_loss, 2), False, 0))
         detail = "" if row.sources else "unconfirmed"
         rows.append(Row(row.method, detail, cells, ours=False, sources=row.sources))

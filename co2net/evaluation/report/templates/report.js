@@ -20,11 +20,13 @@
   };
   const metric = () => data.metrics[state.metric];
   // No more digits than the data has (four), nor than the tables show.
-  const text = (value) => {
+  const text = (value, most = metric().digits) => {
     if (!known(value)) return "–";
     const digits = value ? 3 - Math.floor(Math.log10(Math.abs(value))) : 0;
-    return value.toFixed(Math.min(Math.max(digits, 0), metric().digits)).replace("-", "−");
+    return value.toFixed(Math.min(Math.max(digits, 0), most)).replace("-", "−");
   };
+
+  const evaluation = { methods: data.methods, hidden: state.hidden, metric, redraw: () => drawAll() };
 
   // ---- scales -------------------------------------------------------------------------------------------------
 
@@ -58,8 +60,10 @@
   // ---- one chart: a cursor over shared positions, a readout that is the legend, arrow keys -----------------------
 
   class Chart {
-    constructor(id, { name, points = false, pick = null }) {
+    // `of` says whose curves they are: { methods, hidden, metric(), redraw() }.
+    constructor(id, { name, points = false, pick = null, of = evaluation }) {
       this.figure = byId(id);
+      this.of = of;
       this.name = name;
       this.points = points;
       this.pick = pick;
@@ -68,23 +72,33 @@
       this.legend = element("div", { class: "legend", role: "group", "aria-label": "Methods shown" });
       this.plot = element("svg:svg", { class: "plot", tabindex: "0", role: "slider", "aria-label": name, "aria-valuemin": "1" });
       this.figure.append(this.where, this.legend, this.plot);
-      this.values = data.methods.map((method, m) => {
-        const line = element("svg:line", { class: "series", x1: 0, x2: 26, y1: 5, y2: 5, "stroke-dasharray": this.points ? "" : DASHES[m % 6] });
-        const mark = this.points ? element("svg:circle", { cx: 13, cy: 5, r: 4, fill: "currentColor" }) : line;
-        const value = element("b");
-        const button = element("button", { type: "button", "aria-pressed": "true" },
-          element("svg:svg", { viewBox: "0 0 26 10", "aria-hidden": "true", class: `m${m % 6}` }, mark), method.label, value);
-        button.addEventListener("click", () => {
-          state.hidden.has(m) ? state.hidden.delete(m) : state.hidden.add(m);
-          drawAll();
-        });
-        this.legend.append(button);
-        return { button, value };
-      });
+      this.name_methods();
       this.plot.addEventListener("pointermove", (event) => this.moveTo(this.nearest(event)));
       this.plot.addEventListener("click", (event) => { this.moveTo(this.nearest(event)); this.pick?.(this.at); });
       this.plot.addEventListener("keydown", (event) => this.key(event));
       new ResizeObserver(() => { if (this.plot.clientWidth && this.plot.clientWidth !== this.width) this.draw(); }).observe(this.figure);
+    }
+
+    color(m) { return (this.of.methods[m].color ?? m) % 6; }
+
+    // The legend; again whenever the methods change.
+    name_methods() {
+      this.legend.replaceChildren();
+      this.values = this.of.methods.map((method, m) => {
+        const c = this.color(m);
+        const line = element("svg:line", { class: "series", x1: 0, x2: 26, y1: 5, y2: 5, "stroke-dasharray": this.points ? "" : DASHES[c] });
+        const mark = this.points ? element("svg:circle", { cx: 13, cy: 5, r: 4, fill: "currentColor" }) : line;
+        const value = element("b");
+        const button = element("button", { type: "button", "aria-pressed": "true" },
+          element("svg:svg", { viewBox: "0 0 26 10", "aria-hidden": "true", class: `m${c}` }, mark), method.label, value);
+        button.addEventListener("click", () => {
+          const { hidden } = this.of;
+          hidden.has(m) ? hidden.delete(m) : hidden.add(m);
+          this.of.redraw();
+        });
+        this.legend.append(button);
+        return { button, value };
+      });
     }
 
     // content: { x: positions, series: [method][i], describe(i), xName, yName, log, xLog, whole, share }
@@ -100,14 +114,14 @@
       const { x, series, xName, yName, log, xLog, whole, share } = this.content;
       this.width = Math.max(this.plot.clientWidth || this.figure.clientWidth - 34 || 600, 260);
       const height = this.points ? 300 : 260, left = 52, right = 12, top = 22, bottom = 40;
-      const visible = series.map((values, m) => state.hidden.has(m) ? [] : values);
+      const visible = series.map((values, m) => this.of.hidden.has(m) ? [] : values);
       const all = visible.flat().filter(known), positive = all.filter((value) => value > 0);
       const useLog = log && positive.length > 0;
       let low = Math.min(...(useLog ? positive : all)), high = Math.max(...all);
       if (!all.length) { low = 0; high = 1; }
       if (share) { low = 0; high = 1; }
       else if (useLog) { low /= 1.15; high *= 1.15; }
-      else { const pad = (high - low) * 0.06; high += pad; low = metric().lower ? 0 : low - pad; }
+      else { const pad = (high - low) * 0.06; high += pad; low = this.of.metric().lower ? 0 : low - pad; }
       this.ys = scale(low, high, height - bottom, top, { log: useLog });
       this.xs = scale(x[0], x[x.length - 1], left + 6, this.width - right - 6, { log: xLog, whole, count: this.width / 90 });
       const part = (tag, attributes, ...children) => element(`svg:${tag}`, attributes, ...children);
@@ -136,9 +150,9 @@
         if (!path) return;
         const size = x.length > 200 ? 3.5 : x.length > 60 ? 5 : 9;
         this.plot.append(this.points
-          ? part("path", { class: `points m${m % 6}`, d: path, "stroke-width": size })
-          : part("path", { class: `series m${m % 6}`, d: path, "stroke-dasharray": DASHES[m % 6] }));
-        if (!this.points && x.length <= 60) this.plot.append(part("path", { class: `points m${m % 6}`, d: places.filter(known).map((place) => `M${place}h0`).join(""), "stroke-width": 5 }));
+          ? part("path", { class: `points m${this.color(m)}`, d: path, "stroke-width": size })
+          : part("path", { class: `series m${this.color(m)}`, d: path, "stroke-dasharray": DASHES[this.color(m)] }));
+        if (!this.points && x.length <= 60) this.plot.append(part("path", { class: `points m${this.color(m)}`, d: places.filter(known).map((place) => `M${place}h0`).join(""), "stroke-width": 5 }));
       });
       this.cursor = part("g", { "aria-hidden": "true" });
       this.plot.append(this.cursor);
@@ -163,13 +177,13 @@
       this.cursor.replaceChildren(element("svg:line", { class: "cursor", x1: place, x2: place, y1: this.top, y2: this.base }));
       const said = [];
       series.forEach((values, m) => {
-        const shown = !state.hidden.has(m), { button, value } = this.values[m];
-        const label = share ? `${(100 * values[i]).toFixed(1)} %` : text(values[i]);
+        const shown = !this.of.hidden.has(m), { button, value } = this.values[m];
+        const label = share ? `${(100 * values[i]).toFixed(1)} %` : text(values[i], this.of.metric().digits);
         value.textContent = label;
         button.setAttribute("aria-pressed", String(shown));
         if (!shown) return;
-        said.push(`${data.methods[m].label} ${label}`);
-        if (known(values[i])) this.cursor.append(element("svg:circle", { class: `mark m${m % 6}`, cx: place, cy: this.ys.place(values[i]), r: 5 }));
+        said.push(`${this.of.methods[m].label} ${label}`);
+        if (known(values[i])) this.cursor.append(element("svg:circle", { class: `mark m${this.color(m)}`, cx: place, cy: this.ys.place(values[i]), r: 5 }));
       });
       this.where.textContent = describe(i);
       this.plot.setAttribute("aria-valuenow", i + 1);
@@ -276,6 +290,50 @@
   charts.clips.moveTo(0);
   drawFrames();
   drawShare();
+
+  // ---- over time ------------------------------------------------------------------------------------------------
+
+  function overTime() {
+    if (!data.over_time.length) return;
+    let source = data.over_time[0], measure = 0, clip = 0;
+    const of = { methods: source.methods, hidden: new Set(), metric: () => source.measures[measure], redraw: () => draw() };
+    const frames = new Chart("chart-time", { name: "Measure over time in one clip, per method", of });
+    const clips = new Chart("chart-time-clips", { name: "Mean over time of every clip, per method", points: true, of, pick: (i) => choose(i) });
+    const options = (id, labels) => byId(id).replaceChildren(...labels.map((label, i) => element("option", { value: i }, label)));
+
+    function draw() {
+      const log = byId("time-log").checked, name = of.metric().label;
+      const { numbers, values, name: title } = source.clips[clip];
+      frames.show({
+        x: numbers, whole: true, log, yName: name, xName: "frame number",
+        series: values.map((method) => method[measure]), describe: (i) => `${title}, frame ${numbers[i]}`,
+      });
+      clips.show({
+        x: source.clips.map((_, i) => i + 1), whole: true, log, yName: name, xName: "clips, as listed",
+        series: source.methods.map((_, m) => source.clips.map((one) => mean(one.values[m][measure]))),
+        describe: (i) => source.clips[i].name,
+      }, clip);
+    }
+    function choose(i) { clip = i; byId("time-clip").value = i; draw(); }
+    function begin(i) {
+      source = data.over_time[i];
+      of.methods = source.methods;
+      of.hidden.clear();
+      measure = clip = 0;
+      options("time-measure", source.measures.map((one) => one.label));
+      options("time-clip", source.clips.map((one) => one.name));
+      // The first frame has nothing before it: begin at the second.
+      for (const chart of [frames, clips]) { chart.name_methods(); chart.at = 1; }
+      draw();
+    }
+    options("time-source", data.over_time.map((one) => one.label));
+    byId("time-source").addEventListener("change", (event) => begin(Number(event.target.value)));
+    byId("time-measure").addEventListener("change", (event) => { measure = Number(event.target.value); draw(); });
+    byId("time-clip").addEventListener("change", (event) => choose(Number(event.target.value)));
+    byId("time-log").addEventListener("change", draw);
+    begin(0);
+  }
+  overTime();
 
   // ---- pictures ---------------------------------------------------------------------------------------------------
 

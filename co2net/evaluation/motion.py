@@ -1,0 +1,126 @@
+"""Pairs of frames: the motion between their real frames, and how far results follow it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from co2net.digests import file_sha256
+from co2net.errors import InputError, ShapeError
+from co2net.flow import FlowEstimator, create_flow
+from co2net.flow.occlusion import occlusion_mask
+from co2net.metrics.temporal import temporal_loss_visible, temporal_losses
+
+PAIR_MEASURES = ("tl", "tl_weighted", "tl_visible")
+"""Measures of two frames in the order of :func:`score_pair`; they depend on the flow that found the motion."""
+
+_LABELS = {"dis": "DIS", "raft": "RAFT", "flownet2": "FlowNet2", "pwcnet": "PWC-Net"}
+
+
+def flow_label(name: str) -> str:
+    """What people call a flow of :func:`co2net.flow.create_flow`."""
+    return _LABELS.get(name, name)
+
+
+@dataclass(frozen=True)
+class FlowChoice:
+    """Which optical flow finds the motion.
+
+    Attributes:
+        name: one of :func:`co2net.flow.list_flows`.
+        weights: its weight file; None for those without.
+    """
+
+    name: str = "dis"
+    weights: Path | None = None
+
+    def create(self, device: torch.device) -> FlowEstimator:
+        """The estimator, on `device` if it is a network.
+
+        Raises:
+            InputError: unknown name, or weights that are missing or do not fit.
+        """
+        estimate = create_flow(self.name, self.weights)
+        return estimate.to(device) if isinstance(estimate, torch.nn.Module) else estimate
+
+    def conditions(self) -> dict[str, Any]:
+        """What decides its fields, for records.
+
+        Raises:
+            InputError: the weight file cannot be read.
+        """
+        return {"flow": self.name, "flow weights": file_sha256(self.weights) if self.weights else None}
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """One moment of a clip: what several methods made of it.
+
+    Attributes:
+        name: for messages.
+        results: ``(M, 3, H, W)`` in [0, 1] space, one per method.
+        real: ``(1, 3, H, W)`` in [0, 1].
+        mask: ``(1, 1, H, W)`` in [0, 1]; None where it is unknown.
+    """
+
+    name: str
+    results: Tensor
+    real: Tensor
+    mask: Tensor | None
+
+
+@torch.inference_mode()
+def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimator) -> list[dict[str, float | None]]:
+    """How far the results change along the true motion, one entry per method, by :data:`PAIR_MEASURES`.
+
+    The motion is estimated between the real frames, so all methods of a pair share it.
+
+    Args:
+        current: frame t, with its mask.
+        following: frame t + 1; without a mask there is no ``tl_visible``.
+        estimate: of :meth:`FlowChoice.create`.
+
+    Returns:
+        ``tl`` and ``tl_weighted`` of unclamped results under frame t's mask, ``tl_visible`` of what both frames show;
+        None where there is no value (an empty mask).
+
+    Raises:
+        InputError: the frames are too small for the flow, or the two are not of one size.
+    """
+    if current.mask is None:
+        raise ValueError("the mask of the first frame is needed")
+    if current.results.shape != following.results.shape:
+        (height, width), (other_height, other_width) = current.results.shape[2:], following.results.shape[2:]
+        raise InputError(
+            f"{current.name} is {width}x{height}, {following.name} {other_width}x{other_height}; "
+            "frames of a pair must be of one size"
+        )
+    try:
+        field = estimate(following.real, current.real)
+        back = estimate(current.real, following.real)
+    except ShapeError as error:
+        raise InputError(f"no motion can be found between {current.name} and {following.name}: {error}") from error
+    count = len(current.results)
+    many = (count, -1, -1, -1)
+    fields, mask = field.float().expand(many), current.mask.expand(many)
+    published, weighted = temporal_losses(
+        current.results, following.results, current.real.expand(many), following.real.expand(many), mask, fields
+    )
+    values = [published, weighted]
+    if following.mask is not None:
+        visible = (1 - occlusion_mask(field, back)).to(mask.dtype)
+        values.append(
+            temporal_loss_visible(
+                current.results, following.results, mask, following.mask.expand(many), fields, visible.expand(many)
+            )
+        )
+    known = torch.stack(values, dim=1).tolist()
+    return [
+        {measure: row[i] if i < len(row) and math.isfinite(row[i]) else None for i, measure in enumerate(PAIR_MEASURES)}
+        for row in known
+    ]

@@ -1,0 +1,73 @@
+"""Measure a clip over time while its frames pass by; only the frame before is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from co2net.evaluation.motion import TimedFrame, score_pair
+from co2net.flow import FlowEstimator
+from co2net.metrics.brightness import frame_brightness
+from co2net.metrics.flicker import foreground_colors
+
+TRUTH = "truth"
+"""The method name of the real frames: what a perfect result would get."""
+
+FrameRecord = dict[str, dict[str, Any]]
+"""Of one frame: method to the measures of its pair with the frame before (where there is one), ``brightness`` (2) and
+``colors`` (6); None for what has no value."""
+
+
+class TemporalPass:
+    """One clip. Frames must come in the order of their numbers.
+
+    Args:
+        estimate: finds the motion.
+        step: distance of the numbers of frames that follow each other; across a larger one nothing is measured.
+    """
+
+    def __init__(self, estimate: FlowEstimator, step: int) -> None:
+        self._estimate, self._step = estimate, step
+        self._before: tuple[int, TimedFrame] | None = None
+
+    @torch.inference_mode()
+    def measure(self, number: int, name: str, images: Mapping[str, Tensor], real: Tensor, mask: Tensor) -> FrameRecord:
+        """Measure the next frame.
+
+        Args:
+            number: frame number.
+            name: for messages.
+            images: method to result ``(3, H, W)`` in [0, 1] space; one tensor under two names is measured once.
+            real: the truth, ``(3, H, W)``.
+            mask: ``(1, H, W)``.
+
+        Raises:
+            InputError: the frame is too small for the flow, or the clip's frames are not of one size.
+        """
+        if real.device.type == "mps":  # no float64 there
+            images, real, mask = {method: image.cpu() for method, image in images.items()}, real.cpu(), mask.cpu()
+        named = {**images, TRUTH: real}
+        once = {image.data_ptr(): image for image in named.values()}
+        place = {address: i for i, address in enumerate(once)}
+        results, masks = torch.stack([image.float() for image in once.values()]), mask[None].float()
+        frame = TimedFrame(name, results, real[None].float(), masks)
+        pair: list[dict[str, float | None]] = [{} for _ in once]
+        if self._before is not None and number - self._before[0] == self._step:
+            pair = score_pair(self._before[1], frame, self._estimate)
+        self._before = number, frame
+        many = masks.expand(len(once), -1, -1, -1)
+        brightness, colors = frame_brightness(results, many).tolist(), foreground_colors(results, many).tolist()
+        rows = [
+            {**scores, "brightness": _known(light), "colors": _known(color)}
+            for scores, light, color in zip(pair, brightness, colors, strict=True)
+        ]
+        return {method: rows[place[image.data_ptr()]] for method, image in named.items()}
+
+
+def _known(values: list[float]) -> list[float | None]:
+    """JSON has no ``nan``."""
+    return [value if math.isfinite(value) else None for value in values]

@@ -1,0 +1,182 @@
+"""From the records of clips to measures over time: per frame, per method, and their means.
+
+A block of results, in ``results.json`` under ``temporal`` and in ``temporal.json`` once per flow::
+
+    {"flow": "dis", "flow_weights": null or SHA-256, "pairs": which frames are compared, in words,
+     "methods": [..., "truth"], "measures": [...],
+     "summary": {method: {measure: {"mean", "count", "skipped"}}},
+     "clips": [{"clip": name, "numbers": [...], "values": {method: {measure: [value or null per frame]}}}]}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from co2net.data.clips import PAPER_SIZE
+from co2net.evaluation.motion import PAIR_MEASURES, FlowChoice, flow_label
+from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
+from co2net.evaluation.scores import mean_of
+from co2net.evaluation.temporal_pass import TRUTH
+from co2net.metrics.brightness import brightness_costs
+from co2net.metrics.flicker import frame_flicker
+
+CLIP_MEASURES = ("rtc", "frtc", "flicker")
+"""Measures without flow, against the real clip: R-RTC, fR-RTC (``specs/hyoutube.md`` section 12), flicker."""
+
+Values = dict[str, dict[str, list[float | None]]]
+"""Method to measure to one value per frame."""
+
+
+_TITLES = {
+    "tl": "TL", "tl_weighted": "TL weighted", "tl_visible": "TL visible", "rtc": "R-RTC", "frtc": "fR-RTC",
+    "flicker": "flicker",
+}  # fmt: skip
+
+
+def measure_title(measure: str, flow: str) -> str:
+    """What a measure is called in tables, with the flow's name where it depends on one."""
+    title = _TITLES.get(measure, measure)
+    return title if measure in CLIP_MEASURES else f"{title} ({flow_label(flow)})"
+
+
+def pairs_in_words(count: int, sizes: Iterable[tuple[int, int]], step: int) -> str:
+    """Which pairs of stored results a block is about."""
+    at = " and ".join(f"{height} x {width}" for height, width in sorted(sizes))
+    return f"{_pairs(count)} of stored results at {at}, frames t and t + {step}"
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
+
+
+def as_published(flow: str, pairs: str) -> bool:
+    """Whether a block's TL compares with the published ones: their flow, as many pairs, their size."""
+    return flow == PUBLISHED_FLOW and pairs == pairs_in_words(PUBLISHED_PAIRS, [(PAPER_SIZE, PAPER_SIZE)], 1)
+
+
+def temporal_block(
+    records: Sequence[dict[str, Any]], methods: Sequence[str], flow: FlowChoice, size: int | None, step: int
+) -> dict[str, Any]:
+    """The block of an evaluation whose frames carry the measures of a pass over time.
+
+    Args:
+        records: of clips, their frames in order; ``temporal`` of a frame is of
+            :meth:`~co2net.evaluation.temporal_pass.TemporalPass.measure`.
+        methods: what was scored; the truth comes last by itself.
+        flow: what found the motion.
+        size: height and width of the frames; None: their own.
+        step: distance of the numbers of frames that follow each other.
+    """
+    every = [*methods, TRUTH]
+    clips = [
+        {
+            "clip": record["clip"],
+            "numbers": [frame["number"] for frame in record["frames"]],
+            "values": clip_values(record["frames"], every, step),
+        }
+        for record in records
+    ]
+    pairs = sum(_follows(clip["numbers"], i, step) for clip in clips for i in range(len(clip["numbers"])))
+    at = f"{size} x {size}" if size else "their own size"
+    apart = f"{step} frame numbers apart" if step > 1 else "successive frames"
+    return make_block(
+        clips, every, (*PAIR_MEASURES, *CLIP_MEASURES), flow, f"{_pairs(pairs)} of listed frames at {at}, {apart}", step
+    )
+
+
+def make_block(
+    clips: list[dict[str, Any]],
+    methods: Sequence[str],
+    measures: Sequence[str],
+    flow: FlowChoice,
+    pairs: str,
+    step: int | None = None,
+) -> dict[str, Any]:
+    """Put a block together and average it: pairs and frames alike, R-RTC and fR-RTC over clips as published.
+
+    Args:
+        clips: ``clip``, ``numbers``, ``values``.
+        methods: in the order of the tables.
+        measures: likewise.
+        flow: what found the motion.
+        pairs: which frames are compared, in words.
+        step: distance of frames that follow each other; None: every entry of a clip is a pair by itself.
+    """
+    return {
+        "flow": flow.name,
+        "flow_weights": flow.conditions()["flow weights"],
+        "pairs": pairs,
+        "methods": list(methods),
+        "measures": list(measures),
+        "summary": {
+            method: {measure: _mean(clips, method, measure, step) for measure in measures} for method in methods
+        },
+        "clips": clips,
+    }
+
+
+def clip_values(frames: Sequence[dict[str, Any]], methods: Sequence[str], step: int) -> Values:
+    """The measures of one clip's frames; what compares with an earlier frame stands at the later one."""
+    numbers = [frame["number"] for frame in frames]
+    places = _places(numbers, step)
+    real = [_table(frames, TRUTH, name, places) for name in ("brightness", "colors")]
+    values: Values = {}
+    for method in methods:
+        own = [_table(frames, method, name, places) for name in ("brightness", "colors")]
+        costs, flicker = brightness_costs(own[0], real[0]), frame_flicker(own[1], real[1])
+        rows = {measure: [frame["temporal"][method].get(measure) for frame in frames] for measure in PAIR_MEASURES}
+        rows["rtc"], rows["frtc"] = ([_known(costs[p - 1, k]) if p else None for p in places] for k in range(2))
+        rows["flicker"] = [_known(flicker[p]) for p in places]
+        values[method] = rows
+    return values
+
+
+def _follows(numbers: Sequence[int], i: int, step: int) -> bool:
+    return i > 0 and numbers[i] - numbers[i - 1] == step
+
+
+def _places(numbers: Sequence[int], step: int) -> list[int]:
+    """Rows of a table in which frames that do not follow each other have a row between them."""
+    places: list[int] = []
+    for i in range(len(numbers)):
+        places.append((places[-1] + (1 if _follows(numbers, i, step) else 2)) if places else 0)
+    return places
+
+
+def _table(frames: Sequence[dict[str, Any]], method: str, name: str, places: list[int]) -> Tensor:
+    """``(rows, N)`` float64: the frames' numbers at their places, ``nan`` elsewhere."""
+    rows = [[math.nan if v is None else v for v in frame["temporal"][method][name]] for frame in frames]
+    table = torch.full((places[-1] + 1, len(rows[0])), torch.nan, dtype=torch.float64)
+    table[places] = torch.tensor(rows, dtype=torch.float64)
+    return table
+
+
+def _known(value: Tensor) -> float | None:
+    return value.item() if value.isfinite() else None
+
+
+def _mean(clips: list[dict[str, Any]], method: str, measure: str, step: int | None) -> dict[str, Any]:
+    rows = [clip["values"][method][measure] for clip in clips]
+    possible = [_possible(clip["numbers"], measure, step) for clip in clips]
+    if measure in ("rtc", "frtc"):
+        values, wanted = [mean_of(row) for row in rows], sum(count > 0 for count in possible)
+    else:
+        values, wanted = [value for row in rows for value in row], sum(possible)
+    count = sum(value is not None for value in values)
+    return {"mean": mean_of(values), "count": count, "skipped": wanted - count}
+
+
+def _possible(numbers: Sequence[int], measure: str, step: int | None) -> int:
+    """How many values a clip could have, were no mask empty."""
+    if step is None:
+        return len(numbers)
+    follows = [_follows(numbers, i, step) for i in range(len(numbers))]
+    if measure == "flicker":  # a frame before and one after
+        return sum(before and after for before, after in pairwise(follows))
+    return sum(follows)
