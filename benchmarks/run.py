@@ -1,6 +1,6 @@
 """Run every benchmark and rewrite docs/performance.md from the stored results.
 
-Usage: python benchmarks/run.py [--only-page] [NAME ...]      names: evaluation, lut, pipeline; default: all
+Usage: python benchmarks/run.py [--only-page] [NAME ...]      names: evaluation, flow, lut, pipeline; default: all
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS
-from tables import evaluation_tables, lut_tables, pipeline_tables
+from tables import evaluation_tables, flow_tables, lut_tables, pipeline_tables
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "pipeline": ("Video in, video out", pipeline_tables),
     "evaluation": ("Evaluating a data set", evaluation_tables),
+    "flow": ("Optical flow", flow_tables),
     "lut": ("Color tables", lut_tables),
 }
 HEAD = """\

@@ -96,3 +96,29 @@ def evaluation_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
         f"PyTorch thread(s). The paper's way runs all 16 neighbors of a frame through the backbone anew.\n\n"
         f"{markdown(heads, lines)}"
     )
+
+
+def flow_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Estimating the motion between two frames."""
+    pairs = [row for row in rows if row["question"] == "pair"]
+    sizes = list(dict.fromkeys(row["size"] for row in pairs))
+    lines = []
+    for name in dict.fromkeys(row["alternative"] for row in pairs):
+        own = {row["size"]: row for row in pairs if row["alternative"] == name}
+        memory = [f"{own[size]['mib']:.0f}" if own[size]["mib"] else "" for size in sizes]
+        lines.append([name, *(f"{own[size]['median_seconds']:.2f}" for size in sizes), *memory])
+    heads = ["estimator", *(f"s per pair, {size}" for size in sizes), *(f"peak MiB, {size}" for size in sizes)]
+    volumes = [
+        [row["network"], row["alternative"], f"{1e3 * row['median_seconds']:.0f}", f"{row['times_ours']:.1f}"]
+        for row in rows
+        if row["question"] == "volume"
+    ]
+    idle = f", {settings['idle_mib']:.0f} MiB of it before any work" if settings["idle_mib"] else ""
+    return "\n\n".join(
+        [
+            f"One pair of frames, random weights, {settings['threads']} thread(s); memory of the whole process{idle}.",
+            markdown(heads, lines),
+            "The cost volume at 480p:",
+            markdown(["network", "way", "median ms", "times ours"], volumes),
+        ]
+    )
