@@ -81,7 +81,7 @@ def evaluate(
             the network's result is not finite, or the color mapping's folder holds frames of other settings.
         OutputError: something cannot be written.
     """
-    estimate = settings.flow.create(next(model.parameters()).device) if settings.flow else None
+    estimate = settings.flow.create() if settings.flow else None
     done = {} if output is None else _finished(output, clips, settings, conditions, overwrite)
     if overwrite:
         _remove_stored(clips, settings)  # before the note: it must not stand beside old results if the run is killed

@@ -39,14 +39,13 @@ class FlowChoice:
     name: str = "dis"
     weights: Path | None = None
 
-    def create(self, device: torch.device) -> FlowEstimator:
-        """The estimator, on `device` if it is a network.
+    def create(self) -> FlowEstimator:
+        """The estimator; a network follows the frames to their device.
 
         Raises:
             InputError: unknown name, or weights that are missing or do not fit.
         """
-        estimate = create_flow(self.name, self.weights)
-        return estimate.to(device) if isinstance(estimate, torch.nn.Module) else estimate
+        return create_flow(self.name, self.weights)
 
     def conditions(self) -> dict[str, Any]:
         """What decides its fields, for records.

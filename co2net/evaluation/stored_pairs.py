@@ -143,7 +143,7 @@ def measure_stored(
         OutputError: the records cannot be written.
     """
     check_stored(pairs, results)
-    estimate = flow.create(device)  # before its weights are hashed: it says best what is wrong with them
+    estimate = flow.create()  # before its weights are hashed: it says best what is wrong with them
     composites = all(pair.following.composite.is_file() for pair in pairs) and results.method != "composite"
     methods = [*(["composite"] if composites else []), results.method]
     conditions = {**flow.conditions(), "method": results.method, "composites": composites}

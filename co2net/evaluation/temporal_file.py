@@ -43,17 +43,21 @@ def add_block(folder: Path, block: dict[str, Any]) -> Path:
         OutputError: the folder cannot be made or written.
     """
     make_folder(folder)
-    blocks = read_blocks(folder)
-    for i, other in enumerate(blocks):
-        if _same_pairs(other, block):
-            blocks[i] = _joined(other, block)
-            break
-    else:
-        blocks.append(block)
     path = folder / NAME
+    try:
+        blocks = _with(read_blocks(folder), block)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} holds no measures over time; delete it and measure again") from error
     content = {"format": FORMAT, "version": VERSION, "blocks": blocks}
     write_beside(path, json.dumps(content, indent=1, allow_nan=False))
     return path
+
+
+def _with(blocks: list[dict[str, Any]], block: dict[str, Any]) -> list[dict[str, Any]]:
+    place = next((i for i, other in enumerate(blocks) if _same_pairs(other, block)), None)
+    if place is None:
+        return [*blocks, block]
+    return [*blocks[:place], _joined(blocks[place], block), *blocks[place + 1 :]]
 
 
 def _same_pairs(one: dict[str, Any], other: dict[str, Any]) -> bool:

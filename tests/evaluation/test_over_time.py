@@ -10,6 +10,7 @@ import torch
 from evaluation.small_data_set import write_clip, write_data_set
 
 from co2net import create_model, data, metrics
+from co2net.cli import main
 from co2net.data.clips import read_frame
 from co2net.errors import InputError
 from co2net.evaluation.evaluate import check_times, clips_of, evaluate
@@ -163,7 +164,7 @@ def test_settings_that_cannot_work(root):
     with pytest.raises(InputError, match=r"no two listed frames of a clip are 1 numbers apart; give .* --step"):
         check_times(clips, EvaluationSettings(flow=FlowChoice(), step=1))
     with pytest.raises(InputError, match="no flow estimator 'slow'"):
-        FlowChoice("slow").create(torch.device("cpu"))
+        FlowChoice("slow").create()
 
 
 def test_memory_does_not_grow_with_the_clip():
@@ -204,3 +205,33 @@ def test_values_of_a_clip_of_one_frame():
     statistics = {"brightness": [1.0, 2.0], "colors": [0.0] * 6}
     frames = [{"number": 3, "temporal": {"truth": statistics}}]
     assert all(row == [None] for row in clip_values(frames, ["truth"], 1)["truth"].values())
+
+
+def test_the_command_measures_over_time(root, tmp_path, capsys):
+    arguments = [
+        "evaluate",
+        str(root),
+        "--size",
+        str(SIZE),
+        "--previous",
+        "1",
+        "--future",
+        "1",
+        "-o",
+        str(tmp_path / "o"),
+    ]
+    assert main([*arguments, "--quiet", "--temporal"]) == 0
+    out = capsys.readouterr().out
+    assert "6 pairs of listed frames at 32 x 32" in out and "- over time: Each listed frame against the one 5" in out
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert results["temporal"]["methods"][-1] == "truth" and "Motion by DIS" in (tmp_path / "o/report.html").read_text()
+    for wrong, words in (
+        (["--flow", "dis"], "add --temporal"),
+        (["--temporal", "--step", "1"], "no two listed frames"),
+        (["--temporal", "--no-metrics", "--store-result", str(tmp_path / "npy")], "without metrics"),
+        (["--temporal", "--flow", "slow", "--overwrite"], "no flow estimator 'slow'"),
+        (["--temporal", "--flow-weights", "w.pth"], "cannot read w.pth"),
+    ):
+        assert main([*arguments, *wrong]) == 2
+        error = capsys.readouterr().err
+        assert words in error and len(error.strip().splitlines()) == 1, error
