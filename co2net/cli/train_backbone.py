@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser, add_device
 from co2net.errors import InputError
 
+if TYPE_CHECKING:
+    from co2net.training.stage1 import Stage1Config
+
 SCRIPT = "python scripts/train_backbone.py"
 DESCRIPTION = "Train a backbone on single frames (stage 1)."
+LOOKS = {
+    "untouched": "look right already",
+    "weakened": "show a part of a change",
+    "distorted": "change by white balance, exposure, contrast, gamma, saturation, faded blacks",
+    "blended": "show a blend of two color tables",
+    "graded": "lie in a scene that was graded as a whole",
+    "borrowed": "are cut with another picture's mask",
+}
 EXAMPLES = """\
 examples:
   # single pictures with masks, composites made on the fly by color tables (an hour or two on two cores)
   {command} --dataset_path frames/ --luts luts/ --exp_name runs/issam
+
+  # the network that predicts a LUT, with more composites that are right already
+  {command} --dataset_path frames/ --luts luts/ --backbone_type lutnet --untouched 0.3 --exp_name runs/lutnet
 
   # HYouTube with its own composites, the published recipe, on a GPU
   {command} --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
@@ -43,18 +58,33 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     )
     run = p.add_argument_group("run")
     run.add_argument("--exp_name", required=True, help="folder for checkpoints, logs and the final weights")
-    run.add_argument("--backbone_type", default="issam", help="issam (default) or rain")
-    run.add_argument("--recipe", choices=("quick", "paper"), default="quick")
+    run.add_argument("--backbone_type", default="issam", help="issam (default), rain or lutnet; see co2net models")
+    run.add_argument(
+        "--recipe", choices=("quick", "mapping", "paper"), help="default: mapping for lutnet, quick for the others"
+    )
     run.add_argument(
         "--phases",
-        help="sizes of the quick recipe as SIZE:SAMPLES:BATCH,... (default 64:130000:32,128:16000:16,256:2000:8)",
+        help="sizes as SIZE:SAMPLES:BATCH,... (default of quick 64:130000:32,128:16000:16,256:2000:8, of mapping "
+        "64:640000:32)",
+    )
+    run.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the network, such as width=32 for lutnet; may be repeated",
     )
     run.add_argument("--learning_rate", type=float, help="base rate of Adam (default 1e-3)")
     run.add_argument("--init", help="weights to start from")
     run.add_argument("--precision", choices=("bf16", "fp32"), help="default: bf16 for quick, fp32 for paper")
+    run.add_argument("--smoothness", type=float, help="weight of the LUT's roughness in the mapping recipe's loss")
+    run.add_argument("--averaging", type=float, help="decay of the running mean of the weights; 0 keeps the last ones")
     add_device(run)
     run.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
     run.add_argument("--seed", type=int, default=0)
+    looks = p.add_argument_group("composites made on the fly (shares of them, 0 to 1; not for the paper recipe)")
+    for name, text in LOOKS.items():
+        looks.add_argument(f"--{name}", type=float, help=text)
     p.set_defaults(run=_run)
 
 
@@ -71,7 +101,7 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.models.registry import create_backbone
     from co2net.training.examples import examples_from_list, find_examples
     from co2net.training.looks import load_tables
-    from co2net.training.stage1 import Stage1Config, paper_config, train_stage1
+    from co2net.training.stage1 import train_stage1
 
     device = choose_device(options.device)
     if options.train_list:
@@ -87,17 +117,9 @@ def _run(options: argparse.Namespace) -> None:
     tables = load_tables(options.luts, "train") if options.luts else empty
     validation_tables = load_tables(options.luts, "test") if options.luts else empty
 
-    config = Stage1Config(options.backbone_type)
-    if options.recipe == "paper":
-        config = paper_config(options.backbone_type, len(train))
-    elif options.phases:
-        config.phases = _parse_phases(options.phases)
-    config.learning_rate = options.learning_rate or config.learning_rate
-    config.precision = options.precision or config.precision
-    config.seed, config.workers = options.seed, options.workers
-
+    config = _config(options, len(train))
     torch.manual_seed(config.seed)
-    network = create_backbone(options.backbone_type, weights=options.init)
+    network = create_backbone(options.backbone_type, options.init, folder=None, **config.settings)
     if not options.init:
         network.initialize(start_as_identity=config.start_as_identity)
     folder = Path(options.exp_name)
@@ -108,11 +130,45 @@ def _run(options: argparse.Namespace) -> None:
         "backbone": options.backbone_type,
         "refinement": "false",
         "training_size": str(config.phases[-1].size),
-        "mapping": "smooth",
+        "mapping": "predicted" if network.predicts_mapping else "smooth",
         "validation_error_share": f"{score:.4f}",
     }
     save_weights(path, network.state_dict(), metadata)
     print(f"{path}: foreground error {score:.1%} of the composite's on {len(validation)} held-out pictures")
+
+
+def _config(options: argparse.Namespace, samples_per_epoch: int) -> Stage1Config:
+    from dataclasses import replace
+
+    from co2net.models.backbones import backbone_class
+    from co2net.training.stage1 import Stage1Config, mapping_config, paper_config
+
+    recipe = options.recipe or ("mapping" if backbone_class(options.backbone_type).predicts_mapping else "quick")
+    if recipe == "paper":
+        config = paper_config(options.backbone_type, samples_per_epoch)
+    else:
+        config = mapping_config(options.backbone_type) if recipe == "mapping" else Stage1Config(options.backbone_type)
+        if options.phases:
+            config.phases = _parse_phases(options.phases)
+    shares = {name: getattr(options, name) for name in LOOKS if getattr(options, name) is not None}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"--{name} {share}: a share lies between 0 and 1")
+    config.mix = replace(config.mix, **shares)
+    config.settings = dict(_parse_setting(text) for text in options.setting)
+    for name in ("learning_rate", "precision", "smoothness", "averaging"):
+        if getattr(options, name) is not None:
+            setattr(config, name, getattr(options, name))
+    config.seed, config.workers = options.seed, options.workers
+    return config
+
+
+def _parse_setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.replace("-", "_"), float(value) if "." in value else int(value)
+    except ValueError:
+        raise InputError(f"--setting {text}: wanted NAME=NUMBER") from None
 
 
 def _parse_phases(text: str) -> list:

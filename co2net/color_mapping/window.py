@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def neighbor_weights(frame: int, last: int, previous: int, following: int) -> dict[int, int]:
-    """How often each frame counts for `frame` in a clip of frames 0 to `last`.
+def neighbor_weights(frame: int, last: int, previous: int, following: int, first: int = 0) -> dict[int, int]:
+    """How often each frame counts for `frame` in a clip (or shot) of frames `first` to `last`.
 
     The paper's rule at the ends of a clip: a neighbor that does not exist is replaced by the nearest one of the same
     direction that does, or by the frame itself if there is none; otherwise the frame is not its own neighbor.
@@ -18,6 +18,7 @@ def neighbor_weights(frame: int, last: int, previous: int, following: int) -> di
         last: number of the clip's last frame.
         previous: neighbors before the frame.
         following: neighbors after it.
+        first: number of the clip's first frame.
 
     Returns:
         ``{frame number: count}``; the counts sum to ``previous + following``.
@@ -25,7 +26,7 @@ def neighbor_weights(frame: int, last: int, previous: int, following: int) -> di
     weights: dict[int, int] = {}
     offsets = [-k for k in range(1, previous + 1)] + [k for k in range(1, following + 1)]
     for offset in offsets:
-        neighbor = min(max(frame + offset, 0), last)
+        neighbor = min(max(frame + offset, first), last)
         weights[neighbor] = weights.get(neighbor, 0) + 1
     return weights
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -166,7 +166,7 @@ def _take_in(
         out = model.run_backbone(images, masks)
     harmonized, raw = out.image.float(), out.raw.float()
     features = out.features.float() if model.use_feature else out.features[:, :0]
-    volumes = model.frame_volume(images, masks, harmonized)
+    volumes = model.frame_volume(images, masks, replace(out, image=harmonized))
     for i, (entry, frame) in enumerate(zip(entries, frames, strict=True)):
         part = slice(i, i + 1)
         held[entry.number] = _Held(
@@ -186,7 +186,7 @@ def _emit(
         raw=torch.cat([frame.raw for frame in own if frame.raw is not None]),
     )
     volumes = {number: frame.volume for number, frame in held.items()}
-    summed = [window_volume(volumes, frame.neighbors) for frame in frames]
+    summed = [window_volume(volumes, model.window(frame.neighbors, frame.entry.number)) for frame in frames]
     there = [volume for volume in summed if volume is not None]  # all, or none: without neighbors there is no mapping
     mapping = model.color_mapping(torch.cat(there)) if there else None
     with _computing_in(precision, image.device):

@@ -12,6 +12,7 @@ frame by frame with the volumes of a sliding window (``co2net/pipeline``); volum
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,11 +22,13 @@ from torch import Tensor, nn
 import tridistribute
 import trilinear
 from co2net.checks import check_image, check_mask
+from co2net.color_mapping.completion import complete
+from co2net.color_mapping.prediction import mean_prediction, prediction_volume
 from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.refinement import Refinement
 
-ColorMapping = Literal["paper", "smooth"]
+ColorMapping = Literal["paper", "smooth", "predicted"]
 UnseenRule = Literal["zero_weight", "all_empty"]
 MAPPINGS: tuple[ColorMapping, ...] = get_args(ColorMapping)
 UNSEEN_RULES: tuple[UnseenRule, ...] = get_args(UnseenRule)
@@ -62,7 +65,8 @@ class CO2Net(nn.Module):
         use_feature: hand the backbone's features to the refinement.
         refinement: False: no ``refine_network``; the result is the color mapping alone.
         mapping: "paper": colors that no neighbor shows fall back to the backbone. "smooth": the table is completed
-            and smoothed first (:mod:`co2net.color_mapping.completion`).
+            and smoothed first (:mod:`co2net.color_mapping.completion`). "predicted": the backbone predicts a LUT
+            for each frame, and those of the neighbors and of the frame itself are averaged.
         unseen_rule: which pixels the color mapping says nothing about, see :func:`trilinear.unseen_map`.
             "all_empty" is the paper's rule, which can turn pixels with a channel of exactly 0 black.
         paper_lut_only: without refinement, apply fallback and mask blend twice, as the published LUT-only numbers
@@ -74,7 +78,8 @@ class CO2Net(nn.Module):
             batch leaves the caches and takes twice as long.
 
     Raises:
-        InputError: if a setting is unknown, or `paper_lut_only` is asked together with a refinement.
+        InputError: if a setting is unknown, `paper_lut_only` is asked together with a refinement, or "predicted" of a
+            backbone that predicts no LUT.
     """
 
     neighbor_pixels: int | None = None
@@ -96,6 +101,8 @@ class CO2Net(nn.Module):
             raise InputError(f"unknown unseen_rule {unseen_rule!r}; known: {', '.join(UNSEEN_RULES)}")
         if paper_lut_only and refinement:
             raise InputError("paper_lut_only describes the color mapping alone; it needs refinement=False")
+        if mapping == "predicted" and not backbone.predicts_mapping:
+            raise InputError(f'{backbone.title} predicts no LUT; mapping="predicted" needs a backbone that does')
         self.backbone = backbone
         self.refine_network = Refinement(backbone.feature_channels if use_feature else 0) if refinement else None
         self.mapping: ColorMapping = mapping
@@ -135,35 +142,53 @@ class CO2Net(nn.Module):
         """Steps 1 and 2 (3 for a neighbor): one backbone pass without gradients; shapes as in :meth:`forward`."""
         return self.backbone(image, mask)
 
-    def frame_volume(self, image: Tensor, mask: Tensor, harmonized: Tensor) -> Tensor:
+    def frame_volume(self, image: Tensor, mask: Tensor, out: BackboneOutput) -> Tensor:
         """Part of step 5: what one frame tells about the color mapping; volumes of several frames add up.
 
         Args:
             image: composite ``(B, 3, H, W)`` in [0, 1].
             mask: ``(B, 1, H, W)``; pixels above 0.5 take part.
-            harmonized: the same frame after the backbone, ``(B, 3, H, W)`` in [0, 1] space, unclamped.
+            out: the same frame after the backbone.
 
         Returns:
             ``(B, 4, D, D, D)``: weighted sums of what :attr:`mapping` averages (3) and of weights (1). "paper"
-            averages the harmonized colors, "smooth" what the backbone adds to the composite.
+            averages the harmonized colors, "smooth" what the backbone adds to the composite, "predicted" the LUTs'
+            corrections, weighted by how sure the backbone is of them.
         """
+        if self.mapping == "predicted":
+            assert out.lut is not None and out.doubt is not None  # noqa: S101  (the constructor has checked)
+            # A frame without a foreground has nothing to say.
+            there = (mask > 0).flatten(1).any(dim=1).to(out.lut.dtype).view(-1, 1, 1, 1, 1)
+            return prediction_volume(out.lut, out.doubt) * there
         if self.mapping == "paper":
-            return tridistribute.accumulate(image, harmonized, mask)
-        # At a soft edge `harmonized` is blended with the composite already. The table's result is blended once more
+            return tridistribute.accumulate(image, out.image, mask)
+        # At a soft edge `out.image` is blended with the composite already. The table's result is blended once more
         # when it is used, so the table must hold the whole correction.
-        return tridistribute.accumulate(image, (harmonized - image) / mask.clamp(min=0.5), mask)
+        return tridistribute.accumulate(image, (out.image - image) / mask.clamp(min=0.5), mask)
+
+    def window(self, neighbors: Mapping[int, int], number: int) -> dict[int, int]:
+        """How often the volume of each frame counts for frame `number`.
+
+        Args:
+            neighbors: the paper's counts, :func:`co2net.color_mapping.window.neighbor_weights`.
+            number: of the frame.
+
+        Returns:
+            `neighbors`; for predicted mappings every frame of the window once, the frame itself among them. (What a
+            backbone painted says little about colors it did not see; a prediction from the frame itself is the best.)
+        """
+        return {**dict.fromkeys(neighbors, 1), number: 1} if self.mapping == "predicted" else dict(neighbors)
 
     def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
         if self.mapping == "paper":
             return tridistribute.normalize(volume)
-        from co2net.color_mapping.completion import complete
-
-        # The completed table is filled everywhere, but without a single pixel it knows nothing (and is the identity):
-        # then the backbone must take over, as with the paper's table.
+        # A completed or predicted table is filled everywhere, but without a single pixel it knows nothing (and is the
+        # identity): then the backbone must take over, as with the paper's table.
         weights = volume[:, 3]
         seen = (weights > 0).flatten(1).any(dim=1)[:, None, None, None]
-        return complete(volume), seen.to(volume.dtype).expand_as(weights)
+        lut = mean_prediction(volume) if self.mapping == "predicted" else complete(volume)
+        return lut, seen.to(volume.dtype).expand_as(weights)
 
     def apply_mapping(
         self, lut: Tensor, count: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor
@@ -226,8 +251,12 @@ class CO2Net(nn.Module):
         check_image(image)
         check_mask(mask, image)
         volume = self.neighbor_volume(image, neighbor_images, neighbor_masks)
+        out = self.run_backbone(image, mask)
+        if self.mapping == "predicted":
+            own = self.frame_volume(image, mask, out)
+            volume = own if volume is None else volume + own
         mapping = None if volume is None else self.color_mapping(volume)
-        return self.merge(self.run_backbone(image, mask), mapping, image, mask)
+        return self.merge(out, mapping, image, mask)
 
     def merge(
         self, out: BackboneOutput, mapping: tuple[Tensor, Tensor] | None, image: Tensor, mask: Tensor
@@ -272,8 +301,8 @@ class CO2Net(nn.Module):
         total: Tensor | None = None
         for start in range(0, len(flat_images), step):
             part = slice(start, start + step)
-            harmonized = self.run_backbone(flat_images[part], flat_masks[part]).image
-            volumes = self.frame_volume(flat_images[part], flat_masks[part], harmonized)
+            out = self.run_backbone(flat_images[part], flat_masks[part])
+            volumes = self.frame_volume(flat_images[part], flat_masks[part], out)
             if total is None:
                 total = volumes.new_zeros(image.shape[0], *volumes.shape[1:])
             total = total.index_add(0, owner[part], volumes)

@@ -103,7 +103,11 @@ def create_model(
     network_class = backbone_class(backbone or DEFAULT_BACKBONE)
     options: dict[str, Any] = {"unseen_rule": unseen_rule, "paper_lut_only": paper_lut_only}
     if weights is None:
-        options |= {"use_feature": use_feature, "refinement": refinement, "mapping": mapping or MAPPINGS[0]}
+        options |= {
+            "use_feature": use_feature,
+            "refinement": refinement,
+            "mapping": mapping or _usual_mapping(network_class),
+        }
         return CO2Net(network_class(), **options).eval()
 
     asked = backbone or DEFAULT_BACKBONE
@@ -112,13 +116,13 @@ def create_model(
     if backbone is None and found.backbone is not None:
         network_class = BACKBONES[found.backbone]
     checkpoints.check_backbone(network_class, file)
-    if weights == "default" and refinement and not found.refinement:
+    if weights == "default" and refinement and not found.refinement and not network_class.predicts_mapping:
         warnings.warn(
             f"the shipped weights {file.path.stem} hold no refinement network yet: the model runs the color mapping "
             "alone (refinement=False)",
             stacklevel=2,
         )
-        refinement = False
+    refinement = refinement and (found.refinement or weights != "default")
     options |= {"refinement": refinement, "mapping": mapping or _mapping_from(file)}
     options["use_feature"] = use_feature if found.use_feature is None else found.use_feature
     model = CO2Net(network_class(**_settings_from(network_class, file)), **options).eval()
@@ -190,8 +194,13 @@ def _settings_from(network_class: type[Backbone], file: WeightFile) -> dict[str,
     return network_class.settings_from_state(checkpoints.backbone_state(file.state))
 
 
+def _usual_mapping(network_class: type[Backbone]) -> ColorMapping:
+    return "predicted" if network_class.predicts_mapping else MAPPINGS[0]
+
+
 def _mapping_from(file: WeightFile) -> ColorMapping:
-    asked = file.metadata.get("mapping", MAPPINGS[0])
+    backbone = checkpoints.infer_settings(file.state).backbone
+    asked = file.metadata.get("mapping") or (_usual_mapping(BACKBONES[backbone]) if backbone else MAPPINGS[0])
     for mapping in MAPPINGS:
         if mapping == asked:
             return mapping

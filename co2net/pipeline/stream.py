@@ -16,15 +16,18 @@ from torch import Tensor
 
 import tridistribute
 import trilinear
-from co2net.color_mapping.completion import complete
+from co2net.color_mapping.completion import complete, identity_table
+from co2net.color_mapping.prediction import mean_prediction, refine_grid
 from co2net.color_mapping.window import neighbor_weights, window_volume
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.cuts import CutDetector
 from co2net.pipeline.frames import Picture, frame_to_tensor, mask_to_tensor, put_back
 from co2net.pipeline.resolution import enlarge, shrink_foreground, working_shape
 
 _MISSING: Any = object()
+TABLE_POINTS = 33  # per axis of a clip's table
 
 
 def harmonize_frames(
@@ -36,6 +39,7 @@ def harmonize_frames(
     *,
     strength: float = 1.0,
     device: str | torch.device | None = None,
+    cuts: bool | None = None,
 ) -> Iterator[Picture]:
     """Harmonize the foreground of a clip, frame by frame.
 
@@ -48,6 +52,8 @@ def harmonize_frames(
         future: neighbor frames after it; also how many frames the result lags behind.
         strength: 0 changes nothing, 1 harmonizes fully.
         device: where to compute; None leaves the model where it is.
+        cuts: whether to look for scene cuts, over which no frame is a neighbor. None: unless the model's mapping is
+            "paper", which knows none.
 
     Returns:
         An iterator over as many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are
@@ -57,7 +63,9 @@ def harmonize_frames(
         InputError: a setting is out of range; while iterating: frames and masks are not equally many.
         ShapeError: while iterating: a frame or mask has the wrong shape or type, or the size changes within the clip.
     """
-    return _stream_through(FrameStream(model, previous, future, strength=strength, device=device), frames, masks)
+    return _stream_through(
+        FrameStream(model, previous, future, strength=strength, device=device, cuts=cuts), frames, masks
+    )
 
 
 def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[Picture]:
@@ -95,6 +103,7 @@ class FrameStream:
         harmonized: number of frames so far that had a foreground.
         covers_everything: whether the mask was full in every frame so far, so that there is no background.
         collect_table: set to True before the first frame to gather the whole clip's color mapping.
+        cuts: numbers of the frames so far that begin a new shot (of a long clip, the latest).
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class FrameStream:
         *,
         strength: float = 1.0,
         device: str | torch.device | None = None,
+        cuts: bool | None = None,
     ) -> None:
         if previous < 0 or future < 0:
             raise InputError(f"previous and future count frames and cannot be negative (got {previous} and {future})")
@@ -120,6 +130,9 @@ class FrameStream:
         self.harmonized = 0
         self.collect_table = False
         self.covers_everything = True
+        look_for_cuts = self.model.mapping != "paper" if cuts is None else cuts
+        self._detector = CutDetector() if look_for_cuts else None
+        self.cuts: list[int] = []
         self._clip_volume: Tensor | None = None
         self._entries: dict[int, _Entry] = {}
         self._volumes: dict[int, Tensor] = {}
@@ -146,6 +159,8 @@ class FrameStream:
         """
         if self._clip_volume is None:
             raise InputError("the mask is empty in every frame, so there is no color mapping to write")
+        if self.model.mapping == "predicted":
+            return refine_grid(mean_prediction(self._clip_volume), TABLE_POINTS)
         return complete(self._clip_volume)
 
     @torch.inference_mode()
@@ -160,11 +175,13 @@ class FrameStream:
         entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
         working = working_shape(*shape, self.model.training_size)
         small, small_mask = shrink_foreground(image, entry.mask, working)
+        if self._detector is not None and self._detector.is_cut(small):
+            self.cuts.append(self._count)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
             entry.small, entry.small_mask = small, small_mask
             entry.out = self.model.run_backbone(entry.small, entry.small_mask)
-            self._volumes[self._count] = self.model.frame_volume(entry.small, entry.small_mask, entry.out.image)
+            self._volumes[self._count] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
             self.harmonized += 1
         self._entries[self._count] = entry
         self._count += 1
@@ -175,7 +192,8 @@ class FrameStream:
         entry = self._entries.pop(number)
         result = entry.frame
         if entry.out is not None and (self.strength > 0 or self.collect_table):
-            weights = neighbor_weights(number, last, self.previous, self.future)
+            first, last = self._shot(number, last)
+            weights = self.model.window(neighbor_weights(number, last, self.previous, self.future, first), number)
             there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
             # Neighbors with nothing in their masks are neighbors all the same: their volumes are empty, not absent.
             nothing = torch.zeros_like(self._volumes[number]) if weights else None
@@ -184,14 +202,19 @@ class FrameStream:
         self._volumes.pop(self._emitted - 1 - self.previous, None)
         return entry.tag, result
 
+    def _shot(self, number: int, last: int) -> tuple[int, int]:
+        """First and last frame of the shot that frame `number` is in, as far as is known."""
+        first = max((cut for cut in self.cuts if cut <= number), default=0)
+        self.cuts = [cut for cut in self.cuts if cut >= first]
+        return first, min((cut - 1 for cut in self.cuts if cut > number), default=last)
+
     def _harmonize(self, entry: _Entry, volume: Tensor | None) -> Picture:
         small, mask, out = entry.small, entry.small_mask, entry.out
         assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
         mapping = None if volume is None else self.model.color_mapping(volume)
         at_working_size = self.model.merge(out, mapping, small, mask)
         if self.collect_table:
-            change = (at_working_size.image - small) * (self.strength / mask.clamp(min=0.5))
-            seen = tridistribute.accumulate(small, change, mask)
+            seen = self._seen(small, mask, at_working_size.image, mapping)
             self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
         window = _bounding_window(entry.mask)
         if window is None:
@@ -205,6 +228,14 @@ class FrameStream:
             final = self._at_full_size(entry, mapping, at_working_size.refined, image, window)
             final = image + self.strength * full_mask * (final - image)
         return put_back(entry.frame, window, final, full_mask)
+
+    def _seen(self, small: Tensor, mask: Tensor, final: Tensor, mapping: tuple[Tensor, Tensor] | None) -> Tensor:
+        """What a frame adds to the clip's table: a volume of corrections."""
+        if self.model.mapping == "predicted" and mapping is not None:
+            correction = (mapping[0] - identity_table(mapping[0].shape[-1], small)) * self.strength
+            return torch.cat([correction, torch.ones_like(correction[:, :1])], dim=1)
+        change = (final - small) * (self.strength / mask.clamp(min=0.5))
+        return tridistribute.accumulate(small, change, mask)
 
     def _at_full_size(
         self,
@@ -231,11 +262,13 @@ class FrameStream:
         if mapping is None:
             return image + carried((backbone if refined is None else refined) - small)
         lut, count = mapping
+        knows_every_color = bool((count > 0).all())  # a completed or predicted one does
 
         def read(picture: Tensor, fallback: Callable[[], Tensor]) -> Tensor:
+            if knows_every_color:
+                return trilinear.apply_lut(lut, picture)
             colors = trilinear.apply_lut(lut, picture, count)
             unseen = trilinear.unseen_map(count, picture, rule=model.unseen_rule)
-            # Often the table knows every color (a completed one always does): the fallback is then never computed.
             return torch.where(unseen > 0, fallback(), colors) if bool(unseen.any()) else colors
 
         final = read(image, lambda: image + carried(backbone - small))

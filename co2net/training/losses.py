@@ -6,10 +6,12 @@ squared error that is divided by the foreground's size, so that small foreground
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from co2net.checks import check_image, check_mask
-from co2net.errors import ShapeError
+from co2net.errors import Co2netError, ShapeError
+from co2net.models.backbones.base import BackboneOutput
 
 PAPER_MINIMUM_AREA = 1000.0  # pixels, at 256 x 256
 
@@ -83,3 +85,39 @@ def foreground_loss(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     minimum_area = PAPER_MINIMUM_AREA * output.shape[-1] * output.shape[-2] / 256**2
     return _per_item(output, target, mask, minimum_area, weighted=True).mean()
+
+
+SMALLEST_DOUBT = 1e-4  # squared error, [0, 1] space: 6.5 in 8-bit units
+
+
+def mapping_loss(output: BackboneOutput, target: Tensor, mask: Tensor, smoothness: float) -> Tensor:
+    """Loss of a network that predicts a LUT: :func:`foreground_loss`, roughness of the LUT, and a term for the doubt.
+
+    The doubt ``v`` learns to be the squared error ``e`` of its own prediction: ``log v + e / v`` is least at ``v = e``;
+    the error gets no gradient from it.
+
+    Args:
+        output: of the network; ``lut`` and ``doubt`` are used, ``raw`` is the LUT's output in [0, 1] space.
+        target: real frame, [0, 1] space.
+        mask: ``(B, 1, H, W)`` in [0, 1].
+        smoothness: weight of the mean squared second difference between the LUT's neighboring points.
+
+    Returns:
+        Scalar, mean over the batch.
+
+    Raises:
+        ShapeError: if shapes do not fit.
+        Co2netError: if the network predicts no LUT.
+    """
+    if output.lut is None or output.doubt is None:
+        raise Co2netError("the mapping loss needs a backbone that predicts a LUT")
+    minimum_area = PAPER_MINIMUM_AREA * target.shape[-1] * target.shape[-2] / 256**2
+    error = _per_item(output.raw, target, mask, minimum_area, weighted=True)
+    doubt = output.doubt.clamp(min=SMALLEST_DOUBT)
+    about_itself = (doubt.log() + error.detach() / doubt).mean()
+    return error.mean() + smoothness * roughness(output.lut) + 1e-3 * about_itself
+
+
+def roughness(lut: Tensor) -> Tensor:
+    """Mean squared second difference of ``(B, 3, D, D, D)`` along its three axes; 0 for an affine map."""
+    return torch.stack([torch.diff(lut, n=2, dim=axis).square().mean() for axis in (2, 3, 4)]).sum()

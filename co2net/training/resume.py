@@ -13,9 +13,25 @@ from torch import Tensor, nn
 
 from co2net.errors import InputError
 from co2net.files import write_beside
+from co2net.training.averaging import Average
 
 NAME = "last_checkpoint.pth"
-STAGE1_FIXED = ("backbone", "phases", "learning_rate", "schedule", "loss", "varied", "caution", "seed", "precision")
+STAGE1_FIXED = (
+    "backbone",
+    "phases",
+    "learning_rate",
+    "schedule",
+    "loss",
+    "varied",
+    "caution",
+    "seed",
+    "precision",
+    "settings",
+    "mix",
+    "smoothness",
+    "averaging",
+    "largest_gradient",
+)
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -59,7 +75,12 @@ def read_state(path: Path, config: Mapping[str, Any], fixed: Iterable[str]) -> d
 
 
 def save_checkpoint(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, config: dict[str, Any]
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    config: dict[str, Any],
+    average: Average | None = None,
 ) -> None:
     """Write stage 1's ``folder/last_checkpoint.pth``.
 
@@ -72,11 +93,19 @@ def save_checkpoint(
         "step": step,
         "config": json.dumps(config),
     }
+    if average:
+        state["average"] = average.state
     write_state(folder / NAME, state)
 
 
-def load_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]) -> int:
-    """Restore `network` and `optimizer` of stage 1 in place; returns the steps done (0 without a checkpoint).
+def load_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: dict[str, Any],
+    average: Average | None = None,
+) -> int:
+    """Restore `network`, `optimizer` and `average` of stage 1 in place; returns the steps done (0: no checkpoint).
 
     Raises:
         InputError: if the checkpoint was made with other settings.
@@ -86,6 +115,8 @@ def load_checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Opt
         return 0
     network.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if average:
+        average.load(state["average"])
     return int(state["step"])
 
 

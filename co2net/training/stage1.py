@@ -1,11 +1,13 @@
 """Stage 1: train a backbone on single frames. The whole loop, top to bottom.
 
-Two recipes share it: ``quick`` (the default: identity start, growing resolution, varied looks, foreground loss; good
-weights in an hour or two on a CPU) and ``paper`` (256 x 256, table composites, published loss and schedule).
+Three recipes share it: ``quick`` (identity start, growing resolution, varied looks, foreground loss; good weights in an
+hour or two on a CPU), ``mapping`` (for networks that predict a LUT: one small size, averaged weights) and ``paper``
+(256 x 256, table composites, published loss and schedule).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +21,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.models.backbones.base import Backbone
+from co2net.training.averaging import Average
 from co2net.training.examples import Example
-from co2net.training.losses import foreground_loss, stage1_loss
+from co2net.training.looks import LookMix
+from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss
 from co2net.training.resume import load_checkpoint, save_checkpoint
 from co2net.training.schedule import SCHEDULES
 from co2net.training.stage1_data import Stage1Batch, Stage1Dataset, to_batch
@@ -45,13 +49,18 @@ class Stage1Config:
     """Settings of a run; saved in its checkpoints."""
 
     backbone: str = "issam"
+    settings: dict[str, float] = field(default_factory=dict)  # of the network, where they are not its defaults
     phases: list[Phase] = field(
         default_factory=lambda: [Phase(64, 130_000, 32), Phase(128, 16_000, 16), Phase(256, 2_000, 8)]
     )
     learning_rate: float = 1e-3
     schedule: str = "cosine"
-    loss: str = "foreground"  # or "paper"
+    loss: str = "foreground"  # or "paper", or "mapping" for networks that predict a LUT
     varied: bool = True  # random looks beside the color tables, graded scenes, borrowed masks
+    mix: LookMix = field(default_factory=LookMix)
+    smoothness: float = 0.0  # weight of the LUT's roughness in the mapping loss
+    averaging: float = 0.0  # share of the old in the running mean of the weights; 0 keeps the last weights
+    largest_gradient: float = 0.0  # norm that gradients are clipped to; 0 does not clip
     caution: float = 0.15  # share by which targets are moved back to the composite; see _loss
     start_as_identity: bool = True
     precision: str = "bf16"  # or "fp32"; autocast of the network, the loss stays float32
@@ -62,12 +71,26 @@ class Stage1Config:
     checkpoint_every: int = 250
 
 
+def mapping_config(backbone: str) -> Stage1Config:
+    """The recipe of a network that predicts a LUT: hours on two cores."""
+    return Stage1Config(
+        backbone,
+        phases=[Phase(64, 640_000, 32)],
+        loss="mapping",
+        mix=LookMix(blended=0.3),
+        caution=0.0,
+        smoothness=0.01,
+        averaging=0.999,
+        largest_gradient=1.0,
+    )
+
+
 def paper_config(backbone: str, samples_per_epoch: int) -> Stage1Config:
     """The published recipe: 120 epochs at 256 x 256, batch 16, milestones at epochs 105 and 115."""
     phases = [Phase(256, 120 * samples_per_epoch, 16)]
     return Stage1Config(
         backbone,
-        phases,
+        phases=phases,
         schedule="milestones",
         loss="paper",
         varied=False,
@@ -115,7 +138,8 @@ def train_stage1(
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     tables, validation_tables = tables.to(device), validation_tables.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config))
+    average = Average(network, config.averaging) if config.averaging else None
+    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config), average)
     log = _open_log(folder)
     score, total = float("nan"), sum(phase.steps for phase in config.phases)
     bar = tqdm(total=total, initial=step, unit="step", disable=quiet, desc="stage 1")
@@ -130,8 +154,12 @@ def train_stage1(
             loss = _loss(network, batch, config, device)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if config.largest_gradient:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)
             optimizer.step()
             step += 1
+            if average:
+                average.update(step)
             mean_loss += (float(loss.detach()) - mean_loss) / min(step - first_step, 200)
             bar.update()
             bar.set_postfix(loss=f"{mean_loss:.4f}", size=phase.size, score=f"{score:.3f}")
@@ -141,7 +169,8 @@ def train_stage1(
                 log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
                 started = time.monotonic()
             if step % config.validate_every == 0 or step == total:
-                score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
+                with average.in_place() if average else contextlib.nullcontext():
+                    score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
                 tqdm.write(
                     f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}"
                 )
@@ -151,16 +180,18 @@ def train_stage1(
                     log.add_images("val/composite_result_real", pictures, step)
             stopping = stop_after is not None and step >= stop_after
             if step % config.checkpoint_every == 0 or step == total or stopping:
-                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
+                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average)
             if stopping:
                 break
     except KeyboardInterrupt:
-        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config))
+        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average)
         raise
     finally:
         bar.close()
         if log:
             log.close()
+    if average and not (stop_after is not None and step < total):
+        average.keep()
     return score
 
 
@@ -174,7 +205,7 @@ def _batches(
         begin = min(max(first_step - step, 0), phase.steps)
         numbers = range(sample + begin * phase.batch, sample + phase.steps * phase.batch)
         loader = DataLoader(
-            Stage1Dataset(examples, phase.size, len(tables), config.seed, varied=config.varied),
+            Stage1Dataset(examples, phase.size, len(tables), config.seed, varied=config.varied, mix=config.mix),
             batch_size=phase.batch,
             sampler=numbers,
             num_workers=config.workers,
@@ -189,6 +220,11 @@ def _batches(
 
 
 def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> Tensor:
+    if config.loss == "mapping":
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            out = network(batch.composite, batch.mask)
+        target = torch.lerp(batch.target, batch.composite, config.caution)
+        return mapping_loss(out, target, batch.mask, config.smoothness)
     image = network.normalize(batch.composite).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         raw, _ = network.run(image, batch.mask)

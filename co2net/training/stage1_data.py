@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from co2net.errors import InputError
 from co2net.training.examples import Example
-from co2net.training.looks import Look, apply_looks, draw_look
+from co2net.training.looks import Look, LookMix, apply_looks, draw_look
 
 CACHE_BYTES = 3 << 30  # decoded pictures kept in memory; a data set larger than this is read again from disk
 
@@ -54,6 +54,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         augment: random crop (area 0.5 to 1, with `varied` 0.3 to 1; aspect 3/4 to 4/3) and flip; False only resizes
             and takes sample n from example n.
         varied: see :func:`co2net.training.looks.draw_look`; also grades some whole scenes and borrows some masks.
+        mix: shares of the varied looks.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         *,
         augment: bool = True,
         varied: bool = True,
+        mix: LookMix | None = None,
     ) -> None:
+        self.mix = mix or LookMix()
         self.examples, self.size, self.tables, self.seed = list(examples), size, tables, seed
         self.augment, self.varied = augment, varied
         self._cache: dict[str, np.ndarray] = {}
@@ -86,19 +89,19 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if composite is not None and composite.shape != real.shape:
             raise InputError(f"{example.composite} is {composite.shape[:2]}, its real picture {real.shape[:2]}")
         real, mask, composite = self._transform(rng, real, mask, composite)
-        graded = self.varied and composite is None and rng.random() < 0.7
+        graded = self.varied and composite is None and rng.random() < self.mix.graded
         return Stage1Sample(
             real=real,
             mask=mask,
             composite=composite,
             scene=draw_look(rng, self.tables) if graded else Look(strength=0.0),
-            foreground=draw_look(rng, self.tables, varied=self.varied),
+            foreground=draw_look(rng, self.tables, varied=self.varied, mix=self.mix),
             foreground_from_scene=bool(not graded or rng.random() < 0.6),
         )
 
     def _mask(self, example: Example, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         masks = example.masks
-        if self.varied and example.composite is None and rng.random() < 0.3:
+        if self.varied and example.composite is None and rng.random() < self.mix.borrowed:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
         mask = self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE)
@@ -116,7 +119,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
                 window = _draw_window(rng, height, width, smallest=0.3 if self.varied else 0.5)
                 top, bottom, left, right = window
                 # Redraw while (nearly) nothing of the foreground is inside; keep such a draw one time in twenty.
-                if (mask[top:bottom, left:right] > 127).mean() > 0.01 or rng.random() < 0.05:
+                if (mask[top:bottom:4, left:right:4] > 127).mean() > 0.01 or rng.random() < 0.05:
                     break
             flip, smooth = rng.random() < 0.5, rng.random() < 0.5
         top, bottom, left, right = window
@@ -170,7 +173,10 @@ def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
     given = [s.composite for s in samples if s.composite is not None]
     if len(given) == len(samples):
         return Stage1Batch(stack(given), real, mask)
-    target = apply_looks([s.scene for s in samples], real, tables)
+    target = real.clone()
+    graded = [i for i, s in enumerate(samples) if s.scene.strength > 0]
+    if graded:
+        target[graded] = apply_looks([samples[i].scene for i in graded], real[graded], tables)
     from_scene = torch.tensor([s.foreground_from_scene for s in samples], device=device).view(-1, 1, 1, 1)
     changed = apply_looks([s.foreground for s in samples], torch.where(from_scene, target, real), tables)
     return Stage1Batch(mask * changed + (1 - mask) * target, target, mask)

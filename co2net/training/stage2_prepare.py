@@ -125,7 +125,7 @@ def prepare_all(
                 for neighbor in counts.keys() - volumes.keys():
                     if neighbor in outs:
                         part = batches[neighbor]
-                        volumes[neighbor] = model.frame_volume(part.image, part.mask, outs[neighbor].image)
+                        volumes[neighbor] = model.frame_volume(part.image, part.mask, outs[neighbor])
                     else:
                         image, mask, _ = read_frame(neighbor, frames.config.size, real=False)
                         image, mask = image[None].to(device), mask[None].to(device)
@@ -147,7 +147,7 @@ def prepared_bytes(model: CO2Net, frames: int, size: int) -> int:
 
 
 def _volume(model: CO2Net, images: Tensor, masks: Tensor, precision: str) -> Tensor:
-    return model.frame_volume(images, masks, run_backbone(model, images, masks, precision).image)
+    return model.frame_volume(images, masks, run_backbone(model, images, masks, precision))
 
 
 def _neighbor_volume(model: CO2Net, batch: Stage2Batch, precision: str) -> Tensor | None:
@@ -172,6 +172,9 @@ def _after_backbone(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volu
     if batch.stored_lut is not None and batch.stored_map is not None:
         lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
         return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
+    if model.mapping == "predicted":
+        own = model.frame_volume(batch.image, batch.mask, out)
+        volume = own if volume is None else volume + own
     if volume is None:
         return _prepared(model, batch, out, out.image, batch.mask)
     lut, unseen = model.apply_mapping(*model.color_mapping(volume), batch.image, batch.mask, out.image)

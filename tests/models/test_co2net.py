@@ -110,7 +110,7 @@ def test_forward_is_the_steps_in_order():
     model = CO2Net(Tint()).eval()
     image, mask, images, masks = clip()
     volume = sum(
-        model.frame_volume(x, m, model.run_backbone(x, m).image)
+        model.frame_volume(x, m, model.run_backbone(x, m))
         for x, m in zip(images.unbind(1), masks.unbind(1), strict=True)
     )
     out = model.run_backbone(image, mask)

@@ -27,11 +27,16 @@ class BackboneOutput:
         image: harmonized frame ``(B, 3, H, W)`` in [0, 1] space, unclamped; the input where the mask is 0.
         features: feature map ``(B, feature_channels, H, W)`` that the refinement can read.
         raw: the network's own output ``(B, 3, H, W)`` in its normalized space, as the refinement expects it.
+        lut: the color mapping ``(B, 3, P, P, P)`` where the network predicts one, None elsewhere.
+        doubt: ``(B,)``, the squared error that such a network expects of itself ([0, 1] space, mean over the
+            foreground).
     """
 
     image: Tensor
     features: Tensor
     raw: Tensor
+    lut: Tensor | None = None
+    doubt: Tensor | None = None
 
 
 class Backbone(nn.Module):
@@ -43,6 +48,7 @@ class Backbone(nn.Module):
         feature_channels: channels of the feature map (set by the instance where a setting decides it).
         title: the network's name in messages.
         parts: first components of the state-dict names; weight files are recognized by them.
+        predicts_mapping: whether :meth:`forward` fills ``lut`` and ``doubt``.
     """
 
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
@@ -51,6 +57,7 @@ class Backbone(nn.Module):
     feature_channels: int = 0
     title: ClassVar[str] = ""
     parts: ClassVar[tuple[str, ...]] = ()
+    predicts_mapping: ClassVar[bool] = False
 
     training_size: int = 256  # height and width the weights were trained at; the pipeline shrinks frames to it
 

@@ -1,0 +1,264 @@
+"""LUTNet: predicts the color mapping itself, as a small LUT, instead of painting pixels.
+
+The color error of a composite is mostly one mapping of colors per shot. This network (our own, no paper) looks at a
+frame at 64 x 64 and compares what is inside the mask with what is around it::
+
+    image, mask ─► color statistics ──────────────┐
+                └► convolutions ─► mean and std ──┴─► MLP ─► affine map + LUT residual ─► LUT
+                   of every layer, per region               └► doubt: its own expected error
+
+Regions are the foreground, the background and the background near the mask. The LUT starts at the identity, is read
+at any resolution, and cannot blur or flicker inside a frame; over a clip the predictions of the window are averaged
+(:attr:`Backbone.predicts_mapping`, ``co2net/color_mapping/prediction.py``).
+
+A weight file may hold several networks that were trained apart (*members*); their LUTs are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import tridistribute
+import trilinear
+from co2net.checks import check_image, check_mask
+from co2net.color_mapping.completion import identity_table
+from co2net.models.backbones.base import Backbone, BackboneOutput
+from co2net.models.backbones.registration import register
+
+LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
+STRIDES = (2, 2, 2, 1, 2)
+REACH = 1 / 16  # of the frame's side: how far "near the mask" goes
+BOUND = 0.6  # largest change of a color by the residual, and by the affine map's offset
+MIDDLE = 0.45  # a usual gray level
+
+
+@register("lutnet")
+class LUTNet(Backbone):
+    """LUT predictor.
+
+    Args:
+        width: channels of the first convolution; the others have two to five times as many.
+        hidden: width of the MLP.
+        points: grid points per axis of the LUT.
+        bins: of the color histograms; 0 leaves the color statistics out.
+        near: whether "the background near the mask" is a region of its own.
+        members: networks whose predictions are averaged.
+        dropout: share of statistics hidden from the MLP in training.
+        mirrored: in eval mode, average with the prediction for the mirrored frame.
+    """
+
+    title = "LUTNet"
+    parts = ("members",)
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    training_size = 64
+    predicts_mapping = True
+
+    def __init__(
+        self,
+        width: int = 24,
+        hidden: int = 384,
+        points: int = 7,
+        bins: int = 12,
+        *,
+        near: bool = True,
+        members: int = 1,
+        dropout: float = 0.0,
+        mirrored: bool = True,
+    ) -> None:
+        super().__init__()
+        self.mirrored = mirrored
+        self.members = nn.ModuleList(Member(width, hidden, points, bins, near, dropout) for _ in range(members))
+
+    @classmethod
+    def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Everything but `dropout` and `mirrored` follows from the shapes."""
+        try:
+            first = state["members.0.convolutions.0.weight"]
+            hidden = state["members.0.mlp.1.weight"].shape[0]
+            residual, layout = state["members.0.residual.weight"], state["members.0.layout"]
+        except KeyError:
+            return {}
+        points = round((residual.shape[0] / 3) ** (1 / 3))
+        bins, near = (int(value) for value in layout)
+        members = len({name.split(".")[1] for name in state if name.startswith("members.")})
+        width = int(first.shape[0])
+        return {
+            "width": width,
+            "hidden": int(hidden),
+            "points": points,
+            "bins": bins,
+            "near": bool(near),
+            "members": members,
+        }
+
+    def initialize(self, *, start_as_identity: bool = False) -> None:
+        """Fresh weights; the LUT starts at the identity in any case."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+        for member in self.members:
+            assert isinstance(member, Member)  # noqa: S101
+            member.start_at_identity()
+
+    def predict(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The color mapping of each frame.
+
+        Args:
+            image: composite ``(B, 3, H, W)`` in [0, 1]; meant to be :attr:`training_size` pixels or so.
+            mask: ``(B, 1, H, W)`` in [0, 1].
+
+        Returns:
+            ``(lut, doubt)``: ``(B, 3, P, P, P)`` output colors, about [0, 1], not clamped; and ``(B,)``, the squared
+            error that the network expects of itself, mean over the foreground, [0, 1] space.
+        """
+        check_image(image)
+        check_mask(mask, image)
+        count = image.shape[0]
+        if self.mirrored and not self.training:
+            image, mask = torch.cat([image, image.flip(3)]), torch.cat([mask, mask.flip(3)])
+        predictions = [member(image, mask) for member in self.members]
+        lut = torch.stack([lut for lut, _ in predictions]).mean(dim=0)
+        doubt = torch.stack([doubt for _, doubt in predictions]).mean(dim=0)
+        if len(lut) > count:
+            lut, doubt = (lut[:count] + lut[count:]) / 2, (doubt[:count] + doubt[count:]) / 2
+        return lut, doubt
+
+    def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Backbone.network`; there is no feature map."""
+        out = self.forward(image, mask)
+        return out.raw, out.features
+
+    def forward(self, image: Tensor, mask: Tensor) -> BackboneOutput:
+        """See :meth:`Backbone.forward`; fills :attr:`BackboneOutput.lut` and :attr:`BackboneOutput.doubt` too."""
+        with torch.autocast(
+            image.device.type, enabled=False
+        ):  # colors need float32; the convolutions choose themselves
+            lut, doubt = self.predict(image, mask)
+            raw = trilinear.apply_lut(lut, image)
+        return BackboneOutput(image=self.blend(raw, mask, image), features=image[:, :0], raw=raw, lut=lut, doubt=doubt)
+
+
+class Member(nn.Module):
+    """One network; arguments as in :class:`LUTNet`."""
+
+    grid: Tensor
+    layout: Tensor
+
+    def __init__(self, width: int, hidden: int, points: int, bins: int, near: bool, dropout: float) -> None:
+        super().__init__()
+        self.bins, self.near = bins, near
+        channels = [4, width, 2 * width, 4 * width, 4 * width, 5 * width]
+        pairs = list(zip(channels, channels[1:], STRIDES, strict=False))
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, stride, 1, bias=False) for i, o, stride in pairs)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in channels[1:])
+        regions = 3 if near else 2
+        colors = 9 * bins  # six histograms, three color differences by brightness
+        statistics = regions * (colors + 2 * 3 + 1 + 2 * sum(channels[1:]))
+        self.standardize = nn.BatchNorm1d(statistics)
+        self.mlp = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(statistics, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+        )
+        self.affine = nn.Linear(hidden, 12)
+        self.residual = nn.Linear(hidden, 3 * points**3)
+        self.doubt = nn.Linear(hidden, 1)
+        self.register_buffer("layout", torch.tensor([bins, int(near)]))  # what shapes do not tell, for loading
+        self.register_buffer("grid", identity_table(points, torch.zeros(1))[0], persistent=False)
+        self.start_at_identity()
+
+    def start_at_identity(self) -> None:
+        """Zero the last layers, so that the fresh network changes nothing."""
+        for layer in (self.affine, self.residual, self.doubt):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        statistics = self.standardize(self.statistics(image, mask))
+        hidden = self.mlp(statistics)
+        matrix = 0.3 * self.affine(hidden).view(-1, 3, 4)
+        grid = self.grid.flatten(1)
+        linear = matrix[:, :, :3] @ (grid - MIDDLE) + _bounded(matrix[:, :, 3:])
+        residual = _bounded(0.3 * self.residual(hidden)).view(-1, *grid.shape)
+        lut = (grid + linear + residual).unflatten(2, self.grid.shape[1:])
+        return lut, F.softplus(self.doubt(hidden.detach())[:, 0] - 4)
+
+    def statistics(self, image: Tensor, mask: Tensor) -> Tensor:
+        """All the MLP sees: ``(B, statistics)``."""
+        regions = _regions(mask, self.near)
+        found = [regions.mean(dim=(2, 3)), _moments(image, regions)]
+        if self.bins:
+            found.append(color_statistics(image, regions, self.bins))
+        x = torch.cat([image - MIDDLE, mask], dim=1)
+        half = self.training and image.device.type == "cpu"  # twice as fast there, and accurate enough for gradients
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=half):
+            x = x.contiguous(memory_format=torch.channels_last)
+            for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+                x = F.leaky_relu(norm(convolution(x)), 0.1)
+                if regions.shape[2:] != x.shape[2:]:
+                    regions = F.adaptive_avg_pool2d(regions, (x.shape[2], x.shape[3]))
+                found.append(_moments(x.float(), regions))
+        return torch.cat(found, dim=1)
+
+
+def _bounded(change: Tensor) -> Tensor:
+    return BOUND * torch.tanh(change / BOUND)
+
+
+def _regions(mask: Tensor, near: bool) -> Tensor:
+    """``(B, 2 or 3, H, W)`` weights in [0, 1]: foreground, background, background near the mask."""
+    if not near:
+        return torch.cat([mask, 1 - mask], dim=1)
+    rows, columns = (2 * max(1, round(REACH * side)) + 1 for side in mask.shape[2:])
+    wide = F.max_pool2d(mask, (rows, 1), 1, (rows // 2, 0))
+    wide = F.max_pool2d(wide, (1, columns), 1, (0, columns // 2))
+    return torch.cat([mask, 1 - mask, (wide - mask).clamp(min=0)], dim=1)
+
+
+def _moments(x: Tensor, regions: Tensor) -> Tensor:
+    """Mean and standard deviation of every channel in every region: ``(B, R * 2 * C)``."""
+    weights = regions.flatten(2)
+    weights = weights / (weights.sum(dim=2, keepdim=True) + 1e-4 * weights.shape[2])
+    values = x.flatten(2).transpose(1, 2)
+    mean = weights @ values
+    square = weights @ values**2
+    deviation = ((square - mean**2).clamp(min=0) + 1e-4).sqrt()
+    return torch.cat([mean, deviation], dim=2).flatten(1)
+
+
+@torch.no_grad()
+def color_statistics(image: Tensor, regions: Tensor, bins: int) -> Tensor:
+    """How often colors occur in each region, and what color the dark and the bright parts have.
+
+    Soft histograms of red, green, blue, brightness, saturation and the largest channel, and, by brightness, the mean
+    of two color differences and of the saturation: ``(B, R * 9 * bins)``. Both come from volumes of ``tridistribute``,
+    whose trilinear weights sum to linear bins along each axis; pixels whose weight in a region is above 0.5 count.
+    """
+    luma = (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    high = image.amax(dim=1, keepdim=True)
+    saturation = high - image.amin(dim=1, keepdim=True)
+    properties = torch.cat([luma, saturation, high], dim=1)
+    differences = torch.cat([image[:, :1] - luma, image[:, 2:] - luma, saturation], dim=1)
+    found = []
+    for region in regions.split(1, dim=1):
+        mask = region.contiguous()
+        colors = tridistribute.accumulate(image, image, mask, dim=bins)[:, 3]
+        volume = tridistribute.accumulate(properties, differences, mask, dim=bins)
+        total = colors.sum(dim=(1, 2, 3)).clamp(min=1)[:, None]
+        histograms = [
+            (table.sum(dim=axes) / total).sqrt()  # square roots: rare colors (black, white) tell a lot
+            for table in (colors, volume[:, 3])
+            for axes in ((1, 2), (1, 3), (2, 3))
+        ]
+        share = volume[:, 3].sum(dim=(1, 2)) / total
+        by_luma = volume[:, :3].sum(dim=(2, 3)) / total[:, None]
+        found += [*histograms, (4 * by_luma / (share[:, None] + 0.02)).flatten(1)]
+    return torch.cat(found, dim=1)

@@ -1,0 +1,146 @@
+import pytest
+import torch
+
+from co2net.color_mapping.completion import identity_table
+from co2net.errors import InputError
+from co2net.models.backbones import ISSAM
+from co2net.models.backbones.lutnet import LUTNet, color_statistics
+from co2net.models.co2net import CO2Net
+from co2net.models.registry import create_backbone, create_model, load_model
+from co2net.models.weight_files import save_weights
+from co2net.training.losses import mapping_loss, roughness
+
+SMALL = {"width": 4, "hidden": 16, "points": 5, "bins": 6}
+
+
+def trained(seed=0, **settings):
+    """A network that has left the identity."""
+    torch.manual_seed(seed)
+    network = LUTNet(**(SMALL | settings))
+    for member in network.members:
+        for layer in (member.affine, member.residual, member.doubt):
+            torch.nn.init.normal_(layer.weight, std=0.1)
+    return network.eval()
+
+
+def frames(count=2, size=(40, 48), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(count, 3, *size, generator=generator)
+    mask = torch.zeros(count, 1, *size)
+    mask[..., 10:30, 8:30] = 1
+    return image, mask
+
+
+def test_a_fresh_network_changes_nothing():
+    network = create_backbone("lutnet", **SMALL)
+    network.initialize()
+    out = network.eval()(*frames())
+    torch.testing.assert_close(out.image, frames()[0], atol=2e-6, rtol=0)
+    torch.testing.assert_close(out.lut, identity_table(5, out.lut).expand(2, -1, -1, -1, -1))
+
+
+def test_mirrored_frames_get_the_same_lut():
+    network = trained()
+    image, mask = frames()
+    lut, doubt = network.predict(image, mask)
+    mirrored, mirrored_doubt = network.predict(image.flip(3), mask.flip(3))
+    torch.testing.assert_close(lut, mirrored, atol=1e-6, rtol=0)
+    torch.testing.assert_close(doubt, mirrored_doubt)
+
+
+def test_members_are_averaged():
+    pair = trained(members=2)
+    singles = [trained(), trained()]
+    for single, member in zip(singles, pair.members, strict=True):
+        single.members[0].load_state_dict(member.state_dict())
+    image, mask = frames()
+    wanted = torch.stack([single.predict(image, mask)[0] for single in singles]).mean(dim=0)
+    torch.testing.assert_close(pair.predict(image, mask)[0], wanted)
+
+
+def test_the_correction_is_bounded():
+    network = trained()
+    for member in network.members:
+        member.residual.weight.data *= 1e4
+    lut, _ = network.predict(*frames())
+    assert lut.isfinite().all() and (lut - identity_table(5, lut)).abs().max() < 3
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("members", [1, 3])
+def test_weight_files_carry_the_settings(tmp_path, near, members):
+    network = trained(near=near, members=members)
+    save_weights(tmp_path / "w.safetensors", network.state_dict(), {"format": "co2net"})
+    loaded = create_backbone("lutnet", weights=tmp_path / "w.safetensors")
+    assert torch.equal(loaded.predict(*frames())[0], network.predict(*frames())[0])
+    model = load_model(tmp_path / "w.safetensors")
+    assert model.mapping == "predicted" and not model.refinement
+
+
+def test_empty_and_full_masks():
+    network = trained()
+    image, _ = frames()
+    for mask in (torch.zeros(2, 1, 40, 48), torch.ones(2, 1, 40, 48)):
+        out = network(image, mask)
+        assert out.image.isfinite().all() and out.doubt.min() > 0
+    assert torch.equal(network(image, torch.zeros(2, 1, 40, 48)).image, image)
+
+
+def test_color_statistics_are_histograms():
+    image, mask = frames(1)
+    image[:] = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
+    found = color_statistics(image, mask, 3).view(9, 3)
+    # The first volume's axes are blue, green, red.
+    torch.testing.assert_close(found[:3] ** 2, torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]), atol=1e-4, rtol=0)
+
+
+def test_the_model_averages_the_window():
+    backbone = trained()
+    model = CO2Net(backbone, refinement=False, mapping="predicted").eval()
+    image, mask = frames(3)
+    result = model(image[:1], mask[:1], image[None, 1:], mask[None, 1:])
+    lut, doubt = backbone.predict(image, mask)
+    weight = (1 / doubt.clamp(min=1e-3)).view(-1, 1, 1, 1, 1)
+    from trilinear import apply_lut
+
+    mean = (lut * weight).sum(0, keepdim=True) / weight.sum()
+    wanted = apply_lut(mean, image[:1]) * mask[:1] + image[:1] * (1 - mask[:1])
+    torch.testing.assert_close(result.image, wanted, atol=1e-6, rtol=0)
+    assert not result.unseen.any()
+
+
+def test_frames_without_foreground_say_nothing():
+    model = CO2Net(trained(), refinement=False, mapping="predicted").eval()
+    image, mask = frames(3)
+    with_empty = torch.cat([mask[1:2], torch.zeros_like(mask[:1])])
+    alone = model(image[:1], mask[:1], image[None, 1:2], mask[None, 1:2])
+    both = model(image[:1], mask[:1], image[None, 1:], with_empty[None])
+    torch.testing.assert_close(alone.image, both.image)
+
+
+def test_other_backbones_predict_nothing():
+    with pytest.raises(InputError, match="predicts no LUT"):
+        CO2Net(ISSAM(), mapping="predicted")
+    assert create_model(backbone="lutnet").mapping == "predicted"
+
+
+def test_the_mapping_loss_trains_lut_and_doubt():
+    torch.manual_seed(0)
+    network = LUTNet(**SMALL).train()
+    image, mask = frames(8)
+    target = image * 0.7
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    errors = []
+    for _ in range(60):
+        out = network(image, mask)
+        loss = mapping_loss(out, target, mask, 0.01)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        errors.append(float(((out.raw.detach() - target) ** 2 * mask).mean()))
+    assert errors[-1] < 0.2 * errors[0]
+
+
+def test_affine_maps_are_smooth():
+    assert roughness(identity_table(5, torch.zeros(1)) * 0.5 + 0.1) < 1e-10
+    assert roughness(torch.rand(1, 3, 5, 5, 5)) > 0.1
