@@ -1,7 +1,7 @@
 """Write a 3D color table (LUT) from pixels: :func:`accumulate`, :func:`normalize`, :func:`build_lut`, :func:`backend`.
 
-The definition is :mod:`tridistribute.reference`; a C++ kernel runs for float32 on the CPU where its library loads
-(``CO2NET_NATIVE=0`` forces the PyTorch path).
+The definition is :mod:`tridistribute.reference`; for float32 a C++ kernel runs on the CPU where its library loads, and
+CUDA kernels run on NVIDIA GPUs where they compile (``CO2NET_NATIVE=0`` forces the PyTorch path).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> T
 
     Source colors outside [0, 1] count as the nearest color inside; targets are taken as they are. The C++ kernel sums
     in float64 in an order that depends on the shapes alone, so its result does not change with the number of threads;
-    on a GPU the order, and with it the last bits, may change from run to run. Differentiable once, in `source` and
+    on a GPU the order, and with it the last bits, may change from run to run, unless
+    ``torch.use_deterministic_algorithms(True)`` chooses the PyTorch path. Differentiable once, in `source` and
     `target`.
 
     Args:
@@ -39,7 +40,8 @@ def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> T
         ``(B, 4, D, D, D)``, indexed [sum, b, g, r]: the sums of w·target (3) and of w (1), in pixels.
 
     Raises:
-        ValueError: a shape, dtype or device does not fit, `dim` is below 2, or `source` holds NaN or infinity.
+        ValueError: a shape, dtype or device does not fit, `dim` is below 2, or `source` holds NaN or infinity. The
+            CUDA kernel does not wait to find that out: there such pixels count as outside the mask.
     """
     checks.check_image(source, "source")
     checks.check_image(target, "target")
@@ -92,5 +94,8 @@ def build_lut(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> tu
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
-    """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernel, or the definition in PyTorch."""
+    """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernels, or the definition in PyTorch.
+
+    On a GPU this loads the kernels, or compiles them if they are not in the cache.
+    """
     return ops.backend(tensor)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from tridistribute import cpp, reference
-from trilinear import _native, checks
+from tridistribute import cpp, cuda, reference
+from trilinear import _cuda, _native, checks
 
 
 @custom_op(
@@ -21,8 +22,8 @@ from trilinear import _native, checks
 )
 def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
     """Run the definition, or the kernel that takes `source`."""
-    if backend(source) == "cpp":
-        return cpp.accumulate(source, target, mask, dim)
+    if (runs := backend(source)) != "torch":
+        return (cpp if runs == "cpp" else cuda).accumulate(source, target, mask, dim)
     checks.check_finite(source, "source")
     return reference.accumulate(source, target, mask, dim)
 
@@ -37,14 +38,20 @@ def accumulate_backward(
     grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
 ) -> tuple[Tensor, Tensor]:
     """Run the definition, or the kernel that takes `source`."""
-    if backend(source) == "cpp":
-        return cpp.accumulate_backward(grad, source, target, mask, need_source, need_target)
+    if (runs := backend(source)) != "torch":
+        kernel = cpp if runs == "cpp" else cuda
+        return kernel.accumulate_backward(grad, source, target, mask, need_source, need_target)
     return reference.accumulate_backward(grad, source, target, mask, need_source, need_target)
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
     """See :func:`tridistribute.backend`: the one place where a device or dtype gets its kernel."""
-    return "cpp" if _native.takes(tensor, "tridistribute") else "torch"
+    if _native.takes(tensor, "tridistribute"):
+        return "cpp"
+    # The order of a GPU's sums changes from run to run; the definition's does not where PyTorch is asked for that.
+    if _cuda.takes(tensor, "tridistribute") and not torch.are_deterministic_algorithms_enabled():
+        return "cuda"
+    return "torch"
 
 
 @accumulate.register_fake

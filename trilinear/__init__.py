@@ -1,7 +1,8 @@
 """Read a 3D color table (LUT): :func:`apply_lut`, :func:`unseen_map`, :func:`backend`.
 
-Imports PyTorch and nothing of co2net. The definition is :mod:`trilinear.reference`; a C++ kernel runs for float32 on
-the CPU where its library loads (``CO2NET_NATIVE=0`` forces the PyTorch path).
+Imports PyTorch and nothing of co2net. The definition is :mod:`trilinear.reference`; for float32 a C++ kernel runs on
+the CPU where its library loads, and CUDA kernels run on NVIDIA GPUs where they compile (``CO2NET_NATIVE=0`` forces the
+PyTorch path).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor
         ``(B, 3, H, W)``, contiguous, in the dtype of `image`; in the range of the table's values.
 
     Raises:
-        ValueError: a shape, dtype or device does not fit, or `image` holds NaN or infinity.
+        ValueError: a shape, dtype or device does not fit, or `image` holds NaN or infinity. The CUDA kernels do not
+            wait to find that out: there such pixels come out as NaN, without gradient.
     """
     checks.check_image(image, "image")
     checks.check_lut(lut, image)
@@ -61,7 +63,8 @@ def unseen_map(count: Tensor, image: Tensor, rule: Literal["zero_weight", "all_e
         ``(B, 1, H, W)``, 1 where nothing is known and 0 elsewhere, in the dtype of `image`; without gradient.
 
     Raises:
-        ValueError: a shape, dtype or device does not fit, the rule is unknown, or `image` holds NaN or infinity.
+        ValueError: a shape, dtype or device does not fit, the rule is unknown, or `image` holds NaN or infinity (the
+            CUDA kernels give NaN for such pixels instead).
     """
     checks.check_image(image, "image")
     checks.check_count(count, image, owner="image")
@@ -71,5 +74,9 @@ def unseen_map(count: Tensor, image: Tensor, rule: Literal["zero_weight", "all_e
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
-    """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernel, or the definition in PyTorch."""
+    """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernels, or the definition in PyTorch.
+
+    On a GPU this loads the kernels, or compiles them if they are not in the cache. Where
+    ``torch.use_deterministic_algorithms(True)`` holds, the table's gradient on a GPU is the definition's all the same.
+    """
     return ops.backend(tensor)

@@ -39,9 +39,16 @@ def build_id(package: str) -> str:
 
 def cached_path(package: str) -> Path:
     """Return where the build at first use keeps its library."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"{package}-{platform.system()}-{platform.machine()}-{build_id(package)}.so"
-    return caches / "co2net" / "kernels" / name.lower()
+    return cache_folder() / "kernels" / name.lower()
+
+
+def cache_folder() -> Path:
+    """Return the user's cache of this project: ``CO2NET_CACHE``, else ``co2net`` where the system keeps caches."""
+    if chosen := os.environ.get("CO2NET_CACHE"):
+        return Path(chosen)
+    usual = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    return Path(usual or Path.home() / ".cache") / "co2net"
 
 
 def find_compiler() -> str | None:

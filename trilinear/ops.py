@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from trilinear import _native, checks, cpp, reference
+from trilinear import _cuda, _native, checks, cpp, cuda, reference
 
 
 @custom_op("trilinear::apply_lut", mutates_args=(), schema="(Tensor lut, Tensor image, Tensor? count) -> Tensor")
 def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None) -> Tensor:
     """Run the definition, or the kernel that takes `image`."""
-    if backend(image) == "cpp":
-        return cpp.apply_lut(lut, image, count)
+    if (runs := backend(image)) != "torch":
+        return (cpp if runs == "cpp" else cuda).apply_lut(lut, image, count)
     checks.check_finite(image, "image")
     return reference.apply_lut(lut, image, count)
 
@@ -32,23 +33,29 @@ def apply_lut_backward(
     grad: Tensor, lut: Tensor, image: Tensor, count: Tensor | None, need_lut: bool, need_image: bool
 ) -> tuple[Tensor, Tensor]:
     """Run the definition, or the kernel that takes `image`."""
-    if backend(image) == "cpp":
+    runs = backend(image)
+    if runs == "cpp":
         return cpp.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
+    # The order of a GPU's sums changes from run to run; the definition's does not where PyTorch is asked for that.
+    if runs == "cuda" and not (need_lut and torch.are_deterministic_algorithms_enabled()):
+        return cuda.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
     return reference.apply_lut_backward(grad, lut, image, count, need_lut, need_image)
 
 
 @custom_op("trilinear::unseen_map", mutates_args=(), schema="(Tensor count, Tensor image, bool all_empty) -> Tensor")
 def unseen_map(count: Tensor, image: Tensor, all_empty: bool) -> Tensor:
     """Run the definition, or the kernel that takes `image`."""
-    if backend(image) == "cpp":
-        return cpp.unseen_map(count, image, all_empty)
+    if (runs := backend(image)) != "torch":
+        return (cpp if runs == "cpp" else cuda).unseen_map(count, image, all_empty)
     checks.check_finite(image, "image")
     return reference.unseen_map(count, image, all_empty)
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
     """See :func:`trilinear.backend`: the one place where a device or dtype gets its kernel."""
-    return "cpp" if _native.takes(tensor, "trilinear") else "torch"
+    if _native.takes(tensor, "trilinear"):
+        return "cpp"
+    return "cuda" if _cuda.takes(tensor, "trilinear") else "torch"
 
 
 @apply_lut.register_fake
