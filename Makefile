@@ -1,12 +1,12 @@
 # make demo   set everything up, harmonize the sample clip, show where the results are
 # make test   set everything up, lint, type-check and run the tests (make test-all: the slow ones too)
-# make bench  measure; prints and saves the tables of docs/performance.md
+# make bench  measure; prints and saves the tables of docs/performance.md (make gpu-check: on an NVIDIA GPU, tests too)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint format bench sample-data clean
+.PHONY: help setup demo test test-all lint format bench gpu-check sample-data clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -41,6 +41,11 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
+
+gpu-check: $(READY)
+	@$(BIN)/python benchmarks/bench_gpu.py --check-only
+	CO2NET_EXPECT_CUDA=1 $(BIN)/python -m pytest -m needs_cuda
+	$(BIN)/python benchmarks/run.py gpu
 
 sample-data: $(READY)
 	$(BIN)/python scripts/make_sample_data.py

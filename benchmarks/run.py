@@ -1,6 +1,8 @@
 """Run every benchmark and rewrite docs/performance.md from the stored results.
 
-Usage: python benchmarks/run.py [--only-page] [NAME ...]      names: evaluation, flow, lut, pipeline; default: all
+Usage: python benchmarks/run.py [--only-page] [NAME ...]
+
+Names: evaluation, flow, gpu, lut, pipeline; default: all, gpu only where there is one.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from common import RESULTS
-from tables import evaluation_tables, flow_tables, lut_tables, pipeline_tables
+from tables import evaluation_tables, flow_tables, gpu_tables, lut_tables, pipeline_tables
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
@@ -22,6 +25,12 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "evaluation": ("Evaluating a data set", evaluation_tables),
     "flow": ("Optical flow", flow_tables),
     "lut": ("Color tables", lut_tables),
+    "gpu": ("On a GPU", gpu_tables),
+}
+# Where there are no results: what a reader should know instead.
+MISSING = {
+    "gpu": "Not measured yet. On a machine with an NVIDIA GPU `make gpu-check` tests the kernels, measures them and "
+    "the whole job, and fills this section ([gpu.md](gpu.md)).",
 }
 HEAD = """\
 # Performance
@@ -41,6 +50,8 @@ def page() -> str:
             result = json.loads(path.read_text())
             text = tables(result["rows"], result["settings"])
             parts.append(f"## {title}\n\n{_conditions(result['conditions'])}\n\n{text}\n")
+        elif name in MISSING:
+            parts.append(f"## {title}\n\n{MISSING[name]}\n")
     return "\n".join(parts)
 
 
@@ -56,13 +67,16 @@ def _conditions(found: dict[str, Any]) -> str:
 def main() -> None:
     """Run and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--only-page", action="store_true", help="measure nothing, write the page again")
     options = parser.parse_args()
     if unknown := sorted({*options.names} - {*SECTIONS}):
         parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
-    for name in () if options.only_page else options.names or SECTIONS:
-        subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))], check=True)
+    everything = [name for name in SECTIONS if name != "gpu" or torch.cuda.is_available()]
+    for name in () if options.only_page else options.names or everything:
+        done = subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))])
+        if done.returncode != 0:  # it has said why
+            sys.exit(done.returncode)
     PAGE.write_text(page(), encoding="utf-8")
     print(f"written: {PAGE.relative_to(PAGE.parents[1])}")
 

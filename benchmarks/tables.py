@@ -122,3 +122,49 @@ def flow_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
             markdown(["network", "way", "median ms", "times ours"], volumes),
         ]
     )
+
+
+def gpu_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """The CUDA kernels against copying memory and against PyTorch; the whole job on a GPU."""
+
+    def of(question: str) -> list[Mapping[str, Any]]:
+        return [row for row in rows if row["question"] == question]
+
+    def spread(row: Mapping[str, Any]) -> list[str]:
+        return [f"{1e3 * row[f'{key}_seconds']:.3f}" for key in ("median", "low", "high")]
+
+    kernels = [
+        [
+            row["job"],
+            *spread(row),
+            f"{row['bytes_per_second'] / 1e9:.0f}",
+            f"{100 * row['share_of_copy']:.0f} %",
+            f"{row['times_apply']:.2f}",
+        ]
+        for row in of("kernels")
+    ]
+    rivals = [[row["job"], row["alternative"], *spread(row), f"{row['times_ours']:.1f}"] for row in of("rivals")]
+    videos = [
+        [
+            row["size"],
+            str(row["frames"]),
+            f"{row['frames_per_second']:.1f}",
+            f"{1e3 * row['median_frame_seconds']:.1f}",
+            f"{row['peak_mib']:.0f}",
+        ]
+        for row in of("videos")
+    ]
+    times = ["median ms", "quartile ms", "quartile ms"]
+    worst = ", ".join(f"{name} {value:.1g}" for name, value in settings["worst_differences"].items())
+    return "\n\n".join(
+        [
+            f"CUDA {settings['cuda']}, {settings['date']}. Largest differences from the definition: {worst}.",
+            f"Batches of {settings['batch']} 4K frames, tables of {settings['dim']}³ points, float32. The speed counts "
+            "the images once in and once out; frames are smooth pictures with grain unless noise is named.",
+            markdown(["job", *times, "GB/s", "of copy's speed", "times apply_lut"], kernels),
+            "One 4K frame:",
+            markdown(["job", "alternative", *times, "times ours"], rivals),
+            "Video in, video out (H.264, coded on the processor), 16 neighbors:",
+            markdown(["frame size", "frames", "frames/s, start to end", "ms per frame", "GPU MiB"], videos),
+        ]
+    )
