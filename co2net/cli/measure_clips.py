@@ -94,10 +94,11 @@ def _table(rows: list[dict], *, untouched: bool) -> str:
         lines = ["| method | fMSE done to clips that were right |", "|---|---|"]
         return "\n".join(lines + [f"| {r['method']} | {r['fmse']:.1f} |" for r in rows])
     lines = [
-        "| method | fMSE | share of the composite's | mean of the shares | PSNR | TL (DIS flow) | s / frame |",
-        "|---|---|---|---|---|---|---|",
+        "| method | fMSE | share of the composite's | mean of the shares | PSNR | TL (DIS) | flicker | s / frame |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         numbers = f"{r['fmse']:.1f} | {r['share']:.2f} | {r['mean_share']:.2f} | {r['psnr']:.2f} dB | {r['tl']:.2f}"
+        numbers += f" | {r['flicker']:.2f}"
         lines.append(f"| {r['method']} | {numbers} | {r['seconds_per_frame']:.3f} |")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to
 8 bits, standard metrics, means over the frames of a clip, then over clips and tables. TL is the published temporal loss
 with DIS flow between the real frames instead of FlowNet2's, at the frames' own size: comparable within a table only.
+Flicker is that of :func:`co2net.metrics.color_flicker`: the foreground's colors against the real clip's, without flow.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from co2net.errors import InputError
 from co2net.evaluation.classical import CLASSICAL
 from co2net.flow import create_flow
 from co2net.metrics import fmse, psnr, temporal_loss
+from co2net.metrics.flicker import foreground_colors, frame_flicker
 
 Frames = list[np.ndarray]
 Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
@@ -32,7 +34,7 @@ Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
 class Score:
     """One method on one clip with one table: means over frames; errors in squared 8-bit levels, PSNR in dB.
 
-    `tl` is ``nan`` where the motion was not given.
+    `tl` is ``nan`` where the motion was not given; `flicker` is in 8-bit levels, ``nan`` for fewer than three frames.
     """
 
     clip: str
@@ -42,6 +44,7 @@ class Score:
     psnr: float
     tl: float
     seconds_per_frame: float
+    flicker: float = float("nan")
 
 
 def read_clip(folder: Path, size: tuple[int, int] | None = None, limit: int | None = None) -> tuple[Frames, Frames]:
@@ -107,11 +110,17 @@ def score(
     alphas = [torch.from_numpy(mask).float()[None, None] / 255 for mask in masks]
     errors = [fmse(*frame) for frame in zip(results, targets, alphas, strict=True)]
     ratios = [psnr(*frame) for frame in zip(results, targets, strict=True)]
-    flicker = [
+    changes = [
         temporal_loss(results[t], results[t + 1], targets[t], targets[t + 1], alphas[t], field)
         for t, field in enumerate(fields)
     ]
-    return Score(clip, table, name, _mean(errors), _mean(ratios), _mean(flicker), seconds)
+    # Frame by frame: what is kept of a clip is six numbers per frame.
+    colors, colors_real = (
+        torch.cat([foreground_colors(image, alpha) for image, alpha in zip(images, alphas, strict=True)])
+        for images in (results, targets)
+    )
+    flicker = float(frame_flicker(colors, colors_real).nanmean())
+    return Score(clip, table, name, _mean(errors), _mean(ratios), _mean(changes), seconds, flicker)
 
 
 def baselines() -> dict[str, Method]:
@@ -129,7 +138,7 @@ def baselines() -> dict[str, Method]:
 
 
 def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
-    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, time per frame."""
+    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, flicker, time."""
     composite = {(s.clip, s.table): s.fmse for s in scores if s.method == "composite"}
     rows: list[dict[str, float | str]] = []
     for method in dict.fromkeys(s.method for s in scores):
@@ -143,6 +152,7 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
                 "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.table], 1e-9) for s in own])),
                 "psnr": float(np.mean([s.psnr for s in own])),
                 "tl": float(np.mean([s.tl for s in own])),
+                "flicker": float(np.mean([s.flicker for s in own])),
                 "seconds_per_frame": float(np.mean([s.seconds_per_frame for s in own])),
             }
         )

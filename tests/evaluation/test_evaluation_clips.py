@@ -76,7 +76,7 @@ def test_scores_of_known_errors(folder):
     assert ten.seconds_per_frame >= 0
 
 
-def test_flicker_shows_in_the_temporal_loss(folder):
+def test_flicker_shows_in_both_measures(folder):
     frames, masks = [clips.picture(*SIZE, 0)] * 4, [clips.disc(*SIZE)] * 4
     fields = motion(frames)
     assert len(fields) == 3 and all(float(field.abs().max()) < 0.1 for field in fields)
@@ -86,6 +86,7 @@ def test_flicker_shows_in_the_temporal_loss(folder):
         for result in (frames, flickering)
     )
     assert steady.tl < 0.5 < flicker.tl
+    assert steady.flicker == 0 and flicker.flicker > 5
     assert np.isnan(score("c", "t", "m", lambda c, m: frames, frames, masks, frames).tl)
 
 
@@ -113,15 +114,15 @@ def test_baselines_return_a_frame_for_each(folder):
 
 def test_summary():
     scores = [
-        Score("a", "1", "composite", 100.0, 20.0, 6.0, 0.0),
-        Score("b", "1", "composite", 300.0, 10.0, 2.0, 0.0),
-        Score("a", "1", "ours", 50.0, 24.0, 5.0, 0.1),
-        Score("b", "1", "ours", 30.0, 20.0, 2.0, 0.3),
+        Score("a", "1", "composite", 100.0, 20.0, 6.0, 0.0, 1.0),
+        Score("b", "1", "composite", 300.0, 10.0, 2.0, 0.0, 2.0),
+        Score("a", "1", "ours", 50.0, 24.0, 5.0, 0.1, 0.5),
+        Score("b", "1", "ours", 30.0, 20.0, 2.0, 0.3, 0.7),
     ]
     composite, ours = summarize(scores)
     assert composite == {
         "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "tl": 4.0,
-        "seconds_per_frame": 0.0,
+        "flicker": 1.5, "seconds_per_frame": 0.0,
     }  # fmt: skip
     assert ours == pytest.approx(
         {
@@ -131,6 +132,7 @@ def test_summary():
             "mean_share": 0.3,
             "psnr": 22.0,
             "tl": 3.5,
+            "flicker": 0.6,
             "seconds_per_frame": 0.2,
         }
     )
