@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from video import clips
 
+from co2net.cli.measure_clips import main as measure_clips
 from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
@@ -14,6 +18,7 @@ from co2net.evaluation.methods import BACKBONE, network_methods
 from co2net.models.registry import create_model
 
 SIZE = (48, 32)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -141,3 +146,19 @@ def test_summary():
 def test_summary_of_a_perfect_composite_divides_by_nothing():
     scores = [Score("a", "1", name, 0.0, 60.0, 0.0, 0.0) for name in ("composite", "ours")]
     assert all(np.isfinite([row["share"], row["mean_share"]]).all() for row in summarize(scores))
+
+
+def test_the_script_prints_flicker_and_what_a_perfect_result_would_get(tmp_path, folder, capsys):
+    pytest.importorskip("skimage")
+    (tmp_path / "luts").mkdir()
+    (tmp_path / "luts" / "look.cube").write_bytes((ROOT / "sample_data" / "look.cube").read_bytes())
+    output = tmp_path / "scores.json"
+    arguments = ["--clips", folder.parent, "--names", folder.name, "--luts", tmp_path / "luts", "--tables", 1]
+    arguments += ["--frames", 3, "--sizes", 32, "--output", output]
+    assert measure_clips([str(argument) for argument in arguments]) == 0
+    out = capsys.readouterr().out
+    assert "TL (DIS) | flicker |" in out and "1 clips, 1 composites" in out
+    (truth,) = [line for line in out.splitlines() if line.startswith("| truth |")]
+    assert truth.split("|")[2].strip() == "0.0" and truth.split("|")[7].strip() == "0.00"
+    scores = json.loads(output.read_text())["size 32, all tables"]
+    assert {"composite", "co2net", "truth"} <= {score["method"] for score in scores}
