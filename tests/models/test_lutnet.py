@@ -4,7 +4,7 @@ import torch
 from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
-from co2net.models.backbones.lutnet import LUTNet, color_statistics
+from co2net.models.backbones.lutnet import QUANTILES, LUTNet, color_quantiles, color_statistics
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, load_model
 from co2net.models.weight_files import save_weights
@@ -144,3 +144,12 @@ def test_the_mapping_loss_trains_lut_and_doubt():
 def test_affine_maps_are_smooth():
     assert roughness(identity_table(5, torch.zeros(1)) * 0.5 + 0.1) < 1e-10
     assert roughness(torch.rand(1, 3, 5, 5, 5)) > 0.1
+
+
+def test_quantiles_are_those_of_the_foreground():
+    image, mask = frames(1)
+    image[:, :, :, 30:] = 0
+    inside = image[:, :, 10:30, 8:30].flatten(2)
+    found = color_quantiles(image, mask).view(5, len(QUANTILES))
+    wanted = torch.quantile(inside[0], torch.tensor(QUANTILES), dim=1).T
+    torch.testing.assert_close(found[:3], wanted, atol=1.5 / 47, rtol=0)

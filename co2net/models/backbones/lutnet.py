@@ -35,6 +35,8 @@ STRIDES = (2, 2, 2, 1, 2)
 REACH = 1 / 16  # of the frame's side: how far "near the mask" goes
 BOUND = 0.6  # largest change of a color by the residual, and by the affine map's offset
 MIDDLE = 0.45  # a usual gray level
+QUANTILES = (0.005, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
+LEVELS = 48  # that colors are sorted into for their quantiles
 
 
 @register("lutnet")
@@ -60,8 +62,8 @@ class LUTNet(Backbone):
 
     def __init__(
         self,
-        width: int = 24,
-        hidden: int = 384,
+        width: int = 12,
+        hidden: int = 96,
         points: int = 7,
         bins: int = 12,
         *,
@@ -157,7 +159,7 @@ class Member(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, stride, 1, bias=False) for i, o, stride in pairs)
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in channels[1:])
         regions = 3 if near else 2
-        colors = 9 * bins  # six histograms, three color differences by brightness
+        colors = (9 * bins + 5 * len(QUANTILES)) if bins else 0
         statistics = regions * (colors + 2 * 3 + 1 + 2 * sum(channels[1:]))
         self.standardize = nn.BatchNorm1d(statistics)
         self.mlp = nn.Sequential(
@@ -196,7 +198,7 @@ class Member(nn.Module):
         regions = _regions(mask, self.near)
         found = [regions.mean(dim=(2, 3)), _moments(image, regions)]
         if self.bins:
-            found.append(color_statistics(image, regions, self.bins))
+            found += [color_statistics(image, regions, self.bins), color_quantiles(image, regions)]
         x = torch.cat([image - MIDDLE, mask], dim=1)
         half = self.training and image.device.type == "cpu"  # twice as fast there, and accurate enough for gradients
         with torch.autocast(image.device.type, torch.bfloat16, enabled=half):
@@ -242,9 +244,7 @@ def color_statistics(image: Tensor, regions: Tensor, bins: int) -> Tensor:
     of two color differences and of the saturation: ``(B, R * 9 * bins)``. Both come from volumes of ``tridistribute``,
     whose trilinear weights sum to linear bins along each axis; pixels whose weight in a region is above 0.5 count.
     """
-    luma = (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    high = image.amax(dim=1, keepdim=True)
-    saturation = high - image.amin(dim=1, keepdim=True)
+    luma, high, saturation = _properties(image)
     properties = torch.cat([luma, saturation, high], dim=1)
     differences = torch.cat([image[:, :1] - luma, image[:, 2:] - luma, saturation], dim=1)
     found = []
@@ -262,3 +262,32 @@ def color_statistics(image: Tensor, regions: Tensor, bins: int) -> Tensor:
         by_luma = volume[:, :3].sum(dim=(2, 3)) / total[:, None]
         found += [*histograms, (4 * by_luma / (share[:, None] + 0.02)).flatten(1)]
     return torch.cat(found, dim=1)
+
+
+@torch.no_grad()
+def color_quantiles(image: Tensor, regions: Tensor) -> Tensor:
+    """Quantiles of red, green, blue, brightness and saturation in each region: ``(B, R * 5 * len(QUANTILES))``.
+
+    They tell what histograms of few bins hide: how black the blacks are and how white the whites.
+    """
+    luma, _, saturation = _properties(image)
+    values = torch.cat([image, luma, saturation], dim=1).flatten(2).clamp(0, 1)
+    level = (values * (LEVELS - 1)).round().long()
+    wanted = values.new_tensor(QUANTILES).expand(*values.shape[:2], -1).contiguous()
+    found = []
+    for region in regions.flatten(2).split(1, dim=1):
+        count = values.new_zeros(*values.shape[:2], LEVELS).scatter_add_(2, level, region.expand_as(values))
+        total = count.sum(dim=2, keepdim=True)
+        share = count.cumsum(dim=2) / total.clamp(min=1e-3)
+        index = torch.searchsorted(share, wanted).clamp(max=LEVELS - 1)
+        before = F.pad(share, (1, 0)).gather(2, index)
+        within = ((wanted - before) / (share.gather(2, index) - before).clamp(min=1e-4)).clamp(0, 1)
+        found.append(((index - 0.5 + within) / (LEVELS - 1) * (total > 1)).flatten(1))
+    return torch.cat(found, dim=1)
+
+
+def _properties(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Brightness, largest channel and saturation (largest minus smallest), each ``(B, 1, H, W)``."""
+    luma = (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    high = image.amax(dim=1, keepdim=True)
+    return luma, high, high - image.amin(dim=1, keepdim=True)
