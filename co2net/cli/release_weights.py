@@ -12,7 +12,8 @@ from co2net.errors import InputError
 DESCRIPTION = """\
 Write a checkpoint as a .safetensors file that says what it holds and how to use it. With --average-with the file lies
 between two checkpoints of one run: a refinement that was trained on few scenes does better on others when it goes only
-part of the way from its start.
+part of the way from its start. Several checkpoints of lutnet become the members of one file, which are averaged when it
+is used.
 """
 EXAMPLES = """\
 examples:
@@ -22,18 +23,25 @@ examples:
   # half way between the start of the quick recipe and its end
   python scripts/release_weights.py runs/quick/last_checkpoint.pth --average-with runs/quick/0.pth --share 0.5 \\
       --mapping smooth --training-size 256 --output released.safetensors
+
+  # two trainings of lutnet with different seeds, and how cautious they are together
+  python scripts/release_weights.py runs/a/lutnet.safetensors runs/b/lutnet.safetensors --caution 0.2 \\
+      --mapping predicted --training-size 64 --output final_models/lutnet.safetensors
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
     p = OptionParser(prog="release_weights.py", description=DESCRIPTION, epilog=EXAMPLES)
-    p.add_argument("checkpoint", type=Path, help="weights to release")
+    p.add_argument("checkpoint", type=Path, nargs="+", help="weights to release")
     p.add_argument("-o", "--output", required=True, type=Path, help="file to write, .safetensors")
     p.add_argument("--average-with", type=Path, metavar="START", help="checkpoint of the same network")
     p.add_argument("--share", type=float, default=0.5, help="of the first checkpoint in the average (default 0.5)")
-    p.add_argument("--mapping", choices=("paper", "smooth"), required=True, help="how its color mapping is used")
+    p.add_argument(
+        "--mapping", choices=("paper", "smooth", "predicted"), required=True, help="how its color mapping is used"
+    )
     p.add_argument("--training-size", type=int, required=True, help="working size of the networks in pixels")
+    p.add_argument("--caution", type=float, help="of lutnet: how readily corrections that it doubts are left out")
     p.add_argument(
         "--fact", action="append", default=[], metavar="NAME=TEXT", help="shown by `co2net models`; may be repeated"
     )
@@ -46,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    import torch
+
+    from co2net.models.backbones.lutnet import join_members
     from co2net.models.checkpoints import infer_settings, read_weights, save_weights
     from co2net.models.weight_files import average_weights
 
@@ -59,13 +70,21 @@ def _run(options: argparse.Namespace) -> None:
         if not separator or not name or not text:
             raise InputError(f"--fact {fact}: wanted NAME=TEXT")
         facts[name] = text
-    file = read_weights(options.checkpoint)
-    state = dict(file.state)
+    files = [read_weights(path) for path in options.checkpoint]
+    state = dict(files[0].state)
     if options.average_with:
-        state = average_weights(file, read_weights(options.average_with), options.share)
+        if len(files) > 1:
+            raise InputError("--average-with takes one checkpoint; several become the members of a file")
+        state = average_weights(files[0], read_weights(options.average_with), options.share)
+    elif len(files) > 1:
+        state = join_members(files)
+    if options.caution is not None:
+        if "caution" not in state or options.caution < 0:
+            raise InputError(f"--caution {options.caution}: it is 0 or more, and for weights of lutnet only")
+        state["caution"] = torch.tensor(options.caution)
     found = infer_settings(state)
     if found.backbone is None:
-        raise InputError(f"{options.checkpoint} holds no backbone known here; give a checkpoint of a training run")
+        raise InputError(f"{options.checkpoint[0]} holds no backbone known here; give a checkpoint of a training run")
     metadata = facts | {
         "format": "co2net",
         "backbone": found.backbone,

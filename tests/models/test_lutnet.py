@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from co2net.cli.release_weights import main as release
 from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
@@ -153,3 +154,29 @@ def test_quantiles_are_those_of_the_foreground():
     found = color_quantiles(image, mask).view(5, len(QUANTILES))
     wanted = torch.quantile(inside[0], torch.tensor(QUANTILES), dim=1).T
     torch.testing.assert_close(found[:3], wanted, atol=1.5 / 47, rtol=0)
+
+
+def test_doubtful_corrections_are_left_out():
+    network = trained()
+    image, mask = frames()
+    free, _ = network.predict(image, mask)
+    network.caution.fill_(1e6)
+    held, _ = network.predict(image, mask)
+    torch.testing.assert_close(held, identity_table(5, held).expand_as(held))
+    network.caution.fill_(1e-9)
+    torch.testing.assert_close(network.predict(image, mask)[0], free)
+
+
+def test_released_members_are_those_of_the_files(tmp_path):
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path, members in zip(paths, (1, 2), strict=True):
+        save_weights(path, trained(seed=members, members=members).state_dict(), {"format": "co2net"})
+    options = ["--mapping", "predicted", "--training-size", "64", "--caution", "0.3"]
+    assert release([*map(str, paths), *options, "--output", str(tmp_path / "c.safetensors")]) == 0
+    joined = load_model(tmp_path / "c.safetensors").backbone
+    assert len(joined.members) == 3 and float(joined.caution) == pytest.approx(0.3)
+    image, mask = frames()
+    wanted = trained(seed=1).members[0](image, mask)[0] + sum(
+        member(image, mask)[0] for member in trained(seed=2, members=2).members
+    )
+    torch.testing.assert_close(sum(member(image, mask)[0] for member in joined.members), wanted)

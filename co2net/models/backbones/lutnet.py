@@ -16,7 +16,7 @@ A weight file may hold several networks that were trained apart (*members*); the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,8 +27,10 @@ import tridistribute
 import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.color_mapping.completion import identity_table
+from co2net.errors import WeightsError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.backbones.registration import register
+from co2net.weight_files import WeightFile
 
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 STRIDES = (2, 2, 2, 1, 2)
@@ -52,10 +54,17 @@ class LUTNet(Backbone):
         members: networks whose predictions are averaged.
         dropout: share of statistics hidden from the MLP in training.
         mirrored: in eval mode, average with the prediction for the mirrored frame.
+
+    The state dict also holds ``caution``, chosen after training on held-out pictures (0 without): in eval mode a
+    correction is scaled by ``1 - caution * doubt / size``, at least 0, where size is its own mean square over the
+    foreground. Small corrections that the network doubts are thereby left out, large ones hardly change: most footage
+    is nearly right already and must not be harmed.
     """
 
+    caution: Tensor
+
     title = "LUTNet"
-    parts = ("members",)
+    parts = ("members", "caution")
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     training_size = 64
     predicts_mapping = True
@@ -74,6 +83,7 @@ class LUTNet(Backbone):
     ) -> None:
         super().__init__()
         self.mirrored = mirrored
+        self.register_buffer("caution", torch.zeros(()))
         self.members = nn.ModuleList(Member(width, hidden, points, bins, near, dropout) for _ in range(members))
 
     @classmethod
@@ -127,8 +137,16 @@ class LUTNet(Backbone):
         lut = torch.stack([lut for lut, _ in predictions]).mean(dim=0)
         doubt = torch.stack([doubt for _, doubt in predictions]).mean(dim=0)
         if len(lut) > count:
+            image, mask = image[:count], mask[:count]
             lut, doubt = (lut[:count] + lut[count:]) / 2, (doubt[:count] + doubt[count:]) / 2
-        return lut, doubt
+        return (lut if self.training else self._hold_back(lut, doubt, image, mask)), doubt
+
+    def _hold_back(self, lut: Tensor, doubt: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        square = ((trilinear.apply_lut(lut, image) - image) ** 2).mean(dim=1, keepdim=True)
+        size = (square * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)
+        share = (1 - self.caution * doubt / size.clamp(min=1e-9)).clamp(min=0).view(-1, 1, 1, 1, 1)
+        identity = identity_table(lut.shape[-1], lut)
+        return identity + share * (lut - identity)
 
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Backbone.network`; there is no feature map."""
@@ -143,6 +161,26 @@ class LUTNet(Backbone):
             lut, doubt = self.predict(image, mask)
             raw = trilinear.apply_lut(lut, image)
         return BackboneOutput(image=self.blend(raw, mask, image), features=image[:, :0], raw=raw, lut=lut, doubt=doubt)
+
+
+def join_members(files: Sequence[WeightFile]) -> dict[str, Tensor]:
+    """One state dict with the members of several files.
+
+    Raises:
+        WeightsError: if a file is not of this network, or of another layout than the first.
+    """
+    joined: dict[str, Tensor] = {}
+    members, settings = 0, LUTNet.settings_from_state(files[0].state)
+    for file in files:
+        found = LUTNet.settings_from_state(file.state)
+        if not found or {**found, "members": 0} != {**settings, "members": 0}:
+            raise WeightsError(f"{file.path} does not hold LUTNet weights of the same layout as {files[0].path}")
+        for name, tensor in file.state.items():
+            part, _, rest = name.partition(".")
+            number, _, entry = rest.partition(".")
+            joined[f"members.{members + int(number)}.{entry}" if part == "members" else name] = tensor
+        members += found["members"]
+    return joined
 
 
 class Member(nn.Module):
