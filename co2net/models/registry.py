@@ -26,7 +26,8 @@ __all__ = [
 ]
 
 MODELS = ("co2net",)
-DEFAULT_BACKBONE = "issam"
+DEFAULT_BACKBONE = "issam"  # of the paper's model
+PREFERRED_BACKBONES = ("lutnet", "issam")  # of the model that is used where nobody names one, the first that ships
 
 Weights = str | os.PathLike[str] | None
 
@@ -144,14 +145,17 @@ def load_model(
 
     Args:
         weights: "default", the name of a shipped release, or a path.
-        backbone: needed only for the choice among shipped defaults.
+        backbone: needed only for the choice among shipped defaults; None: our best model, which need not be the
+            paper's.
         folder: where shipped weights are, if not in their usual place.
 
     Raises:
         InputError: if nothing of that name is shipped.
         WeightsError: if the file cannot be read or does not fit.
     """
-    path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
+    shipped = {release.backbone for release in list_releases(folder)} if weights == "default" else set()
+    preferred = next((name for name in PREFERRED_BACKBONES if name in shipped), DEFAULT_BACKBONE)
+    path = weights_path(weights, backbone or preferred, refinement=True, folder=folder)
     holds_refinement = checkpoints.infer_settings(read_weights(path).state).refinement
     return create_model("co2net", backbone=backbone, refinement=holds_refinement, weights=path)
 

@@ -180,3 +180,14 @@ def test_released_members_are_those_of_the_files(tmp_path):
         member(image, mask)[0] for member in trained(seed=2, members=2).members
     )
     torch.testing.assert_close(sum(member(image, mask)[0] for member in joined.members), wanted)
+
+
+def test_the_command_prefers_the_lut_predictor_and_the_papers_model_stays(tmp_path):
+    facts = {"format": "co2net", "refinement": "false"}
+    save_weights(tmp_path / "issam.safetensors", ISSAM().state_dict(), {**facts, "backbone": "issam"})
+    assert isinstance(load_model("default", folder=tmp_path).backbone, ISSAM)
+    lutnet = {**facts, "backbone": "lutnet", "mapping": "predicted"}
+    save_weights(tmp_path / "lutnet.safetensors", trained().state_dict(), lutnet)
+    assert isinstance(load_model("default", folder=tmp_path).backbone, LUTNet)
+    assert isinstance(load_model("default", "issam", folder=tmp_path).backbone, ISSAM)
+    assert isinstance(create_model(refinement=False, weights="default", folder=tmp_path).backbone, ISSAM)

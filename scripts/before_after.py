@@ -1,0 +1,13 @@
+"""Put composites and what models make of them side by side. See `--help` for examples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
+
+from co2net.cli.before_after import main
+
+if __name__ == "__main__":
+    sys.exit(main())
