@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from co2net.cli.errors import exit_code
+from co2net.cli.evaluate import add_flow_options, flow_from
 from co2net.cli.options import OptionParser, add_device
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
+    from co2net.training.examples import Example
     from co2net.training.stage1 import Stage1Config
+    from co2net.training.temporal import TemporalConfig
 
 SCRIPT = "python scripts/train_backbone.py"
 DESCRIPTION = "Train a backbone on single frames (stage 1)."
@@ -35,6 +38,11 @@ examples:
   {command} --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
       --recipe paper --device cuda --workers 8 --exp_name runs/issam_paper
 
+  # the same with consistency over time: the baseline of Huang et al.
+  {command} --dataset_path HYouTube/ --train_list train_list.txt --val_list test_list.txt \\
+      --recipe paper --temporal_weight 0.01 --flow flownet2 --flow_weights FlowNet2_checkpoint.pth.tar \\
+      --device cuda --workers 8 --exp_name runs/issam_huang
+
 A run that was stopped goes on when the same command is given again. Watch it with: tensorboard --logdir runs/
 """
 
@@ -50,7 +58,9 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     """Describe and add the options; `command` is what the examples call."""
     p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
     data = p.add_argument_group("data")
-    data.add_argument("--dataset_path", required=True, help="folder of pictures and masks, iHarmony4 or HYouTube")
+    data.add_argument(
+        "--dataset_path", required=True, help="folder of pictures and masks, iHarmony4, HYouTube or clips"
+    )
     data.add_argument("--train_list", help="HYouTube list for training, of clips or frames; its composites are used")
     data.add_argument("--val_list", help="HYouTube list for validation")
     data.add_argument(
@@ -85,6 +95,28 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     looks = p.add_argument_group("composites made on the fly (shares of them, 0 to 1; not for the paper recipe)")
     for name, text in LOOKS.items():
         looks.add_argument(f"--{name}", type=float, help=text)
+    time = p.add_argument_group("consistency over time (from clips with composites)")
+    time.add_argument(
+        "--temporal_weight",
+        type=float,
+        metavar="WEIGHT",
+        help="train on pairs of frames of a clip, with this weight of their difference along the motion; the paper's "
+        "is 0.01",
+    )
+    add_flow_options(time)
+    time.add_argument(
+        "--flow_input",
+        choices=("real", "composite", "normalized"),
+        help="what the flow sees: the real frames (default), the composites, or the composites in the published, wrong "
+        "range",
+    )
+    time.add_argument("--frame_step", type=int, help="distance of a clip's frames, in frame numbers (default 5)")
+    p.add_argument_group("adversarial training").add_argument(
+        "--adversarial_weight",
+        type=float,
+        metavar="WEIGHT",
+        help="train against a network that looks for changed pixels, with this weight of its disbelief (try 0.01)",
+    )
     p.set_defaults(run=_run)
 
 
@@ -99,31 +131,30 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.devices import choose_device
     from co2net.models.checkpoints import save_weights
     from co2net.models.registry import create_backbone
-    from co2net.training.examples import examples_from_list, find_examples
     from co2net.training.looks import load_tables
     from co2net.training.stage1 import train_stage1
 
     device = choose_device(options.device)
-    if options.train_list:
-        if not options.val_list:
-            raise InputError("--train_list needs --val_list too: the list of the held-out clips")
-        train = examples_from_list(options.train_list, options.dataset_path)
-        validation = examples_from_list(options.val_list, options.dataset_path)
-    else:
-        train, validation = find_examples(options.dataset_path, "train"), find_examples(options.dataset_path, "val")
+    if options.train_list and not options.val_list:
+        raise InputError("--train_list needs --val_list too: the list of the held-out clips")
+    temporal = _temporal(options)
+    estimate = flow_from(options).create() if temporal else None
+    train, validation = (_examples(options, split, temporal) for split in ("train", "val"))
     if train[0].composite is None and not options.luts:
         raise InputError(f"{options.dataset_path} holds no composites; give --luts to make them")
     empty = torch.zeros(0, 3, 33, 33, 33)
     tables = load_tables(options.luts, "train") if options.luts else empty
     validation_tables = load_tables(options.luts, "test") if options.luts else empty
 
-    config = _config(options, len(train))
+    config = _config(options, len(train), temporal)
     torch.manual_seed(config.seed)
     network = create_backbone(options.backbone_type, options.init, folder=None, **config.settings)
     if not options.init:
         network.initialize(start_as_identity=config.start_as_identity)
     folder = Path(options.exp_name)
-    score = train_stage1(network, train, validation, tables, validation_tables, config, folder, device)
+    score = train_stage1(
+        network, train, validation, tables, validation_tables, config, folder, device, estimate=estimate
+    )
     path = folder / f"{options.backbone_type}.safetensors"
     metadata = {
         "format": "co2net",
@@ -133,23 +164,59 @@ def _run(options: argparse.Namespace) -> None:
         "mapping": "predicted" if network.predicts_mapping else "smooth",
         "validation_error_share": f"{score:.4f}",
     }
+    if temporal:
+        metadata |= {"temporal_weight": f"{temporal.weight:g}", "flow": temporal.flow}
     save_weights(path, network.state_dict(), metadata)
     print(f"{path}: foreground error {score:.1%} of the composite's on {len(validation)} held-out pictures")
 
 
-def _config(options: argparse.Namespace, samples_per_epoch: int) -> Stage1Config:
+def _temporal(options: argparse.Namespace) -> TemporalConfig | None:
+    from co2net.digests import file_sha256
+    from co2net.training.temporal import TemporalConfig
+
+    if options.temporal_weight is None:
+        for name in ("flow", "flow_weights", "flow_input", "frame_step"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name} does nothing without --temporal_weight; add that, or leave it out")
+        return None
+    flow = flow_from(options)
+    given = {
+        name: getattr(options, name) for name in ("flow_input", "frame_step") if getattr(options, name) is not None
+    }
+    digest = file_sha256(flow.weights) if flow.weights else ""
+    return TemporalConfig(options.temporal_weight, flow.name, digest, **given)
+
+
+def _examples(options: argparse.Namespace, split: str, temporal: TemporalConfig | None) -> list[Example]:
+    from co2net.training.examples import examples_from_list, find_examples, find_pairs
+
+    path = options.train_list if split == "train" else options.val_list
+    if temporal:
+        need_real = temporal.flow_input == "real"
+        return find_pairs(options.dataset_path, split, temporal.frame_step, list_path=path, need_real=need_real)
+    if options.train_list:
+        return examples_from_list(path, options.dataset_path)
+    return find_examples(options.dataset_path, split)
+
+
+def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: TemporalConfig | None) -> Stage1Config:
     from dataclasses import replace
 
+    from co2net.flow.dis import SMALLEST_SIDE
     from co2net.models.backbones import backbone_class
     from co2net.training.stage1 import Stage1Config, mapping_config, paper_config
 
     recipe = options.recipe or ("mapping" if backbone_class(options.backbone_type).predicts_mapping else "quick")
     if recipe == "paper":
-        config = paper_config(options.backbone_type, samples_per_epoch)
+        config = paper_config(options.backbone_type, samples_per_epoch, temporal)
     else:
         config = mapping_config(options.backbone_type) if recipe == "mapping" else Stage1Config(options.backbone_type)
+        config.temporal = temporal
         if options.phases:
             config.phases = _parse_phases(options.phases)
+        smallest = min(phase.size for phase in config.phases)
+        if temporal and temporal.runs_on_cpu and smallest < SMALLEST_SIDE:
+            raise InputError(f"--phases {options.phases}: the flow dis wants at least {SMALLEST_SIDE} pixels")
     shares = {name: getattr(options, name) for name in LOOKS if getattr(options, name) is not None}
     for name, share in shares.items():
         if not 0 <= share <= 1:
@@ -159,6 +226,9 @@ def _config(options: argparse.Namespace, samples_per_epoch: int) -> Stage1Config
     for name in ("learning_rate", "precision", "smoothness", "averaging"):
         if getattr(options, name) is not None:
             setattr(config, name, getattr(options, name))
+    config.adversarial_weight = options.adversarial_weight
+    if config.adversarial_weight is not None and not 0 < config.adversarial_weight < float("inf"):
+        raise InputError(f"--adversarial_weight {config.adversarial_weight:g}: wanted a number above 0")
     config.seed, config.workers = options.seed, options.workers
     return config
 

@@ -2,6 +2,7 @@
 
 All take ``(B, 3, H, W)`` pictures and a soft mask ``(B, 1, H, W)``, and return one value: the mean over the batch of a
 squared error that is divided by the foreground's size, so that small foregrounds count as much as large ones.
+:func:`temporal_term` compares two frames instead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from co2net.checks import check_image, check_mask
 from co2net.errors import Co2netError, ShapeError
+from co2net.flow.warp import warp
 from co2net.models.backbones.base import BackboneOutput
 
 PAPER_MINIMUM_AREA = 1000.0  # pixels, at 256 x 256
@@ -85,6 +87,32 @@ def foreground_loss(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     minimum_area = PAPER_MINIMUM_AREA * output.shape[-1] * output.shape[-2] / 256**2
     return _per_item(output, target, mask, minimum_area, weighted=True).mean()
+
+
+def temporal_term(output: Tensor, previous_output: Tensor, field: Tensor) -> Tensor:
+    """Mean squared change of a network's output along the motion (``specs/hyoutube.md`` section 13.2).
+
+    Args:
+        output: raw output for frame t, ``(B, 3, H, W)`` in the network's normalized space.
+        previous_output: that for the frame before, likewise.
+        field: ``(B, 2, H, W)`` in pixels, channel 0 = x: displacement from frame t to the frame before,
+            ``estimate(frame, previous_frame)`` of :func:`co2net.flow.create_flow`. Gets no gradient.
+
+    Returns:
+        Scalar: mean over batch, channels and pixels of ``(output - warp(previous_output, field))^2``. Gradients reach
+        both outputs.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_image(output, "output")
+    check_image(previous_output, "previous_output")
+    if output.shape != previous_output.shape or output.device != previous_output.device:
+        raise ShapeError(
+            f"output and previous_output must have one shape and device, got {tuple(output.shape)} on {output.device} "
+            f"and {tuple(previous_output.shape)} on {previous_output.device}"
+        )
+    return (output - warp(previous_output, field.detach())).square().mean()
 
 
 SMALLEST_DOUBT = 1e-4  # squared error, [0, 1] space: 6.5 in 8-bit units

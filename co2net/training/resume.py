@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from co2net.errors import InputError
 from co2net.files import write_beside
+from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
 
 NAME = "last_checkpoint.pth"
@@ -31,6 +32,8 @@ STAGE1_FIXED = (
     "smoothness",
     "averaging",
     "largest_gradient",
+    "temporal",
+    "adversarial_weight",
 )
 
 
@@ -81,6 +84,7 @@ def save_checkpoint(
     step: int,
     config: dict[str, Any],
     average: Average | None = None,
+    adversary: Adversary | None = None,
 ) -> None:
     """Write stage 1's ``folder/last_checkpoint.pth``.
 
@@ -95,6 +99,8 @@ def save_checkpoint(
     }
     if average:
         state["average"] = average.state
+    if adversary:
+        state["adversary"] = adversary.state_dict()
     write_state(folder / NAME, state)
 
 
@@ -104,8 +110,9 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     config: dict[str, Any],
     average: Average | None = None,
+    adversary: Adversary | None = None,
 ) -> int:
-    """Restore `network`, `optimizer` and `average` of stage 1 in place; returns the steps done (0: no checkpoint).
+    """Restore all of stage 1 in place; returns the steps done (0: no checkpoint).
 
     Raises:
         InputError: if the checkpoint was made with other settings.
@@ -117,6 +124,8 @@ def load_checkpoint(
     optimizer.load_state_dict(state["optimizer"])
     if average:
         average.load(state["average"])
+    if adversary:
+        adversary.load_state_dict(state["adversary"])
     return int(state["step"])
 
 

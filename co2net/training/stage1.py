@@ -2,7 +2,8 @@
 
 Three recipes share it: ``quick`` (identity start, growing resolution, varied looks, foreground loss; good weights in an
 hour or two on a CPU), ``mapping`` (for networks that predict a LUT: one small size, averaged weights) and ``paper``
-(256 x 256, table composites, published loss and schedule).
+(256 x 256, table composites, published loss and schedule). Each can ask for consistency over time
+(``temporal.py``) and train against a discriminator (``adversary.py``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from co2net.flow import FlowEstimator
 from co2net.models.backbones.base import Backbone
+from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
 from co2net.training.examples import Example
 from co2net.training.looks import LookMix
-from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss
+from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss, temporal_term
 from co2net.training.resume import load_checkpoint, save_checkpoint
 from co2net.training.schedule import SCHEDULES
 from co2net.training.stage1_data import Stage1Batch, Stage1Dataset, to_batch
+from co2net.training.stage2_interrupts import Interrupts, ignore_in_worker
+from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 
 @dataclass
@@ -63,6 +68,8 @@ class Stage1Config:
     largest_gradient: float = 0.0  # norm that gradients are clipped to; 0 does not clip
     caution: float = 0.15  # share by which targets are moved back to the composite; see _loss
     start_as_identity: bool = True
+    temporal: TemporalConfig | None = None  # consistency of pairs of frames; None trains on single frames
+    adversarial_weight: float | None = None  # of the discriminator's term; None trains without one
     precision: str = "bf16"  # or "fp32"; autocast of the network, the loss stays float32
     seed: int = 0
     workers: int = 0
@@ -85,12 +92,16 @@ def mapping_config(backbone: str) -> Stage1Config:
     )
 
 
-def paper_config(backbone: str, samples_per_epoch: int) -> Stage1Config:
-    """The published recipe: 120 epochs at 256 x 256, batch 16, milestones at epochs 105 and 115."""
-    phases = [Phase(256, 120 * samples_per_epoch, 16)]
+def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig | None = None) -> Stage1Config:
+    """The published recipe: 120 epochs at 256 x 256, batch 16, milestones at epochs 105 and 115.
+
+    With `temporal` that of the Huang et al. baseline (``specs/hyoutube.md`` section 13.3): batch 32, no crops or flips.
+    """
+    phases = [Phase(256, 120 * samples_per_epoch, 32 if temporal else 16)]
     return Stage1Config(
         backbone,
         phases=phases,
+        temporal=dataclasses.replace(temporal, resize_only=True) if temporal else None,
         schedule="milestones",
         loss="paper",
         varied=False,
@@ -110,6 +121,7 @@ def train_stage1(
     folder: Path,
     device: torch.device,
     *,
+    estimate: FlowEstimator | None = None,
     stop_after: int | None = None,
     quiet: bool = False,
 ) -> float:
@@ -117,13 +129,14 @@ def train_stage1(
 
     Args:
         network: freshly initialized backbone.
-        examples: training pictures.
+        examples: training pictures; with ``config.temporal`` those of :func:`co2net.training.examples.find_pairs`.
         validation: held-out pictures.
         tables: ``(N, 3, 33, 33, 33)`` color tables for training composites.
         validation_tables: tables for the validation composites.
         config: settings.
         folder: checkpoints and TensorBoard logs go here.
         device: where to train.
+        estimate: the flow estimator that ``config.temporal`` names.
         stop_after: stop (as if killed, checkpoint written) after this many steps; for tests and time slices.
         quiet: no progress bar.
 
@@ -134,57 +147,70 @@ def train_stage1(
     Returns:
         Last validation score: foreground error as a share of the composite's (lower is better).
     """
+    temporal = config.temporal
+    if temporal and estimate is None:
+        raise ValueError("the temporal term needs a flow estimator")
     folder.mkdir(parents=True, exist_ok=True)
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     tables, validation_tables = tables.to(device), validation_tables.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     average = Average(network, config.averaging) if config.averaging else None
-    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config), average)
+    adversary = None if config.adversarial_weight is None else Adversary(config.learning_rate, device, config.seed)
+    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config), average, adversary)
     log = _open_log(folder)
     score, total = float("nan"), sum(phase.steps for phase in config.phases)
     bar = tqdm(total=total, initial=step, unit="step", disable=quiet, desc="stage 1")
-    started, mean_loss, first_step = time.monotonic(), 0.0, step
+    started, first_step = time.monotonic(), step
+    means: dict[str, float] = {}  # of the loss and its terms, over the last 200 steps or so
     try:
-        for phase, batch, progress in _batches(examples, tables, config, first_step=step):
+        for phase, batch, progress in _batches(examples, tables, config, estimate, first_step=step):
             # One seed per step: dropout repeats exactly after a resume.
             torch.manual_seed(config.seed * 1_000_003 + step)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * SCHEDULES[config.schedule](progress)
-            network.train()
-            loss = _loss(network, batch, config, device)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if config.largest_gradient:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)
-            optimizer.step()
-            step += 1
-            if average:
-                average.update(step)
-            mean_loss += (float(loss.detach()) - mean_loss) / min(step - first_step, 200)
+            with Interrupts() as interrupts:  # a step is done whole or not at all: else a resumed run would differ
+                values = _train_step(network, optimizer, batch, config, device, estimate, adversary)
+                step += 1
+                if average:
+                    average.update(step)
+            for name, value in values.items():
+                mean = means.get(name, 0.0)
+                means[name] = mean + (value - mean) / min(step - first_step, 200)
+            if interrupts.noted:
+                interrupts.end()
             bar.update()
-            bar.set_postfix(loss=f"{mean_loss:.4f}", size=phase.size, score=f"{score:.3f}")
+            bar.set_postfix(loss=f"{means['loss']:.4f}", size=phase.size, score=f"{score:.3f}")
             if log and step % config.log_every == 0:
-                log.add_scalar("train/loss", mean_loss, step)
+                for name, mean in means.items():
+                    log.add_scalar(f"train/{name}", mean, step)
                 log.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
                 log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
                 started = time.monotonic()
             if step % config.validate_every == 0 or step == total:
                 with average.in_place() if average else contextlib.nullcontext():
                     score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
+                    change = (
+                        validate_pairs(network, validation, phase.size, temporal, estimate, device)
+                        if temporal and estimate
+                        else None
+                    )
                 tqdm.write(
                     f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}"
+                    + ("" if change is None else f", temporal term {change:.5f}")
                 )
                 if log:
                     log.add_scalar("val/error_share", score, step)
                     log.add_scalar("val/untouched_fmse", untouched, step)
+                    if change is not None:
+                        log.add_scalar("val/temporal", change, step)
                     log.add_images("val/composite_result_real", pictures, step)
             stopping = stop_after is not None and step >= stop_after
             if step % config.checkpoint_every == 0 or step == total or stopping:
-                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average)
+                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average, adversary)
             if stopping:
                 break
     except KeyboardInterrupt:
-        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average)
+        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average, adversary)
         raise
     finally:
         bar.close()
@@ -196,20 +222,32 @@ def train_stage1(
 
 
 def _batches(
-    examples: list[Example], tables: Tensor, config: Stage1Config, first_step: int
+    examples: list[Example], tables: Tensor, config: Stage1Config, estimate: FlowEstimator | None, first_step: int
 ) -> Iterator[tuple[Phase, Stage1Batch, float]]:
     """Every batch from `first_step` on, with its phase and the run's progress (by pixels seen) in [0, 1]."""
     cost = [phase.steps * phase.batch * phase.size**2 for phase in config.phases]
     step = sample = spent = 0
+    temporal = config.temporal
     for phase, phase_cost in zip(config.phases, cost, strict=True):
         begin = min(max(first_step - step, 0), phase.steps)
         numbers = range(sample + begin * phase.batch, sample + phase.steps * phase.batch)
         loader = DataLoader(
-            Stage1Dataset(examples, phase.size, len(tables), config.seed, varied=config.varied, mix=config.mix),
+            Stage1Dataset(
+                examples,
+                phase.size,
+                len(tables),
+                config.seed,
+                varied=config.varied,
+                mix=config.mix,
+                resize_only=temporal is not None and temporal.resize_only,
+                flow_input=temporal.flow_input if temporal else None,
+                estimate=in_samples(temporal, estimate),
+            ),
             batch_size=phase.batch,
             sampler=numbers,
             num_workers=config.workers,
             collate_fn=list,
+            worker_init_fn=ignore_in_worker,
             persistent_workers=False,
         )
         if begin < phase.steps:
@@ -219,20 +257,62 @@ def _batches(
         step, sample, spent = step + phase.steps, sample + phase.steps * phase.batch, spent + phase_cost
 
 
-def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> Tensor:
+def _train_step(
+    network: Backbone,
+    optimizer: torch.optim.Optimizer,
+    batch: Stage1Batch,
+    config: Stage1Config,
+    device: torch.device,
+    estimate: FlowEstimator | None,
+    adversary: Adversary | None,
+) -> dict[str, float]:
+    """One step of the backbone, then of its opponent; returns the loss and, where there are several, its terms."""
+    network.train()
+    loss, output = _loss(network, batch, config, device)
+    terms = {"pixel": loss.detach()}
+    if config.temporal and estimate and batch.previous:
+        previous = _output(network, batch.previous.composite, batch.previous.mask, config, device)
+        field = motion(batch, config.temporal, estimate, network)
+        terms["temporal"] = temporal_term(output, previous, field)
+        loss = loss + config.temporal.weight * terms["temporal"]
+    result = output * batch.mask + network.normalize(batch.composite) * (1 - batch.mask) if adversary else output
+    if adversary and config.adversarial_weight:
+        terms["adversarial"] = adversary.disbelief(result, batch.mask)
+        loss = loss + config.adversarial_weight * terms["adversarial"]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if config.largest_gradient:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)
+    optimizer.step()
+    if adversary:
+        adversary.set_learning_rate(optimizer.param_groups[0]["lr"])
+        terms["discriminator"] = adversary.learn(result, network.normalize(batch.target), batch.mask)
+    terms = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
+    return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The pixel loss, and the network's raw output ``(B, 3, S, S)`` in its normalized space."""
     if config.loss == "mapping":
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             out = network(batch.composite, batch.mask)
         target = torch.lerp(batch.target, batch.composite, config.caution)
-        return mapping_loss(out, target, batch.mask, config.smoothness)
-    image = network.normalize(batch.composite).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        raw, _ = network.run(image, batch.mask)
+        return mapping_loss(out, target, batch.mask, config.smoothness), out.raw.float()
+    output = _output(network, batch.composite, batch.mask, config, device)
     # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
     # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
     target = network.normalize(torch.lerp(batch.target, batch.composite, config.caution))
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] = foreground_loss if config.loss == "foreground" else stage1_loss
-    return loss(raw.float(), target, batch.mask)
+    return loss(output, target, batch.mask), output
+
+
+def _output(network: Backbone, composite: Tensor, mask: Tensor, config: Stage1Config, device: torch.device) -> Tensor:
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        if config.loss == "mapping":
+            return network(composite, mask).raw.float()
+        image = network.normalize(composite).contiguous(memory_format=torch.channels_last)
+        raw, _ = network.run(image, mask)
+    return raw.float()
 
 
 @torch.no_grad()

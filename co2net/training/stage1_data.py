@@ -1,4 +1,4 @@
-"""Samples of stage 1: real picture, mask, composite, all under one random crop and flip.
+"""Samples of stage 1: real picture, mask, composite, perhaps the clip's frame before; all under one crop and flip.
 
 Sample number n of a run with seed s is always the same sample, whatever the number of workers and however often the
 run was interrupted: its random numbers come from (s, n) alone. Resuming therefore needs the step number only.
@@ -6,8 +6,10 @@ run was interrupted: its random numbers come from (s, n) alone. Resuming therefo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,11 +17,33 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from co2net.data.frame_lists import FrameEntry
 from co2net.errors import InputError
+from co2net.flow import FlowEstimator
 from co2net.training.examples import Example
 from co2net.training.looks import Look, LookMix, apply_looks, draw_look
+from co2net.training.views import View, cut, draw_view, resize_as_published
 
 CACHE_BYTES = 3 << 30  # decoded pictures kept in memory; a data set larger than this is read again from disk
+
+FlowInput = Literal["real", "composite", "normalized"]
+
+
+@dataclass
+class PreviousSample:
+    """The clip's frame before, in the same view.
+
+    Attributes:
+        composite: as in :class:`Stage1Sample`.
+        mask: likewise.
+        real: the real frame, where the flow estimator is to see it.
+        field: ``(2, H, W)`` in pixels, from the sample's frame to this one, where it was made with the sample.
+    """
+
+    composite: np.ndarray
+    mask: np.ndarray
+    real: np.ndarray | None = None
+    field: np.ndarray | None = None
 
 
 @dataclass
@@ -32,6 +56,17 @@ class Stage1Sample:
     scene: Look
     foreground: Look
     foreground_from_scene: bool
+    previous: PreviousSample | None = None
+
+
+@dataclass
+class PreviousBatch:
+    """:class:`PreviousSample` of all samples: ``(B, 3, S, S)``, mask ``(B, 1, S, S)``, field ``(B, 2, S, S)``."""
+
+    composite: Tensor
+    mask: Tensor
+    real: Tensor | None
+    field: Tensor | None
 
 
 @dataclass
@@ -41,6 +76,7 @@ class Stage1Batch:
     composite: Tensor
     target: Tensor
     mask: Tensor
+    previous: PreviousBatch | None = None
 
 
 class Stage1Dataset(Dataset[Stage1Sample]):
@@ -55,6 +91,10 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             and takes sample n from example n.
         varied: see :func:`co2net.training.looks.draw_look`; also grades some whole scenes and borrows some masks.
         mix: shares of the varied looks.
+        resize_only: with `augment`, draws samples but shows whole frames, resized as published
+            (``specs/hyoutube.md`` section 13.1: the mask of the frame before by nearest neighbor).
+        flow_input: reads the frame before of every example too, its real frame with "real" only.
+        estimate: makes the fields to the frames before right here; None leaves them to the training loop.
     """
 
     def __init__(
@@ -67,10 +107,14 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         augment: bool = True,
         varied: bool = True,
         mix: LookMix | None = None,
+        resize_only: bool = False,
+        flow_input: FlowInput | None = None,
+        estimate: FlowEstimator | None = None,
     ) -> None:
         self.mix = mix or LookMix()
         self.examples, self.size, self.tables, self.seed = list(examples), size, tables, seed
-        self.augment, self.varied = augment, varied
+        self.augment, self.varied, self.resize_only = augment, varied, resize_only
+        self.flow_input, self.estimate = flow_input, estimate
         self._cache: dict[str, np.ndarray] = {}
         self._cached_bytes = 0
 
@@ -88,7 +132,12 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         mask = self._mask(example, rng, real.shape[:2])
         if composite is not None and composite.shape != real.shape:
             raise InputError(f"{example.composite} is {composite.shape[:2]}, its real picture {real.shape[:2]}")
-        real, mask, composite = self._transform(rng, real, mask, composite)
+        view, shape = self._view(rng, mask), mask.shape
+        real, mask = self._cut(real, view), self._cut(mask, view)
+        composite = None if composite is None else self._cut(composite, view)
+        previous = None
+        if self.flow_input and example.previous and composite is not None:
+            previous = self._previous(example.previous, view, real, composite, shape)
         graded = self.varied and composite is None and rng.random() < self.mix.graded
         return Stage1Sample(
             real=real,
@@ -97,6 +146,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             scene=draw_look(rng, self.tables) if graded else Look(strength=0.0),
             foreground=draw_look(rng, self.tables, varied=self.varied, mix=self.mix),
             foreground_from_scene=bool(not graded or rng.random() < 0.6),
+            previous=previous,
         )
 
     def _mask(self, example: Example, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -104,34 +154,36 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if self.varied and example.composite is None and rng.random() < self.mix.borrowed:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
-        mask = self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE)
-        if mask.shape != tuple(shape):
-            mask = cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-        return mask
+        return _fitting(self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE), shape)
 
-    def _transform(
-        self, rng: np.random.Generator, real: np.ndarray, mask: np.ndarray, composite: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        height, width = mask.shape
-        window, flip, smooth = (0, height, 0, width), False, True
-        if self.augment:
-            for _ in range(10):
-                window = _draw_window(rng, height, width, smallest=0.3 if self.varied else 0.5)
-                top, bottom, left, right = window
-                # Redraw while (nearly) nothing of the foreground is inside; keep such a draw one time in twenty.
-                if (mask[top:bottom:4, left:right:4] > 127).mean() > 0.01 or rng.random() < 0.05:
-                    break
-            flip, smooth = rng.random() < 0.5, rng.random() < 0.5
-        top, bottom, left, right = window
+    def _view(self, rng: np.random.Generator, mask: np.ndarray) -> View:
+        if self.augment and not self.resize_only:
+            return draw_view(rng, mask, smallest=0.3 if self.varied else 0.5)
+        return View(0, mask.shape[0], 0, mask.shape[1])
 
-        def cut(picture: np.ndarray) -> np.ndarray:
-            # Half the samples are shrunk with area averaging, half without: videos reach the network either way.
-            method = cv2.INTER_AREA if smooth else cv2.INTER_LINEAR
-            out = cv2.resize(picture[top:bottom, left:right], (self.size, self.size), interpolation=method)
-            out = out[:, ::-1] if flip else out
-            return np.ascontiguousarray(out, dtype=np.float32) / 255
+    def _cut(self, picture: np.ndarray, view: View, *, nearest: bool = False) -> np.ndarray:
+        if self.resize_only:
+            return resize_as_published(picture, self.size, nearest=nearest)
+        return cut(picture, view, self.size)
 
-        return cut(real), cut(mask), None if composite is None else cut(composite)
+    def _previous(
+        self, before: FrameEntry, view: View, real: np.ndarray, composite: np.ndarray, shape: tuple[int, ...]
+    ) -> PreviousSample:
+        mask = _fitting(self._read(str(before.mask), cv2.IMREAD_GRAYSCALE), shape)
+        previous = PreviousSample(self._cut_like(before.composite, shape, view), self._cut(mask, view, nearest=True))
+        if self.flow_input == "real":
+            previous.real = self._cut_like(before.real, shape, view)
+        if self.estimate is not None:
+            frames = (composite, previous.composite) if previous.real is None else (real, previous.real)
+            first, second = (torch.from_numpy(frame).permute(2, 0, 1)[None] for frame in frames)
+            previous.field = self.estimate(first, second)[0].numpy()
+        return previous
+
+    def _cut_like(self, path: Path, shape: tuple[int, ...], view: View) -> np.ndarray:
+        picture = self._read(str(path), cv2.IMREAD_COLOR)
+        if picture.shape[:2] != tuple(shape):
+            raise InputError(f"{path} is {picture.shape[:2]}, the next frame of its clip {tuple(shape)}")
+        return self._cut(picture, view)
 
     def _read(self, path: str, flag: int) -> np.ndarray:
         if path in self._cache:
@@ -146,15 +198,10 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         return picture
 
 
-def _draw_window(rng: np.random.Generator, height: int, width: int, smallest: float) -> tuple[int, int, int, int]:
-    for _ in range(10):
-        area = height * width * rng.uniform(smallest, 1.0)
-        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))) * width / height
-        w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-            return top, top + h, left, left + w
-    return 0, height, 0, width
+def _fitting(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if mask.shape == tuple(shape):
+        return mask
+    return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
@@ -172,7 +219,8 @@ def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
     real, mask = stack([s.real for s in samples]), stack([s.mask for s in samples])
     given = [s.composite for s in samples if s.composite is not None]
     if len(given) == len(samples):
-        return Stage1Batch(stack(given), real, mask)
+        before = [s.previous for s in samples if s.previous is not None]
+        return Stage1Batch(stack(given), real, mask, _previous_batch(before, stack, device) if before else None)
     target = real.clone()
     graded = [i for i, s in enumerate(samples) if s.scene.strength > 0]
     if graded:
@@ -180,3 +228,16 @@ def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
     from_scene = torch.tensor([s.foreground_from_scene for s in samples], device=device).view(-1, 1, 1, 1)
     changed = apply_looks([s.foreground for s in samples], torch.where(from_scene, target, real), tables)
     return Stage1Batch(mask * changed + (1 - mask) * target, target, mask)
+
+
+def _previous_batch(
+    samples: list[PreviousSample], stack: Callable[[list[np.ndarray]], Tensor], device: torch.device
+) -> PreviousBatch:
+    reals = [s.real for s in samples if s.real is not None]
+    fields = [s.field for s in samples if s.field is not None]
+    return PreviousBatch(
+        composite=stack([s.composite for s in samples]),
+        mask=stack([s.mask for s in samples]),
+        real=stack(reals) if reals else None,
+        field=torch.from_numpy(np.stack(fields)).to(device) if fields else None,
+    )

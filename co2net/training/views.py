@@ -1,0 +1,72 @@
+"""What a training sample shows of a picture: a window, perhaps mirrored, at the training size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from co2net.data.pictures import resize_image, resize_mask
+
+
+class View(NamedTuple):
+    """A window in pixels.
+
+    Attributes:
+        flip: mirrored.
+        smooth: shrunk with area averaging, else bilinear with two taps: videos reach the network either way.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    flip: bool = False
+    smooth: bool = True
+
+
+def draw_view(rng: np.random.Generator, mask: np.ndarray, smallest: float) -> View:
+    """Draw a view of a picture with foreground.
+
+    Args:
+        rng: source of randomness.
+        mask: ``(H, W)`` uint8.
+        smallest: area of the smallest window, as a share of the picture's; the aspect ratio changes by up to 3 : 4.
+    """
+    height, width = mask.shape
+    window = 0, height, 0, width
+    for _ in range(10):
+        window = _draw_window(rng, height, width, smallest)
+        top, bottom, left, right = window
+        # Redraw while (nearly) nothing of the foreground is inside; keep such a draw one time in twenty.
+        if (mask[top:bottom:4, left:right:4] > 127).mean() > 0.01 or rng.random() < 0.05:
+            break
+    return View(*window, flip=rng.random() < 0.5, smooth=rng.random() < 0.5)
+
+
+def cut(picture: np.ndarray, view: View, size: int) -> np.ndarray:
+    """The view of an uint8 picture ``(H, W, 3)`` or mask ``(H, W)``: float32 in [0, 1], `size` pixels square."""
+    method = cv2.INTER_AREA if view.smooth else cv2.INTER_LINEAR
+    window = picture[view.top : view.bottom, view.left : view.right]
+    out = cv2.resize(window, (size, size), interpolation=method)
+    out = out[:, ::-1] if view.flip else out
+    return np.ascontiguousarray(out, dtype=np.float32) / 255
+
+
+def resize_as_published(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndarray:
+    """As :func:`cut` for the whole picture, resized as in ``specs/hyoutube.md`` section 6; `nearest` is for masks."""
+    if picture.ndim == 2:
+        return resize_mask(picture.astype(np.float32) / np.float32(255), (size, size), nearest=nearest)
+    return resize_image(picture, (size, size)).astype(np.float32) / 255
+
+
+def _draw_window(rng: np.random.Generator, height: int, width: int, smallest: float) -> tuple[int, int, int, int]:
+    for _ in range(10):
+        area = height * width * rng.uniform(smallest, 1.0)
+        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))) * width / height
+        w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+            return top, top + h, left, left + w
+    return 0, height, 0, width
