@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from co2net.models.releases import Release
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,9 +24,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> None:
     """Print the list, or one card."""
     from co2net.errors import InputError
-    from co2net.models.registry import list_backbones, list_releases
+    from co2net.models.registry import default_model_path, list_backbones, list_releases
 
     releases = list_releases()
+    default = None
+    with contextlib.suppress(InputError):  # a folder of one's own need not hold a default
+        default = default_model_path()
     if options.name:
         for release in releases:
             if release.name == options.name:
@@ -32,8 +40,17 @@ def run(options: argparse.Namespace) -> None:
     if not releases:
         print("weights: none ship with this installation; give a file with --weights")
     for release in releases:
-        parts = "backbone and refinement" if release.refinement else "backbone; the color mapping follows from it"
-        print(f"\n{release.name}  ({release.backbone or 'unknown network'}: {parts}, {release.training_size} px)")
-        for key, value in release.facts.items():
+        mark = ", the default" if release.path == default else ""
+        print(
+            f"\n{release.name}  ({release.backbone or 'unknown network'}: {_parts(release)}, "
+            f"{release.training_size} px{mark})"
+        )
+        for key, value in {**release.advice, **release.facts}.items():
             print(f"  {key.replace('_', ' ')}: {value}")
     print("\nUse one with `co2net harmonize --weights NAME`; read its card with `co2net models NAME`.")
+
+
+def _parts(release: Release) -> str:
+    if release.mapping == "predicted":
+        return "predicts the color mapping"
+    return "backbone and refinement" if release.refinement else "backbone; the color mapping follows from it"

@@ -17,6 +17,7 @@ from co2net.models.weight_files import WeightFile, read_weights
 __all__ = [
     "create_backbone",
     "create_model",
+    "default_model_path",
     "list_backbones",
     "list_models",
     "list_releases",
@@ -153,11 +154,26 @@ def load_model(
         InputError: if nothing of that name is shipped.
         WeightsError: if the file cannot be read or does not fit.
     """
-    shipped = {release.backbone for release in list_releases(folder)} if weights == "default" else set()
-    preferred = next((name for name in PREFERRED_BACKBONES if name in shipped), DEFAULT_BACKBONE)
-    path = weights_path(weights, backbone or preferred, refinement=True, folder=folder)
+    if weights == "default" and backbone is None:
+        path = default_model_path(folder)
+    else:
+        path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
     holds_refinement = checkpoints.infer_settings(read_weights(path).state).refinement
     return create_model("co2net", backbone=backbone, refinement=holds_refinement, weights=path)
+
+
+def default_model_path(folder: str | os.PathLike[str] | None = None) -> Path:
+    """The file of the model that is used where nobody names one.
+
+    Args:
+        folder: where shipped weights are, if not in their usual place.
+
+    Raises:
+        InputError: none ships.
+    """
+    shipped = {release.backbone for release in list_releases(folder)}
+    preferred = next((name for name in PREFERRED_BACKBONES if name in shipped), DEFAULT_BACKBONE)
+    return default_release(preferred, refinement=True, folder=folder).path
 
 
 def weights_path(

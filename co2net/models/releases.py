@@ -42,6 +42,12 @@ class Release:
     facts: dict[str, str] = field(default_factory=dict)
     card: str | None = None
 
+    @property
+    def advice(self) -> dict[str, str]:
+        """What the card's first table says to people who choose: "good at" and "not for", where it has them."""
+        rows = (line.strip().strip("|").split("|", 1) for line in (self.card or "").splitlines() if line.count("|") > 2)
+        return {row[0].strip(): row[1].strip() for row in rows if row[0].strip() in ("good at", "not for")}
+
 
 def releases_folder() -> Path | None:
     """Where shipped weights are: the variable ``CO2NET_MODELS``, the installed package, or the repository."""

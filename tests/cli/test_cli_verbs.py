@@ -65,6 +65,7 @@ def test_models_lists_backbones_and_weights(run):
     assert code == 0 and err == ""
     assert "backbones: issam, lutnet, rain" in out
     assert "\nissam  (issam: backbone; " in out and "data: none, for tests" in out
+    assert "32 px, the default)" in out
 
 
 def test_models_prints_a_card(run):

@@ -240,12 +240,13 @@ def test_an_unknown_mapping_in_a_file_is_refused(shipped):
 
 def test_releases_tell_about_themselves(shipped, tmp_path):
     shipped("rain", refinement=True, data="HYouTube train", measured="fMSE 1")
-    (tmp_path / "rain.md").write_text("# A card\n")
+    (tmp_path / "rain.md").write_text("# A card\n| good at | much |\n| a | b |\n")
     (tmp_path / "README.md").write_text("not a release\n")
     (release,) = list_releases(tmp_path)
     assert (release.name, release.backbone, release.training_size) == ("rain", "rain", 512)
     assert release.refinement and release.use_feature and release.mapping == "paper"
-    assert release.facts == {"data": "HYouTube train", "measured": "fMSE 1"} and release.card == "# A card\n"
+    assert release.facts == {"data": "HYouTube train", "measured": "fMSE 1"} and release.card
+    assert release.advice == {"good at": "much"}
 
 
 def test_a_broken_release_is_left_out_with_a_warning(shipped, tmp_path):
