@@ -25,17 +25,23 @@ class Codec:
     lossless: bool = False
     limited_only: bool = False
     """The codec has no full range: ProRes."""
+    presets: tuple[str, ...] = ()
+    """Names of the encoder's speeds, fastest first; they weigh time against the size of the file."""
 
 
 # Constant-quality settings that cannot be told from the source at normal viewing; the outside of the mask is encoded
 # once more too, so they lie above what a camera delivers.
+_SPEEDS = "ultrafast superfast veryfast faster fast medium slow slower veryslow".split()
 CODECS = {
-    "h264": Codec("libx264", "H.264", {"preset": "medium"}, "crf", 16, 51),
-    "h265": Codec("libx265", "H.265", {"preset": "medium", "x265-params": "log-level=none"}, "crf", 18, 51),
+    # At one CRF superfast is nearly as close to the source as medium (docs/decisions.md) in a fifth of its time.
+    "h264": Codec("libx264", "H.264", {"preset": "superfast"}, "crf", 16, 51, presets=(*_SPEEDS,)),
+    "h265": Codec(
+        "libx265", "H.265", {"preset": "medium", "x265-params": "log-level=none"}, "crf", 18, 51, presets=(*_SPEEDS,)
+    ),
     "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slicecrc": "1", "g": "1"}, lossless=True),
     "prores": Codec("prores_ks", "ProRes", {"vendor": "apl0"}, limited_only=True),
     "vp9": Codec("libvpx-vp9", "VP9", {"b": "0", "row-mt": "1", "cpu-used": "3", "deadline": "good"}, "crf", 18, 63),
-    "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63),
+    "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63, presets=tuple(map(str, range(13, -1, -1)))),
 }
 _ALIASES = {"hevc": "h265", "avc": "h264", "x264": "h264", "x265": "h265", "libx264": "h264", "libx265": "h265"}
 _ALIASES |= {"libvpx-vp9": "vp9", "prores_ks": "prores", "libsvtav1": "av1"}
@@ -94,6 +100,21 @@ def quality_options(codec: Codec, quality: float | None) -> dict[str, str]:
     if not 0 <= quality <= codec.worst_quality:
         raise OutputError(f"quality {quality}: {codec.title} takes 0 (best) to {codec.worst_quality}")
     return codec.options | {codec.quality: f"{quality:g}"}
+
+
+def preset_options(codec: Codec, preset: str | None) -> dict[str, str]:
+    """Return the encoder's option for the wanted speed; empty for the usual one.
+
+    Raises:
+        OutputError: the codec has no such speed, or none to choose.
+    """
+    if preset is None:
+        return {}
+    if preset not in codec.presets:
+        names = ", ".join(codec.presets)
+        known = f"{codec.title} takes {names}" if names else f"{codec.title} has no presets; leave it out"
+        raise OutputError(f"preset {preset}: {known}")
+    return {"preset": preset}
 
 
 def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, notes: list[str]) -> str:

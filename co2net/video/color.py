@@ -148,8 +148,27 @@ def to_planar(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
     return frame.reformat(format=layout.name)
 
 
-def to_rgb(frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode a planar frame: ``(image (H, W, 3), alpha (H, W) or None)``, uint8, or uint16 above 8 bits; full range."""
+class Scratch:
+    """Arrays that are used again from frame to frame: fresh memory of a frame's size costs more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the uint16 array of that name; it holds whatever was left in it."""
+        found = self._arrays.get(name)
+        if found is None or found.shape != shape:
+            found = self._arrays[name] = np.empty(shape, np.uint16)
+        return found
+
+
+def to_rgb(
+    frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool, scratch: Scratch | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a planar frame: ``(image (H, W, 3), alpha (H, W) or None)``, uint8, or uint16 above 8 bits; full range.
+
+    A caller of many frames passes the same `scratch` each time, and from one thread.
+    """
     planes = plane_views(frame, layout)
     peak = 255 if layout.bits <= 8 else 65535
     alpha = planes.pop() if layout.alpha else None
@@ -173,19 +192,32 @@ def to_rgb(frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool) ->
     # OpenCV multiplies 8-bit samples in coarse fixed point, up to a code off. In 16 bits it is exact, and interpolated
     # chroma keeps its fractions.
     finer = 64
-    wide = [np.multiply(plane, finer, dtype=np.uint16) for plane in chroma]
-    samples = cv2.merge([luma.astype(np.uint16), *(_enlarge(plane, layout, width, height) for plane in wide)])
     affine *= 256
     affine[:, 1:3] /= finer
-    return cv2.convertScaleAbs(cv2.transform(samples, affine.astype(np.float32)), alpha=1 / 256), alpha
+    scratch = scratch or Scratch()
+    samples = [scratch.array("luma", luma.shape)]
+    np.copyto(samples[0], luma)
+    for index, plane in enumerate(chroma):
+        wide = np.multiply(plane, finer, out=scratch.array(f"wide {index}", plane.shape), dtype=np.uint16)
+        samples.append(
+            _enlarge(wide, layout, width, height, scratch.array(f"chroma {index}", _full_size(plane, layout)))
+        )
+    merged = cv2.merge(samples, scratch.array("merged", (height, width, 3)))
+    colors = cv2.transform(merged, affine.astype(np.float32), scratch.array("colors", (height, width, 3)))
+    return cv2.convertScaleAbs(colors, alpha=1 / 256), alpha
 
 
-def _enlarge(plane: np.ndarray, layout: Layout, width: int, height: int) -> np.ndarray:
+def _full_size(plane: np.ndarray, layout: Layout) -> tuple[int, int]:
+    """Return the size of a chroma plane's whole blocks; at odd sizes a row or column more than the luma plane."""
+    return plane.shape[0] << layout.shift_y, plane.shape[1] << layout.shift_x
+
+
+def _enlarge(plane: np.ndarray, layout: Layout, width: int, height: int, into: np.ndarray | None = None) -> np.ndarray:
     """Interpolate a chroma plane to the size of the luma plane, bilinear; odd sizes keep the samples' places."""
     if not (layout.shift_x or layout.shift_y):
         return plane
-    across, down = plane.shape[1] << layout.shift_x, plane.shape[0] << layout.shift_y
-    return cv2.resize(plane, (across, down), interpolation=cv2.INTER_LINEAR)[:height, :width]
+    down, across = _full_size(plane, layout)
+    return cv2.resize(plane, (across, down), dst=into, interpolation=cv2.INTER_LINEAR)[:height, :width]
 
 
 def _spread(plane: np.ndarray, layout: Layout, peak: int, full: bool) -> np.ndarray:
@@ -204,7 +236,14 @@ def _saturate(values: np.ndarray, dtype: type[np.uint8] | type[np.uint16]) -> np
 
 
 def add_change(
-    frame: av.VideoFrame, layout: Layout, colorspace: int, full: bool, change: np.ndarray, top: int, left: int
+    frame: av.VideoFrame,
+    layout: Layout,
+    colorspace: int,
+    full: bool,
+    change: np.ndarray,
+    top: int,
+    left: int,
+    white: float = 1.0,
 ) -> None:
     """Add a change of RGB to the planes of `frame`, in place.
 
@@ -213,32 +252,33 @@ def add_change(
         layout: Its layout.
         colorspace: Matrix of the frame.
         full: Whether its codes are full range.
-        change: ``(h, w, 3)`` float32, new minus old RGB in units of white = 1. Zero adds exactly nothing.
+        change: ``(h, w, 3)`` float32, new minus old RGB in units of white = `white`. Zero adds exactly nothing.
         top: Row of the frame where `change` begins; a multiple of the chroma block.
         left: Column, likewise.
+        white: The value of white in `change`.
     """
     planes = plane_views(frame, layout)
     height, width = change.shape[:2]
     if layout.kind == "rgb":
-        channels = cv2.split(change * np.float32(layout.peak))
+        channels = cv2.split(change * np.float32(layout.peak / white))
         for plane, channel in zip(planes, (1, 2, 0), strict=False):
             _add(plane[top : top + height, left : left + width], channels[channel], layout.peak)
         return
-    matrix, _ = _yuv_from_rgb(layout, colorspace, full)
-    deltas = cv2.split(cv2.transform(np.ascontiguousarray(change, np.float32), matrix.astype(np.float32)))
-    _add(planes[0][top : top + height, left : left + width], deltas[0], layout.peak)
+    matrix = (_yuv_from_rgb(layout, colorspace, full)[0] / white).astype(np.float32)
+    change = np.ascontiguousarray(change, np.float32)
+    _add(planes[0][top : top + height, left : left + width], cv2.transform(change, matrix[:1]), layout.peak)
     if layout.kind == "gray":
         return
     block_w, block_h = 1 << layout.shift_x, 1 << layout.shift_y
     columns, rows = -(-width // block_w), -(-height // block_h)
     row, column = top // block_h, left // block_w
-    for plane, chroma in zip(planes[1:3], deltas[1:], strict=True):
-        if (block_w, block_h) != (1, 1):
-            if width % block_w or height % block_h:
-                # The last block of an odd size has fewer pixels: with its edge repeated its mean stays that of its own.
-                missing = -height % block_h, -width % block_w
-                chroma = cv2.copyMakeBorder(chroma, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
-            chroma = cv2.resize(chroma, (columns, rows), interpolation=cv2.INTER_AREA)
+    if (block_w, block_h) != (1, 1):
+        if width % block_w or height % block_h:
+            # The last block of an odd size has fewer pixels: with its edge repeated its mean stays that of its own.
+            missing = -height % block_h, -width % block_w
+            change = cv2.copyMakeBorder(change, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
+        change = cv2.resize(change, (columns, rows), interpolation=cv2.INTER_AREA)  # linear, so before the matrix
+    for plane, chroma in zip(planes[1:3], cv2.split(cv2.transform(change, matrix[1:])), strict=True):
         _add(plane[row : row + rows, column : column + columns], chroma, layout.peak)
 
 

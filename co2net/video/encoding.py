@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.error import FFmpegError
 
 from co2net.video import color, matroska
-from co2net.video.codecs import Codec, choose_pixel_format, quality_options
+from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
 from co2net.video.pyav import open_input, require_pyav
@@ -30,7 +31,14 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, path: Path, info: VideoInfo, container_format: str, codec: Codec, quality: float | None, notes: list[str]
+        self,
+        path: Path,
+        info: VideoInfo,
+        container_format: str,
+        codec: Codec,
+        quality: float | None,
+        notes: list[str],
+        preset: str | None = None,
     ) -> None:
         require_pyav()
         self._info, self._codec, self._notes, self._path, self._format = info, codec, notes, path, container_format
@@ -40,7 +48,7 @@ class VideoEncoder:
         width, height = info.stored_size
         self._space = color.guess_colorspace(info.colorspace, info.color_primaries, width, height)
         self._source_full = color.is_full_range(self._source, info.color_range, info.pixel_format)
-        options = quality_options(codec, quality)
+        options = quality_options(codec, quality) | preset_options(codec, preset)
         pixel_format = choose_pixel_format(codec, self._source, width, height, notes)
         self._layout = color.planar_layout(pixel_format)
         self._pixel_format = pixel_format
@@ -135,7 +143,7 @@ class VideoEncoder:
         stored: av.VideoFrame = frame.stored
         if change is not None:
             stored.make_writable()  # a decoder may still refer to it
-            color.add_change(stored, self._source, self._space, self._source_full, change, top, left)
+            color.add_change(stored, self._source, self._space, self._source_full, change, top, left, frame.peak)
         return self._converted(stored)
 
     def _planes_from_rgb(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
@@ -254,33 +262,37 @@ def _change(
     layout: color.Layout,
     info: VideoInfo,
 ) -> tuple[np.ndarray | None, int, int]:
-    """Return new minus old RGB as stored, in units of white, for the smallest block-aligned box that holds it all.
+    """Return new minus old RGB as stored, float32 in codes of `before`, for the least block-aligned box that holds it.
 
     None where nothing changes. `shown` counts where the mask is 0, `image` elsewhere; `before` is what the planes hold.
     """
     turn, only_mask = info.orientation, shown is before
     image, before, shown = turn.as_stored(image), turn.as_stored(before), turn.as_stored(shown)
-    inside = None if mask is None else turn.as_stored(mask) != 0
-    top, bottom, left, right = 0, image.shape[0], 0, image.shape[1]
+    inside = None if mask is None else _nonzero(turn.as_stored(mask))
+    box, top, left = np.s_[:, :], 0, 0
     if inside is not None and only_mask:
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if rows.size == 0:
+        left, top, width, height = cv2.boundingRect(inside)
+        if width == 0:
             return None, 0, 0
-        top, left = (
-            (int(rows[0]) >> layout.shift_y) << layout.shift_y,
-            (int(columns[0]) >> layout.shift_x) << layout.shift_x,
-        )
+        right, bottom = left + width, top + height
+        top, left = top >> layout.shift_y << layout.shift_y, left >> layout.shift_x << layout.shift_x
         block_h, block_w = 1 << layout.shift_y, 1 << layout.shift_x
-        bottom, right = (
-            min(bottom, -(-(int(rows[-1]) + 1) // block_h) * block_h),
-            min(right, -(-(int(columns[-1]) + 1) // block_w) * block_w),
-        )
-    box = np.s_[top:bottom, left:right]
-    peak = np.float32(65535 if before.dtype == np.uint16 else 255)
-    old = before[box].astype(np.float32)
-    new = image[box].astype(np.float32)
+        bottom = min(image.shape[0], -(-bottom // block_h) * block_h)
+        right = min(image.shape[1], -(-right // block_w) * block_w)
+        box = np.s_[top:bottom, left:right]
+    new, old = image[box], before[box]
     if image.dtype == np.float32:
-        new = np.clip(new, 0, 1) * peak
-    if inside is not None:
-        new = np.where(inside[box][..., None], new, shown[box].astype(np.float32))
-    return (new - old) / peak, top, left
+        new = np.clip(new, 0, 1) * np.float32(65535 if before.dtype == np.uint16 else 255)
+    change = np.zeros(new.shape, np.float32)
+    if inside is not None and not only_mask:
+        cv2.subtract(shown[box], old, dst=change, dtype=cv2.CV_32F)
+    # Without the mask's pixels, what stands in `change` stays.
+    cv2.subtract(new, old, dst=change, mask=None if inside is None else inside[box], dtype=cv2.CV_32F)
+    return change, top, left
+
+
+def _nonzero(mask: np.ndarray) -> np.ndarray:
+    """Return ``(H, W)`` uint8, 255 where the mask is not 0."""
+    if mask.dtype not in (np.uint8, np.uint16, np.float32):
+        mask = (mask != 0).view(np.uint8)
+    return cv2.compare(np.ascontiguousarray(mask), 0, cv2.CMP_NE)  # type: ignore[call-overload]

@@ -57,6 +57,7 @@ class VideoReader(Closing):
         self._last_end = 0.0
         self.luma_only = False
         """Set for masks: frames of YUV and grey video then come with an empty `image`."""
+        self._scratch = color.Scratch()
         self._container = _open_container(path)
         try:
             self._stream = self._choose_stream()
@@ -189,7 +190,7 @@ class VideoReader(Closing):
         if self.luma_only and self._layout.kind != "rgb":
             image, alpha = np.empty((0, 0, 3), np.uint8), None
         else:
-            image, alpha = color.to_rgb(planar, self._layout, self._space, self._full)
+            image, alpha = color.to_rgb(planar, self._layout, self._space, self._full, self._scratch)
         time_base = to_fraction(decoded.time_base or self._stream.time_base)
         pts = decoded.pts if decoded.pts is not None else decoded.dts
         if pts is None and self._rate and time_base:

@@ -25,6 +25,7 @@ def open_writer(
     quality: float | None = None,
     overwrite: bool = True,
     protect: Iterable[str | os.PathLike[str]] = (),
+    preset: str | None = None,
 ) -> Writer:
     """Open the output of a clip.
 
@@ -36,6 +37,8 @@ def open_writer(
         quality: Constant rate factor of H.264, H.265, VP9 and AV1 (0 best), 1..100 of JPEG (100 best).
         overwrite: Replace an existing output.
         protect: Further paths that must not be written over, the mask's above all; ``info.sources`` are already.
+        preset: The encoder's speed against the size of the file, for H.264 and H.265 "ultrafast" to "veryslow", for AV1
+            "13" to "0".
 
     Returns:
         A context manager with ``write(frame, image, mask=None)``, ``notes`` and ``output``.
@@ -50,16 +53,18 @@ def open_writer(
         raise OutputError(f"{place}: unknown ending {ending}; use {endings()}")
     places.check_place(place, [*info.sources, *map(Path, protect)], overwrite)
     if is_folder or ending in PICTURES:
-        _refuse_settings(place, codec, quality if is_folder or ending == ".png" else None)
+        _refuse_settings(place, codec, quality if is_folder or ending == ".png" else None, preset)
         if is_folder:
             return FolderWriter(place, info)
         if quality is not None and not 1 <= quality <= 100:
             raise OutputError(f"quality {quality}: JPEG takes 1 to 100 (best)")
         return PictureWriter(place, info, quality)
-    return VideoWriter(place, info, codec, quality)
+    return VideoWriter(place, info, codec, quality, preset)
 
 
-def _refuse_settings(place: Path, codec: str | None, quality: float | None) -> None:
+def _refuse_settings(place: Path, codec: str | None, quality: float | None, preset: str | None) -> None:
+    if preset is not None:
+        raise OutputError(f"preset {preset}: {place.name} is written as pictures, which have none; leave it out")
     if codec is not None:
         raise OutputError(
             f"codec {codec}: {place.name} is written as pictures; leave the codec out or name a video file"
@@ -205,14 +210,18 @@ class PictureWriter(Writer):
 class VideoWriter(Writer):
     """A video file with the source's sound, times and tags."""
 
-    def __init__(self, output: Path, info: VideoInfo, codec: str | None, quality: float | None) -> None:
+    def __init__(
+        self, output: Path, info: VideoInfo, codec: str | None, quality: float | None, preset: str | None
+    ) -> None:
         super().__init__(output, info)
         ending = output.suffix.lower()
         chosen = choose_codec(ending, codec, output.name)
         places.remove(self._partial)
         self._encoder: VideoEncoder | None = None
         try:
-            self._encoder = VideoEncoder(self._partial, info, CONTAINERS[ending][0], chosen, quality, self.notes)
+            self._encoder = VideoEncoder(
+                self._partial, info, CONTAINERS[ending][0], chosen, quality, self.notes, preset
+            )
         except (FFmpegError, OSError) as error:
             places.remove(self._partial)
             raise places.write_error(output, error) from error
