@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from co2net.cli.options import add_device, add_quiet
 
@@ -20,6 +21,7 @@ examples:
   co2net harmonize photo.jpg --mask matte.png -o photo.harmonized.png
   co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
   co2net harmonize composite.mp4 --mask mask.mp4 --strength 0.7 --cube look.cube     # the mapping for a grading program
+  co2net harmonize composite.mp4 --mask mask.mp4 --key-frames auto   # faster: the network looks at some frames only
 
 The mask is white on the foreground. Sound, frame times, size, rotation, color tags and all outside the mask stay.
 """
@@ -67,6 +69,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     result.add_argument(
         "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
     )
+    result.add_argument(
+        "--preset", help="the encoder's speed, ultrafast to veryslow: slower makes smaller files (default: superfast)"
+    )
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
     result.add_argument(
         "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
@@ -77,6 +82,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     how.add_argument("--backbone", help="network of the weight file, where the file does not say")
     how.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
     how.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
+    how.add_argument(
+        "--key-frames",
+        type=_key_frames,
+        metavar="K",
+        help="run the network on every K-th frame only, and at cuts; `auto`: as often as the colors change "
+        "(default: every frame)",
+    )
+    how.add_argument(
+        "--precision",
+        choices=("auto", "full"),
+        default="auto",
+        help="auto computes networks that paint in bfloat16 where the processor is faster at it",
+    )
     add_device(how)
     add_quiet(p)
     p.set_defaults(run=run)
@@ -84,6 +102,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
+    # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device
     from co2net.models.registry import load_model
@@ -106,12 +126,15 @@ def run(options: argparse.Namespace) -> None:
             device=device,
             codec=options.codec,
             quality=options.quality,
+            preset=options.preset,
             cube=options.cube,
             mask_fit=options.mask_fit,
             mask_retime=options.mask_retime,
             mask_channel=options.mask_channel,
             frame_rate=options.frame_rate,
             overwrite=options.overwrite,
+            key_frames=options.key_frames,
+            precision=options.precision,
         )
     if options.quiet:
         return
@@ -120,6 +143,14 @@ def run(options: argparse.Namespace) -> None:
     rate = report.frames / max(report.seconds, 1e-9)
     print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
     print(report.output)
+
+
+def _key_frames(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of frames; write auto, or a whole number from 1 on")
+    return int(text)
 
 
 def _rate(text: str) -> Fraction:

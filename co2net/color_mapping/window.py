@@ -31,7 +31,7 @@ def neighbor_weights(frame: int, last: int, previous: int, following: int, first
     return weights
 
 
-def window_volume(volumes: Mapping[int, Tensor], weights: Mapping[int, int]) -> Tensor | None:
+def window_volume(volumes: Mapping[int, Tensor], weights: Mapping[int, float]) -> Tensor | None:
     """Sum of ``weight * volume``; None without neighbors.
 
     Volumes are added anew for every frame: subtracting what leaves the window would leave rounding residue, and a cell

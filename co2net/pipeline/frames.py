@@ -11,41 +11,60 @@ from co2net.errors import ShapeError
 Picture = np.ndarray | Tensor
 
 
-def frame_to_tensor(frame: Picture, device: torch.device) -> Tensor:
-    """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to float32 ``(1, 3, H, W)`` in [0, 1].
+def frame_shape(frame: Picture) -> tuple[int, int]:
+    """Height and width of a frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
 
     Raises:
         ShapeError: if it is neither.
     """
-    tensor = _as_tensor(frame, "frame")
+    tensor = as_tensor(frame, "frame")
     if tensor.is_floating_point():
         if tensor.ndim != 3 or tensor.shape[0] != 3:
             raise ShapeError(f"a float frame must be (3, H, W) in [0, 1], got {tuple(tensor.shape)}")
-        return tensor.to(device, torch.float32)[None]
-    if tensor.ndim != 3 or tensor.shape[2] != 3 or tensor.dtype not in _FULL_SCALE:
+        return int(tensor.shape[1]), int(tensor.shape[2])
+    if tensor.ndim != 3 or tensor.shape[2] != 3 or tensor.dtype not in FULL_SCALE:
         raise ShapeError(
             f"a frame must be (3, H, W) float in [0, 1] or (H, W, 3) uint8 or uint16, "
             f"got {tuple(tensor.shape)} {tensor.dtype}"
         )
-    planes = tensor.permute(2, 0, 1).to(device, torch.float32)
-    return (planes / _FULL_SCALE[tensor.dtype])[None]
+    return int(tensor.shape[0]), int(tensor.shape[1])
 
 
-def mask_to_tensor(mask: Picture, shape: tuple[int, int], device: torch.device) -> Tensor:
+def frame_to_tensor(frame: Picture, device: torch.device | None = None) -> Tensor:
+    """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to float32 ``(1, 3, H, W)`` in [0, 1].
+
+    Args:
+        frame: see :func:`frame_shape`.
+        device: where to; None: where the frame is.
+
+    Raises:
+        ShapeError: as :func:`frame_shape`.
+    """
+    frame_shape(frame)
+    tensor = as_tensor(frame, "frame")
+    tensor = tensor if device is None else tensor.to(device)
+    if tensor.is_floating_point():
+        return tensor.to(torch.float32)[None]
+    return (tensor.permute(2, 0, 1).to(torch.float32) / FULL_SCALE[tensor.dtype])[None]
+
+
+def mask_to_tensor(mask: Picture, shape: tuple[int, int]) -> Tensor:
     """``(1, H, W)`` or ``(H, W)``, float in [0, 1], uint8, uint16 or bool, to float32 ``(1, 1, H, W)`` in [0, 1].
+
+    It stays on its device; float32 is not copied.
 
     Raises:
         ShapeError: if it is something else or does not have the frame's `shape`.
     """
-    tensor = _as_tensor(mask, "mask")
+    tensor = as_tensor(mask, "mask")
     if tensor.ndim == 3 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tuple(tensor.shape) != tuple(shape):
         raise ShapeError(f"the mask is {tuple(tensor.shape)}, its frame {tuple(shape)}; they must have the same size")
-    if tensor.dtype in _FULL_SCALE:
-        tensor = tensor.to(device, torch.float32) / _FULL_SCALE[tensor.dtype]
+    if tensor.dtype in FULL_SCALE:
+        tensor = tensor.to(torch.float32) / FULL_SCALE[tensor.dtype]
     elif tensor.is_floating_point() or tensor.dtype == torch.bool:
-        tensor = tensor.to(device, torch.float32)
+        tensor = tensor.to(torch.float32)
     else:
         raise ShapeError(f"a mask must be float in [0, 1], uint8, uint16 or bool, got {tensor.dtype}")
     return tensor[None, None]
@@ -64,13 +83,13 @@ def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: 
     """
     colors = colors[0].clamp(0, 1)
     inside = mask[0] > 0
-    tensor = _as_tensor(frame, "frame")
+    tensor = as_tensor(frame, "frame")
     if tensor.is_floating_point():
         out = tensor.clone()
         part = out[:, window[0], window[1]]
         part.copy_(torch.where(inside.to(out.device), colors.to(out.device, out.dtype), part))
     else:
-        scaled = (colors * _FULL_SCALE[tensor.dtype]).round_().permute(1, 2, 0).cpu()
+        scaled = (colors * FULL_SCALE[tensor.dtype]).round_().permute(1, 2, 0).cpu()
         # PyTorch has few operations for uint16; numpy assigns it.
         out_array = np.array(tensor.cpu().numpy())
         np.copyto(out_array[window], scaled.numpy(), casting="unsafe", where=inside[0].cpu().numpy()[..., None])
@@ -78,10 +97,15 @@ def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: 
     return out.numpy() if isinstance(frame, np.ndarray) else out
 
 
-_FULL_SCALE = {torch.uint8: 255.0, torch.uint16: 65535.0}
+FULL_SCALE = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
 
-def _as_tensor(picture: Picture, name: str) -> Tensor:
+def as_tensor(picture: Picture, name: str = "picture") -> Tensor:
+    """The picture as a tensor on its own memory, as far as PyTorch can see it there.
+
+    Raises:
+        ShapeError: if it is neither a numpy array nor a tensor.
+    """
     if isinstance(picture, Tensor):
         return picture
     if isinstance(picture, np.ndarray):

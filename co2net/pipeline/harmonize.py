@@ -16,6 +16,9 @@ import torch
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
 from co2net.pipeline.background import BackgroundCalls
+from co2net.pipeline.inference import Precision
+from co2net.pipeline.key_frames import KeyFrames
+from co2net.pipeline.read_ahead import ReadAhead
 from co2net.pipeline.stream import FrameStream
 from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, open_writer, pair
 from co2net.video.writer import Writer
@@ -33,6 +36,7 @@ class HarmonizeReport:
         output: the written file or folder.
         frames: number of frames written.
         harmonized: how many of them had a foreground.
+        passes: how often the backbone ran.
         seconds: wall time.
         device: where the networks ran.
         notes: sentences about what could not be kept as it was, or deserves a look.
@@ -41,6 +45,7 @@ class HarmonizeReport:
     output: Path
     frames: int
     harmonized: int
+    passes: int
     seconds: float
     device: str
     notes: list[str] = field(default_factory=list)
@@ -61,12 +66,15 @@ def harmonize_video(
     device: str | torch.device | None = None,
     codec: str | None = None,
     quality: float | None = None,
+    preset: str | None = None,
     cube: PathLike | None = None,
     mask_fit: str = "error",
     mask_retime: str = "error",
     mask_channel: str = "auto",
     frame_rate: Fraction | None = None,
     overwrite: bool = True,
+    key_frames: KeyFrames = None,
+    precision: Precision = "auto",
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -88,19 +96,24 @@ def harmonize_video(
         device: None leaves the model where it is.
         codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
         quality: the encoder's quality value (CRF).
+        preset: the encoder's speed against the file's size, "ultrafast" to "veryslow".
         cube: also write the clip's color mapping as a ``.cube`` table.
         mask_fit: "resize" accepts a mask of another size.
         mask_retime: "nearest" or "index" accepts a mask of another frame rate.
         mask_channel: "luma" or "alpha" of the mask file; "auto" takes an alpha channel that is not opaque.
         frame_rate: of a folder of frames, whose pictures carry no times.
         overwrite: replace an existing output.
+        key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
+        precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
 
     Raises:
         InputError: an input cannot be used.
         OutputError: the output cannot be written.
     """
     started = time.monotonic()
-    stream = FrameStream(model, previous, future, strength=strength, device=device)
+    stream = FrameStream(
+        model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
+    )
     stream.collect_table = cube is not None
     with ExitStack() as stack:
         info, pairs = _open_inputs(
@@ -113,7 +126,7 @@ def harmonize_video(
         if cube is not None:
             _check_cube(Path(cube), protect)
         writer = stack.enter_context(
-            open_writer(target, info, codec=codec, quality=quality, overwrite=overwrite, protect=protect)
+            open_writer(target, info, codec=codec, quality=quality, overwrite=overwrite, protect=protect, preset=preset)
         )
         written = _run(stream, pairs, writer, info.frame_count, on_progress)
         if stream.harmonized == 0:
@@ -126,10 +139,18 @@ def harmonize_video(
 
             save_cube(stream.table().cpu(), cube, title=f"co2net {info.path.stem}")
     notes = list(writer.notes)
+    if key_frames is not None and stream.skips_refinement:
+        notes.append("with key frames the refinement is left out: the color mapping alone makes the result")
     if stream.covers_everything:
         notes.append("the mask covers the whole picture, so there was no background to match; is it inverted?")
     return HarmonizeReport(
-        writer.output, written, stream.harmonized, time.monotonic() - started, str(stream.device), notes
+        writer.output,
+        written,
+        stream.harmonized,
+        stream.passes,
+        time.monotonic() - started,
+        str(stream.device),
+        notes,
     )
 
 
@@ -150,8 +171,9 @@ def _run(
             if on_progress is not None:
                 on_progress(reported, total)
 
-    with BackgroundCalls(writer.write) as write:
-        for frame, frame_mask in pairs:
+    # Three threads: the writer ends before the reader, whose files are closed when both are at rest.
+    with ReadAhead(pairs) as ahead, BackgroundCalls(writer.write) as write:
+        for frame, frame_mask in ahead:
             # A picture comes back as the kind that went in, here an array.
             for (source, source_mask), result in stream.push(frame.image, frame_mask, (frame, frame_mask)):
                 write(source, result, source_mask)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from co2net.pipeline.frames import FULL_SCALE, Picture, as_tensor, frame_to_tensor
+
 
 def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
     """Height and width at which the networks see a frame: at most `size` each way, never enlarged.
@@ -31,26 +33,64 @@ def shrink(picture: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, shape, mode="bilinear", align_corners=False)
 
 
-def shrink_foreground(picture: Tensor, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def sample(frame: Picture, shape: tuple[int, int]) -> Tensor:
+    """:func:`shrink` of a frame, float32 ``(1, 3, h, w)`` in [0, 1]; converts nothing but the taps.
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
+        shape: the working size, at most the frame's.
+    """
+    picture = as_tensor(frame)
+    if picture.is_floating_point():
+        return shrink(frame_to_tensor(frame), shape)
+    full = FULL_SCALE[picture.dtype]
+    wide = picture.dtype == torch.uint16
+    values = picture.view(torch.int16) if wide else picture  # PyTorch cannot index uint16
+    for axis, size in enumerate(shape):
+        values = values.index_select(axis, _tap_numbers(picture.shape[axis], size).to(values.device))
+    taps = (values.view(torch.uint16) if wide else values).permute(2, 0, 1).to(torch.float32)
+    for axis, size in ((1, shape[0]), (2, shape[1])):
+        near, far = taps.unflatten(axis, (2, size)).unbind(axis)
+        share = _positions(picture.shape[axis - 1], size).frac().to(taps).unsqueeze(1 if axis == 1 else 0)
+        taps = torch.lerp(near, far, share)
+    return (taps / full)[None]
+
+
+def _positions(length: int, small: int) -> Tensor:
+    """Where the centers of `small` pixels lie among `length`: float64, half-pixel centers, from 0 on."""
+    if length == small:
+        return torch.arange(small, dtype=torch.float64)
+    return ((torch.arange(small, dtype=torch.float64) + 0.5) * (length / small) - 0.5).clamp(min=0)
+
+
+def _tap_numbers(length: int, small: int) -> Tensor:
+    """Numbers of the pixels before all positions, then of those after them."""
+    near = _positions(length, small).long()
+    return torch.cat([near, (near + 1).clamp(max=length - 1)])
+
+
+def shrink_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down; as :func:`shrink`, unless that steps over all of the foreground.
 
     A foreground thinner than a pixel of the working size would come and go as it moves. Then each working pixel that
     holds some of it shows its mean color.
 
     Args:
-        picture: ``(B, 3, H, W)``.
-        mask: ``(B, 1, H, W)`` in [0, 1].
+        frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
+        mask: ``(1, 1, H, W)`` in [0, 1].
         shape: the working size.
 
     Returns:
-        Both at the working size.
+        ``(1, 3, h, w)`` in [0, 1] and ``(1, 1, h, w)``, each on its own device.
     """
-    small_mask = shrink(mask, shape)
+    small, small_mask = sample(frame, shape), shrink(mask, shape)
     if bool(small_mask.amax() > 0.5) or bool(mask.amax() <= small_mask.amax()):
-        return shrink(picture, shape), small_mask
+        return small, small_mask
+    picture = frame_to_tensor(frame)
+    mask = mask.to(picture.device)
     weights = F.adaptive_avg_pool2d(mask, shape)
     colors = F.adaptive_avg_pool2d(picture * mask, shape) / weights.clamp(min=1e-12)
-    return torch.where(weights > 0, colors, shrink(picture, shape)), F.adaptive_max_pool2d(mask, shape)
+    return torch.where(weights > 0, colors, small), F.adaptive_max_pool2d(mask, shape)
 
 
 def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:

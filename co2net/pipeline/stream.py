@@ -6,11 +6,12 @@ neighbor of some frame; a frame leaves as soon as its last following neighbor ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 
@@ -21,9 +22,12 @@ from co2net.color_mapping.prediction import mean_prediction, refine_grid
 from co2net.color_mapping.window import neighbor_weights, window_volume
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
-from co2net.models.co2net import CO2Net
+from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.pipeline.cuts import CutDetector
-from co2net.pipeline.frames import Picture, frame_to_tensor, mask_to_tensor, put_back
+from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor, mask_to_tensor, put_back
+from co2net.pipeline.inference import Precision, backbone_pass, one_thread_for
+from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
+from co2net.pipeline.painting import paint
 from co2net.pipeline.resolution import enlarge, shrink_foreground, working_shape
 
 _MISSING: Any = object()
@@ -40,6 +44,8 @@ def harmonize_frames(
     strength: float = 1.0,
     device: str | torch.device | None = None,
     cuts: bool | None = None,
+    key_frames: KeyFrames = None,
+    precision: Precision = "full",
 ) -> Iterator[Picture]:
     """Harmonize the foreground of a clip, frame by frame.
 
@@ -54,18 +60,31 @@ def harmonize_frames(
         device: where to compute; None leaves the model where it is.
         cuts: whether to look for scene cuts, over which no frame is a neighbor. None: unless the model's mapping is
             "paper", which knows none.
+        key_frames: run the backbone on every k-th frame only, and where a shot begins; "auto": more often where the
+            colors of foreground or background change. All frames are read through the color mapping, gathered from the
+            key frames of the window; nothing is refined. None: every frame.
+        precision: "auto" lets the backbone's convolutions be computed in bfloat16 where the processor is faster at it.
 
     Returns:
         An iterator over as many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are
         untouched, the others clamped to [0, 1]. A frame in which nothing changes may come back as the same object.
 
     Raises:
-        InputError: a setting is out of range; while iterating: frames and masks are not equally many.
+        InputError: a setting is out of range, or key frames are asked of the mapping "paper", whose holes only the
+            frame's own pass can fill; while iterating: frames and masks are not equally many.
         ShapeError: while iterating: a frame or mask has the wrong shape or type, or the size changes within the clip.
     """
-    return _stream_through(
-        FrameStream(model, previous, future, strength=strength, device=device, cuts=cuts), frames, masks
+    stream = FrameStream(
+        model,
+        previous,
+        future,
+        strength=strength,
+        device=device,
+        cuts=cuts,
+        key_frames=key_frames,
+        precision=precision,
     )
+    return _stream_through(stream, frames, masks)
 
 
 def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[Picture]:
@@ -87,11 +106,11 @@ class _Entry:
     """A frame in the window."""
 
     frame: Picture
-    mask: Tensor  # (1, 1, H, W), full size
+    mask: Tensor  # (1, 1, H, W), full size, on its own device
     tag: Any
     small: Tensor | None = None  # working size; None where the mask is empty
     small_mask: Tensor | None = None
-    out: BackboneOutput | None = None
+    out: BackboneOutput | None = None  # None between key frames, too
 
 
 class FrameStream:
@@ -101,6 +120,8 @@ class FrameStream:
 
     Attributes:
         harmonized: number of frames so far that had a foreground.
+        passes: number of backbone passes so far.
+        skips_refinement: whether the model has a refinement that key frames leave out.
         covers_everything: whether the mask was full in every frame so far, so that there is no background.
         collect_table: set to True before the first frame to gather the whole clip's color mapping.
         cuts: numbers of the frames so far that begin a new shot (of a long clip, the latest).
@@ -115,6 +136,8 @@ class FrameStream:
         strength: float = 1.0,
         device: str | torch.device | None = None,
         cuts: bool | None = None,
+        key_frames: KeyFrames = None,
+        precision: Precision = "full",
     ) -> None:
         if previous < 0 or future < 0:
             raise InputError(f"previous and future count frames and cannot be negative (got {previous} and {future})")
@@ -126,8 +149,14 @@ class FrameStream:
             model = load_model("default")
         self.model = model.eval() if device is None else model.eval().to(device)
         self.device = next(chain(model.parameters(), model.buffers())).device
+        self._key_frames = check_key_frames(key_frames)
+        self._chooser = KeyFrameChooser(self._key_frames)
+        self.skips_refinement = self._key_frames is not None and model.refinement
+        if self._key_frames is not None:
+            self.model = _mapping_alone(model)
+        self._backbone_pass = backbone_pass(model.backbone, self.device, precision)
         self.previous, self.future, self.strength = previous, future, strength
-        self.harmonized = 0
+        self.harmonized = self.passes = 0
         self.collect_table = False
         self.covers_everything = True
         look_for_cuts = self.model.mapping != "paper" if cuts is None else cuts
@@ -136,6 +165,7 @@ class FrameStream:
         self._clip_volume: Tensor | None = None
         self._entries: dict[int, _Entry] = {}
         self._volumes: dict[int, Tensor] = {}
+        self._between: set[int] = set()  # frames with a foreground that are no key frames
         self._count = 0  # frames pushed
         self._emitted = 0
         self._shape: tuple[int, int] | None = None
@@ -163,44 +193,73 @@ class FrameStream:
             return refine_grid(mean_prediction(self._clip_volume), TABLE_POINTS)
         return complete(self._clip_volume)
 
-    @torch.inference_mode()
     def _take_in(self, frame: Picture, mask: Picture, tag: Any) -> None:
-        image = frame_to_tensor(frame, self.device)
-        shape = (int(image.shape[-2]), int(image.shape[-1]))
+        with torch.inference_mode(), one_thread_for(self.model.backbone, self.device):
+            self._add(frame, mask, tag)
+
+    def _add(self, frame: Picture, mask: Picture, tag: Any) -> None:
+        shape = frame_shape(frame)
         if self._shape not in (None, shape):
             raise ShapeError(
                 f"frame {self._count} is {shape}, the frames before it {self._shape}; one clip has one size"
             )
         self._shape = shape
-        entry = _Entry(frame, mask_to_tensor(mask, shape, self.device), tag)
-        working = working_shape(*shape, self.model.training_size)
-        small, small_mask = shrink_foreground(image, entry.mask, working)
+        number = self._count
+        entry = _Entry(frame, mask_to_tensor(mask, shape), tag)
+        small, small_mask = shrink_foreground(frame, entry.mask, working_shape(*shape, self.model.training_size))
         if self._detector is not None and self._detector.is_cut(small):
-            self.cuts.append(self._count)
+            self.cuts.append(number)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
-            entry.small, entry.small_mask = small, small_mask
-            entry.out = self.model.run_backbone(entry.small, entry.small_mask)
-            self._volumes[self._count] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
             self.harmonized += 1
+            is_key = self._chooser.is_key(number, small, small_mask, shot=self.cuts[-1] if self.cuts else 0)
+            entry.small, entry.small_mask = small.to(self.device), small_mask.to(self.device)
+            if is_key:
+                self._look_at(entry, number)
+            else:
+                self._between.add(number)
         self._entries[self._count] = entry
         self._count += 1
+
+    def _look_at(self, entry: _Entry, number: int) -> None:
+        """Run the backbone."""
+        assert entry.small is not None and entry.small_mask is not None  # noqa: S101
+        entry.out = self._backbone_pass(entry.small, entry.small_mask)
+        self.passes += 1
+        # A frame that tells nothing must not stand for others.
+        if self._key_frames is None or bool((entry.small_mask > 0.5).any()):
+            self._volumes[number] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
 
     @torch.inference_mode()
     def _emit(self, last: int) -> tuple[Any, Picture]:
         number = self._emitted
         entry = self._entries.pop(number)
         result = entry.frame
-        if entry.out is not None and (self.strength > 0 or self.collect_table):
-            first, last = self._shot(number, last)
-            weights = self.model.window(neighbor_weights(number, last, self.previous, self.future, first), number)
-            there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
-            # Neighbors with nothing in their masks are neighbors all the same: their volumes are empty, not absent.
-            nothing = torch.zeros_like(self._volumes[number]) if weights else None
-            result = self._harmonize(entry, window_volume(self._volumes, there) if there else nothing)
+        if entry.small is not None and (self.strength > 0 or self.collect_table):
+            result = self._harmonize(entry, self._gather(number, last))
         self._emitted += 1
-        self._volumes.pop(self._emitted - 1 - self.previous, None)
+        oldest = self._emitted - self.previous
+        # The last key frame before the window stands for the frames that follow it.
+        keep = max((key for key in self._volumes if key <= oldest), default=0)
+        for key in [key for key in self._volumes if key < keep]:
+            del self._volumes[key]
+        self._between = {between for between in self._between if between >= oldest}
         return entry.tag, result
+
+    def _gather(self, number: int, last: int) -> Tensor | None:
+        """The window's volume for a frame; None without neighbors."""
+        first, last = self._shot(number, last)
+        weights = self.model.window(neighbor_weights(number, last, self.previous, self.future, first), number)
+        there: Mapping[int, float]
+        if self._key_frames is None:
+            there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
+        else:
+            keys = [key for key in sorted(self._volumes) if first <= key <= last]
+            there = spread(weights, keys, self._between) or spread({number: 1}, keys, self._between)
+        if there:
+            return window_volume(self._volumes, there)
+        # Neighbors with nothing in their masks are neighbors all the same: their volumes are empty, not absent.
+        return torch.zeros_like(next(iter(self._volumes.values()))) if weights and self._volumes else None
 
     def _shot(self, number: int, last: int) -> tuple[int, int]:
         """First and last frame of the shot that frame `number` is in, as far as is known."""
@@ -209,25 +268,39 @@ class FrameStream:
         return first, min((cut - 1 for cut in self.cuts if cut > number), default=last)
 
     def _harmonize(self, entry: _Entry, volume: Tensor | None) -> Picture:
-        small, mask, out = entry.small, entry.small_mask, entry.out
-        assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
+        small, mask = entry.small, entry.small_mask
+        assert small is not None and mask is not None and self._shape is not None  # noqa: S101
         mapping = None if volume is None else self.model.color_mapping(volume)
-        at_working_size = self.model.merge(out, mapping, small, mask)
-        if self.collect_table:
-            seen = self._seen(small, mask, at_working_size.image, mapping)
-            self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
+        table = self._complete_table(mapping)
+        merged: CO2NetResult | None = None
+        if entry.out is not None and (table is None or self.collect_table):
+            merged = self.model.merge(entry.out, mapping, small, mask)
+            if self.collect_table:
+                seen = self._seen(small, mask, merged.image, mapping)
+                self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
         window = _bounding_window(entry.mask)
         if window is None:
             return entry.frame
+        if table is not None:
+            return paint(entry.frame, table, entry.mask, self.strength, window)
+        assert merged is not None  # noqa: S101  (a frame between key frames has a key frame, and so a complete table)
         image = frame_to_tensor(_cut(entry.frame, window), self.device)
-        full_mask = entry.mask[..., window[0], window[1]]
+        full_mask = entry.mask[..., window[0], window[1]].to(self.device)
         if tuple(small.shape[-2:]) == self._shape:
-            final = at_working_size.image[..., window[0], window[1]]
+            final = merged.image[..., window[0], window[1]]
             final = image + self.strength * (final - image) if self.strength < 1 else final
         else:
-            final = self._at_full_size(entry, mapping, at_working_size.refined, image, window)
+            final = self._at_full_size(entry, mapping, merged.refined, image, window)
             final = image + self.strength * full_mask * (final - image)
         return put_back(entry.frame, window, final, full_mask)
+
+    def _complete_table(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
+        """The table if it alone makes the result: complete, and nothing refines."""
+        model = self.model
+        if mapping is None or model.refinement or model.paper_lut_only or model.mapping == "paper":
+            return None
+        lut, count = mapping
+        return lut if bool(count[0, 0, 0, 0] > 0) else None  # such counts are all alike
 
     def _seen(self, small: Tensor, mask: Tensor, final: Tensor, mapping: tuple[Tensor, Tensor] | None) -> Tensor:
         """What a frame adds to the clip's table: a volume of corrections."""
@@ -277,8 +350,22 @@ class FrameStream:
         return final
 
 
+def _mapping_alone(model: CO2Net) -> CO2Net:
+    """The same model without refinement: between key frames there is nothing to refine, and a change would flicker."""
+    if model.mapping == "paper":
+        raise InputError(
+            "key frames need a complete color mapping; the paper's has holes that only the frame's own pass fills: "
+            'load the model with mapping="smooth"'
+        )
+    return CO2Net(model.backbone, refinement=False, mapping=model.mapping, unseen_rule=model.unseen_rule).eval()
+
+
 def _bounding_window(mask: Tensor) -> tuple[slice, slice] | None:
     """Rows and columns that hold the mask, None if it is empty: nothing outside them needs computing."""
+    if mask.device.type == "cpu":  # in one pass, without waking other threads
+        inside = cv2.compare(mask[0, 0].numpy(), 0, cv2.CMP_GT)  # type: ignore[call-overload]
+        left, top, width, height = cv2.boundingRect(inside)
+        return (slice(top, top + height), slice(left, left + width)) if width else None
     rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)
     if len(rows) == 0:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -90,6 +91,23 @@ def test_strength_zero_changes_nothing(tmp_path, clip, model):
     report = harmonize_video(*clip, tmp_path / "out.mkv", model, 1, 1, strength=0)
     for before, after in zip(clips.planes(clip[0]), clips.planes(report.output), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_key_frames_and_the_encoders_preset(tmp_path, clip, model):
+    report = harmonize_video(*clip, tmp_path / "out.mp4", model, 1, 1, key_frames=3, preset="ultrafast")
+    assert (report.frames, report.harmonized, report.passes) == (5, 5, 2) and report.notes == []
+    refined = stubs.model_of(stubs.Tiny(32), mapping="smooth", refinement=True)
+    report = harmonize_video(*clip, tmp_path / "out.mp4", refined, 1, 1, key_frames="auto")
+    assert any("the refinement is left out" in note for note in report.notes)
+
+
+def test_no_thread_outlives_the_work(tmp_path, clip, model):
+    before = threading.active_count()
+    harmonize_video(*clip, tmp_path / "out.mp4", model, 1, 1)
+    short = clips.make_folder(tmp_path / "short", [clips.disc(*SIZE)] * 4)
+    with pytest.raises(InputError, match="ends after 4 frames"):
+        harmonize_video(clip[0], short, tmp_path / "out.mp4", model)
+    assert threading.active_count() == before
 
 
 def test_masks_may_be_empty_now_and_then(tmp_path, clip, model):

@@ -9,7 +9,7 @@ from pipeline import stubs
 from torch.nn import functional as F
 
 from co2net.pipeline import harmonize_frames
-from co2net.pipeline.resolution import enlarge, shrink, working_shape
+from co2net.pipeline.resolution import enlarge, sample, shrink, working_shape
 
 HEIGHT, WIDTH, WORKING = 300, 420, 64
 
@@ -163,6 +163,19 @@ def test_shrink_is_the_papers_resize():
     expected = F.interpolate(picture, (20, 30), mode="bilinear", align_corners=False, antialias=False)
     assert torch.equal(shrink(picture, (20, 30)), expected)
     assert shrink(picture, (50, 70)) is picture
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("frame", "small"), [((50, 70), (20, 30)), ((64, 71), (64, 64)), ((24, 32), (24, 32)), ((300, 8), (64, 8))]
+)
+def test_sampling_integers_is_shrinking_the_picture(dtype, frame, small):
+    peak = np.iinfo(dtype).max
+    picture = np.random.default_rng(0).integers(0, peak, (*frame, 3), dtype, endpoint=True)
+    expected = shrink(torch.from_numpy(picture.astype(np.float32) / peak).permute(2, 0, 1)[None], small)
+    for kind in (picture, np.asfortranarray(picture), torch.from_numpy(picture)):
+        # PyTorch computes the positions in float32.
+        torch.testing.assert_close(sample(kind, small), expected, rtol=0, atol=1e-5)
 
 
 ALL = (slice(0, 90), slice(0, 110))

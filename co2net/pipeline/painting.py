@@ -1,0 +1,50 @@
+"""Painting a frame with a complete color table: integers in, integers out, only where the mask is."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import trilinear
+from co2net.pipeline.frames import FULL_SCALE, Picture, as_tensor, frame_to_tensor, put_back
+
+Window = tuple[slice, slice]
+
+
+def paint(frame: Picture, lut: Tensor, mask: Tensor, strength: float, window: Window) -> Picture:
+    """A copy of `frame`, same kind, with the table's colors blended in by the mask; own bits where the mask is 0.
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
+        lut: ``(1, 3, D, D, D)``, on the device that computes.
+        mask: ``(1, 1, H, W)`` in [0, 1].
+        strength: 0 to 1.
+        window: rows and columns that hold the mask.
+    """
+    picture = as_tensor(frame)
+    if picture.is_floating_point():
+        image = frame_to_tensor(frame[:, window[0], window[1]], lut.device)
+        part = mask[..., window[0], window[1]].to(lut.device)
+        colors = image + strength * part * (trilinear.apply_lut(lut, image) - image)
+        return put_back(frame, window, colors, part)
+    if lut.device == picture.device:
+        out = _apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, window)
+        return out.numpy() if isinstance(frame, np.ndarray) else out
+    # Only the window travels, in the frame's own integers.
+    part = _apply_lut_frame(lut, picture[window].to(lut.device), mask[0, 0][window].to(lut.device), strength)
+    out = picture.clone()
+    out[window] = part.to(picture.device)
+    return out.numpy() if isinstance(frame, np.ndarray) else out
+
+
+def _apply_lut_frame(
+    lut: Tensor, frame: Tensor, mask: Tensor, strength: float = 1.0, window: Window | None = None
+) -> Tensor:
+    """``(H, W, 3)`` uint8 / uint16 to the same; `mask` is ``(H, W)``."""
+    rows, columns = window or (slice(None), slice(None))
+    part, alpha = frame[rows, columns], mask[rows, columns]
+    full = FULL_SCALE[frame.dtype]
+    image = (part.permute(2, 0, 1).to(torch.float32) / full)[None]
+    colors = image + strength * alpha * (trilinear.apply_lut(lut, image) - image)
+    return as_tensor(put_back(frame, (rows, columns), colors, alpha[None, None]))
