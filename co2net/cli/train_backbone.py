@@ -75,7 +75,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument(
         "--phases",
         help="sizes as SIZE:SAMPLES:BATCH,... (default of quick 64:130000:32,128:16000:16,256:2000:8, of mapping "
-        "64:640000:32)",
+        "64:48000:32)",
     )
     run.add_argument(
         "--setting",
@@ -222,7 +222,7 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
         if not 0 <= share <= 1:
             raise InputError(f"--{name} {share}: a share lies between 0 and 1")
     config.mix = replace(config.mix, **shares)
-    config.settings = dict(_parse_setting(text) for text in options.setting)
+    config.settings |= dict(_parse_setting(text) for text in options.setting)
     for name in ("learning_rate", "precision", "smoothness", "averaging"):
         if getattr(options, name) is not None:
             setattr(config, name, getattr(options, name))

@@ -29,6 +29,7 @@ STAGE1_FIXED = (
     "precision",
     "settings",
     "mix",
+    "area_only",
     "smoothness",
     "averaging",
     "largest_gradient",

@@ -19,7 +19,12 @@ def milestones(progress: float, at: tuple[float, ...] = (105 / 120, 115 / 120)) 
     return 0.1 ** sum(progress >= milestone for milestone in at)
 
 
-SCHEDULES = {"cosine": cosine, "milestones": milestones}
+def constant(progress: float, warmup: float = 0.01) -> float:
+    """The base rate after a linear warm-up: for runs whose weights are averaged."""
+    return min(1.0, max(progress, 1e-4) / warmup)
+
+
+SCHEDULES = {"cosine": cosine, "constant": constant, "milestones": milestones}
 STAGE2_SCHEDULES = ("epochs", "steps", "cosine")
 
 

@@ -61,6 +61,7 @@ class Stage1Config:
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     loss: str = "foreground"  # or "paper", or "mapping" for networks that predict a LUT
+    area_only: bool = False  # pictures are shrunk by area averaging only, not half of them with two taps
     varied: bool = True  # random looks beside the color tables, graded scenes, borrowed masks
     mix: LookMix = field(default_factory=LookMix)
     smoothness: float = 0.0  # weight of the LUT's roughness in the mapping loss
@@ -79,12 +80,14 @@ class Stage1Config:
 
 
 def mapping_config(backbone: str) -> Stage1Config:
-    """The recipe of a network that predicts a LUT: hours on two cores."""
+    """The recipe of a network that predicts a LUT: some minutes on two cores; longer ones fit what they know only."""
     return Stage1Config(
         backbone,
-        phases=[Phase(64, 640_000, 32)],
+        phases=[Phase(64, 48_000, 32)],
+        schedule="constant",
         loss="mapping",
-        mix=LookMix(blended=0.3),
+        area_only=True,
+        mix=LookMix(untouched=0.25, weakened=0.28, distorted=0.35, blended=0.4, graded=0.4),
         caution=0.0,
         smoothness=0.01,
         averaging=0.999,
@@ -239,6 +242,7 @@ def _batches(
                 config.seed,
                 varied=config.varied,
                 mix=config.mix,
+                area_only=config.area_only,
                 resize_only=temporal is not None and temporal.resize_only,
                 flow_input=temporal.flow_input if temporal else None,
                 estimate=in_samples(temporal, estimate),

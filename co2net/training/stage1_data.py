@@ -91,6 +91,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             and takes sample n from example n.
         varied: see :func:`co2net.training.looks.draw_look`; also grades some whole scenes and borrows some masks.
         mix: shares of the varied looks.
+        area_only: shrink by area averaging in every view, not in half of them.
         resize_only: with `augment`, draws samples but shows whole frames, resized as published
             (``specs/hyoutube.md`` section 13.1: the mask of the frame before by nearest neighbor).
         flow_input: reads the frame before of every example too, its real frame with "real" only.
@@ -107,6 +108,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         augment: bool = True,
         varied: bool = True,
         mix: LookMix | None = None,
+        area_only: bool = False,
         resize_only: bool = False,
         flow_input: FlowInput | None = None,
         estimate: FlowEstimator | None = None,
@@ -114,6 +116,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         self.mix = mix or LookMix()
         self.examples, self.size, self.tables, self.seed = list(examples), size, tables, seed
         self.augment, self.varied, self.resize_only = augment, varied, resize_only
+        self.area_only = area_only
         self.flow_input, self.estimate = flow_input, estimate
         self._cache: dict[str, np.ndarray] = {}
         self._cached_bytes = 0
@@ -158,7 +161,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
 
     def _view(self, rng: np.random.Generator, mask: np.ndarray) -> View:
         if self.augment and not self.resize_only:
-            return draw_view(rng, mask, smallest=0.3 if self.varied else 0.5)
+            view = draw_view(rng, mask, smallest=0.3 if self.varied else 0.5)
+            return view._replace(smooth=True) if self.area_only else view
         return View(0, mask.shape[0], 0, mask.shape[1])
 
     def _cut(self, picture: np.ndarray, view: View, *, nearest: bool = False) -> np.ndarray:

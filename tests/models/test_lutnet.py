@@ -191,3 +191,10 @@ def test_the_command_prefers_the_lut_predictor_and_the_papers_model_stays(tmp_pa
     assert isinstance(load_model("default", folder=tmp_path).backbone, LUTNet)
     assert isinstance(load_model("default", "issam", folder=tmp_path).backbone, ISSAM)
     assert isinstance(create_model(refinement=False, weights="default", folder=tmp_path).backbone, ISSAM)
+
+
+def test_large_frames_are_shrunk_to_the_training_size():
+    network = trained()
+    image, mask = frames(size=(128, 256))
+    small = torch.nn.functional.avg_pool2d(image, (2, 4)), torch.nn.functional.avg_pool2d(mask, (2, 4))
+    torch.testing.assert_close(network.predict(image, mask)[0], network.predict(*small)[0])

@@ -12,7 +12,7 @@ from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
 from co2net.training.examples import examples_from_list, find_examples
-from co2net.training.schedule import cosine, milestones
+from co2net.training.schedule import constant, cosine, milestones
 from co2net.training.stage1 import Phase, Stage1Config, train_stage1, validate
 from co2net.training.stage1_data import Stage1Dataset, to_batch
 
@@ -124,6 +124,17 @@ def test_validation_knows_perfect_and_idle_networks(pictures):
 def test_schedules():
     assert cosine(0.01) == pytest.approx(1) and cosine(1) == pytest.approx(0) and cosine(0) < 0.02
     assert [milestones(p) for p in (0, 0.8, 0.9, 0.99)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_views_can_be_shrunk_by_area_averaging_only(pictures):
+    train = find_examples(pictures, "train")
+    half, only = (Stage1Dataset(train, 16, 1, seed=3, area_only=area_only) for area_only in (False, True))
+    same = [np.array_equal(half[i].real, only[i].real) for i in range(20)]
+    assert any(same) and not all(same)
+
+
+def test_the_constant_schedule_warms_up():
+    assert constant(0) < 0.02 and constant(0.01) == constant(1) == 1
 
 
 def test_the_identity_start_nearly_returns_the_input():

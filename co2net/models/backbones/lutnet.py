@@ -71,8 +71,8 @@ class LUTNet(Backbone):
 
     def __init__(
         self,
-        width: int = 12,
-        hidden: int = 96,
+        width: int = 16,
+        hidden: int = 192,
         points: int = 7,
         bins: int = 12,
         *,
@@ -121,7 +121,8 @@ class LUTNet(Backbone):
         """The color mapping of each frame.
 
         Args:
-            image: composite ``(B, 3, H, W)`` in [0, 1]; meant to be :attr:`training_size` pixels or so.
+            image: composite ``(B, 3, H, W)`` in [0, 1]; what is larger than :attr:`training_size` is shrunk to it, by
+                area averaging as in training.
             mask: ``(B, 1, H, W)`` in [0, 1].
 
         Returns:
@@ -130,6 +131,9 @@ class LUTNet(Backbone):
         """
         check_image(image)
         check_mask(mask, image)
+        shape = min(image.shape[2], self.training_size), min(image.shape[3], self.training_size)
+        if shape != image.shape[2:]:
+            image, mask = F.adaptive_avg_pool2d(image, shape), F.adaptive_avg_pool2d(mask, shape)
         count = image.shape[0]
         if self.mirrored and not self.training:
             image, mask = torch.cat([image, image.flip(3)]), torch.cat([mask, mask.flip(3)])
