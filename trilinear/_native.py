@@ -1,8 +1,9 @@
 """Finding, loading and calling the C++ kernels of both packages.
 
 Nothing is loaded before the first use. Tried in order: the library that ``pip install`` built, the library in the
-user's cache (``$XDG_CACHE_HOME/co2net/kernels``), compiling it into that cache. If all fail, one warning tells why and
-the definitions in PyTorch run from then on. ``CO2NET_NATIVE=0`` chooses them without a warning.
+user's cache (``kernels/`` in ``CO2NET_CACHE``, else in ``$XDG_CACHE_HOME/co2net``), compiling it into that cache. If
+all fail, one warning tells why and the definitions in PyTorch run from then on. ``CO2NET_NATIVE=0`` chooses them
+without a warning. ``CO2NET_INSTRUCTIONS=plain`` or ``avx2`` keeps the kernels from newer instructions than that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor
 
 from trilinear import _build, checks
+
+INSTRUCTIONS = ("plain", "avx2", "avx512")
+"""What CO2NET_INSTRUCTIONS may be; "plain" is what every processor of its kind has: SSE2, on 64-bit ARM NEON."""
 
 _libraries: dict[str, ctypes.CDLL | None] = {}
 _lock = threading.Lock()
@@ -37,7 +41,7 @@ def library(package: str) -> ctypes.CDLL | None:
 
 
 def call(package: str, function: str, colors: str, *arguments: Tensor | int | None) -> None:
-    """Call an entry point with contiguous float32 tensors, ``None`` for null, and sizes; the thread count is added.
+    """Call an entry point with contiguous tensors, ``None`` for null, and sizes; the thread count is added.
 
     Raises:
         ValueError: the kernel met NaN or infinity in the image argument, which is called `colors`.
@@ -104,4 +108,8 @@ def _load(path: Path, package: str) -> ctypes.CDLL:
     wanted = _build.build_id(package)
     if found != wanted:
         raise OSError(f"stale: built from other sources ({found}, wanted {wanted})")
+    chosen = os.environ.get("CO2NET_INSTRUCTIONS")
+    if chosen and chosen not in INSTRUCTIONS:
+        raise ValueError(f"CO2NET_INSTRUCTIONS must be one of {', '.join(INSTRUCTIONS)}, not {chosen}")
+    loaded.co2net_limit_instructions(INSTRUCTIONS.index(chosen or INSTRUCTIONS[-1]))
     return loaded

@@ -34,6 +34,51 @@ def check_count(count: Tensor, like: Tensor, owner: str = "lut") -> Tensor:
     return count
 
 
+def check_frame(frame: Tensor) -> None:
+    """Raise unless `frame` is a uint8 or uint16 tensor ``(H, W, 3)``."""
+    if frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"frame must be (H, W, 3), got {tuple(frame.shape)}")
+    if frame.dtype not in (torch.uint8, torch.uint16):
+        raise ValueError(f"frame must be uint8 or uint16, got {frame.dtype}; for float images there is apply_lut")
+
+
+def check_frame_lut(lut: Tensor, frame: Tensor) -> None:
+    """Raise unless `lut` is one finite float32 table on the device of `frame`."""
+    dim = lut.shape[-1] if lut.ndim else 0
+    if lut.ndim != 5 or dim < 2 or tuple(lut.shape) != (1, 3, dim, dim, dim):
+        raise ValueError(f"lut must be (1, 3, D, D, D) with D >= 2, got {tuple(lut.shape)}")
+    if lut.dtype != torch.float32:
+        raise ValueError(f"lut must be float32, got {lut.dtype}; call .float()")
+    if lut.device != frame.device:
+        raise ValueError(f"lut is on {lut.device}, frame is on {frame.device}; move one of them")
+    if not bool(torch.isfinite(lut).all()):
+        raise ValueError("lut holds NaN or infinity")
+
+
+def check_frame_mask(mask: Tensor, frame: Tensor) -> None:
+    """Raise unless `mask` is float32 or uint8, of the size and on the device of `frame`."""
+    if mask.shape != frame.shape[:2]:
+        raise ValueError(f"mask must be {tuple(frame.shape[:2])} to fit the frame, got {tuple(mask.shape)}")
+    if mask.dtype not in (torch.float32, torch.uint8):
+        raise ValueError(f"mask must be float32 in [0, 1] or uint8, got {mask.dtype}; convert it")
+    if mask.device != frame.device:
+        raise ValueError(f"mask is on {mask.device}, frame is on {frame.device}; move one of them")
+
+
+def window_box(window: tuple[slice, slice] | None, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return rows from, to and columns from, to of a window in a frame; of the whole frame without one.
+
+    Raises:
+        ValueError: the window has steps, or is no pair of slices.
+    """
+    if window is None:
+        return 0, height, 0, width
+    if len(window) != 2 or not all(isinstance(side, slice) and side.step in (None, 1) for side in window):
+        raise ValueError(f"window must be two slices without steps, rows and columns, got {window!r}")
+    (top, bottom, _), (left, right, _) = window[0].indices(height), window[1].indices(width)
+    return top, bottom, left, right
+
+
 def check_like(tensor: Tensor, name: str, like: Tensor, owner: str, dtype: bool = True) -> None:
     """Raise unless batch, device and (if `dtype`) dtype of `tensor` are those of `like`."""
     if tensor.shape[0] != like.shape[0]:

@@ -1,4 +1,4 @@
-"""The C++ kernel ``csrc/apply_lut.cpp`` with the contract of :mod:`trilinear.reference`: float32, CPU."""
+"""The C++ kernel ``csrc/apply_lut.cpp`` with the contract of :mod:`trilinear.reference`: float32 and frames, CPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trilinear import _native
+from trilinear.reference import Box
 
 
 def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor:
@@ -14,6 +15,16 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor
     output = torch.empty_like(image)
     sizes = (image.shape[0], image.shape[2] * image.shape[3], lut.shape[-1])
     _native.call("trilinear", "co2net_apply_lut", "image", lut, count, image, output, *sizes)
+    return output
+
+
+def apply_lut_frame(lut: Tensor, frame: Tensor, mask: Tensor | None, strength: float, box: Box) -> Tensor:
+    """See :func:`trilinear.reference.apply_lut_frame`; `frame` and `mask` are contiguous."""
+    output = torch.empty_like(frame)
+    lut, factor = lut.contiguous(), torch.tensor(strength, dtype=torch.float32)
+    kind = 0 if mask is None else 2 if mask.dtype == torch.uint8 else 1  # as MaskKind in csrc/apply_frame.h
+    sizes = (*frame.shape[:2], lut.shape[-1], int(frame.dtype != torch.uint8), kind)
+    _native.call("trilinear", "co2net_apply_lut_frame", "frame", lut, frame, mask, factor, output, *sizes, *box)
     return output
 
 

@@ -21,6 +21,9 @@ from torch import Tensor
 EXTENT = 1.000001
 """Length of the table's axes in color units."""
 
+Box = tuple[int, int, int, int]
+"""A part of a frame: rows from, to, columns from, to; the ends do not belong to it."""
+
 
 class Corner(NamedTuple):
     """One of the eight corners of every pixel's cell."""
@@ -67,6 +70,28 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor
         return total.reshape(image.shape)
     known = weight_sum >= torch.finfo(image.dtype).tiny
     return torch.where(known, total / torch.where(known, weight_sum, 1), 0).reshape(image.shape)
+
+
+def apply_lut_frame(lut: Tensor, frame: Tensor, mask: Tensor | None, strength: float, box: Box) -> Tensor:
+    """Define :func:`trilinear.apply_lut_frame`: x + strength m (LUT(x) - x) in codes, rounded half to even."""
+    top, bottom, left, right = box
+    output = frame.clone()
+    if top >= bottom or left >= right:
+        return output
+    largest = largest_code(frame.dtype)
+    codes = frame[top:bottom, left:right].float()
+    read = apply_lut(lut, (codes / largest).permute(2, 0, 1)[None])[0].permute(1, 2, 0) * largest
+    shares = codes.new_ones((*codes.shape[:2], 1))
+    if mask is not None:
+        shares = mask[top:bottom, left:right, None].float() * (1 / 255 if mask.dtype == torch.uint8 else 1)
+    blended = (codes + strength * shares * (read - codes)).clamp(0, largest).round()
+    output[top:bottom, left:right] = torch.where(shares > 0, blended, codes).to(frame.dtype)
+    return output
+
+
+def largest_code(dtype: torch.dtype) -> int:
+    """Return the code of full brightness: 255 for uint8, 65535 for uint16."""
+    return 255 if dtype == torch.uint8 else 65535
 
 
 def apply_lut_backward(

@@ -3,6 +3,10 @@
 
 #include "color_grid.h"
 
+#if CO2NET_HAS_WIDE
+#include <immintrin.h>
+#endif
+
 namespace co2net {
 namespace {
 
@@ -37,7 +41,75 @@ CO2NET_INLINE void accumulate_pixels(const Accumulate& job) {
   }
   if (!finite) *job.status = kNotFinite;
 }
-CO2NET_VERSIONS(accumulate_pixels, Accumulate)
+
+#if CO2NET_HAS_WIDE
+// The values of a block's pixels: target and 1, one pixel after the other.
+CO2NET_WIDE void gather_values(const float* target, int64_t plane, int size, float (*values)[4]) {
+  const __m512i rg = _mm512_setr_epi32(0, 16, 0, 0, 1, 17, 0, 0, 2, 18, 0, 0, 3, 19, 0, 0);
+  const __m512i b = _mm512_setr_epi32(0, 1, 16, 3, 4, 5, 17, 7, 8, 9, 18, 11, 12, 13, 19, 15);
+  const __m512i next = _mm512_setr_epi32(4, 4, 0, 0, 4, 4, 0, 0, 4, 4, 0, 0, 4, 4, 0, 0);
+  const __m512i next_b = _mm512_setr_epi32(0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0);
+  for (int i = 0; i < size; i += 16) {
+    const __mmask16 some = lanes(size - i);
+    const __m512 red = _mm512_maskz_loadu_ps(some, target + i), green = _mm512_maskz_loadu_ps(some, target + plane + i);
+    const __m512 blue = _mm512_maskz_loadu_ps(some, target + 2 * plane + i);
+    __m512i of_rg = rg, of_b = b;
+    for (int q = 0; q < 4; ++q) {
+      const __m512 pixels = _mm512_permutex2var_ps(_mm512_permutex2var_ps(red, of_rg, green), of_b, blue);
+      _mm512_storeu_ps(values[i + 4 * q], _mm512_mask_mov_ps(pixels, 0x8888, _mm512_set1_ps(1.0f)));
+      of_rg = _mm512_add_epi32(of_rg, next);
+      of_b = _mm512_add_epi32(of_b, next_b);
+    }
+  }
+}
+
+CO2NET_WIDE void add_wide(double* to, __m256 pair, float weight) {
+  const __m512d more = _mm512_cvtps_pd(_mm256_mul_ps(_mm256_set1_ps(weight), pair));
+  // Two halves: neighbors along red share one, and a load of what was just stored waits if it is not all of it.
+  _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), _mm512_castpd512_pd256(more)));
+  _mm256_storeu_pd(to + 4, _mm256_add_pd(_mm256_loadu_pd(to + 4), _mm512_extractf64x4_pd(more, 1)));
+}
+
+CO2NET_WIDE void accumulate_pixels_wide(const Accumulate& job) {
+  const Image& image = job.image;
+  const int64_t plane = image.plane, row = 4 * static_cast<int64_t>(image.dim), slab = row * image.dim;
+  Block<float> at;
+  alignas(kLine) float values[kBlock][4];
+  alignas(kLine) float side[4][kBlock];  // weights along green and blue: near near, far near, near far, far far
+  bool finite = true;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    const float* mask = image.mask + first;
+    for (int64_t ahead = first + 2 * kBlock; ahead < first + 3 * kBlock; ahead += kLine / sizeof(float)) {
+      for (int k = 0; k < 3; ++k) {
+        CO2NET_PREFETCH(image.source + k * plane + ahead);
+        CO2NET_PREFETCH(image.target + k * plane + ahead);
+      }
+      CO2NET_PREFETCH(image.mask + ahead);
+    }
+    finite &= locate(image.source + first, plane, size, image.dim, at);
+    gather_values(image.target + first, plane, size, values);
+    for (int i = 0; i < size; ++i) {
+      side[0][i] = at.near[1][i] * at.near[2][i];
+      side[1][i] = at.far[1][i] * at.near[2][i];
+      side[2][i] = at.near[1][i] * at.far[2][i];
+      side[3][i] = at.far[1][i] * at.far[2][i];
+    }
+    for (int i = 0; i < size; ++i) {
+      if (!(mask[i] > 0.5f)) continue;  // written so that NaN is out
+      const __m256 red = _mm256_mask_mov_ps(_mm256_set1_ps(at.near[0][i]), 0xf0, _mm256_set1_ps(at.far[0][i]));
+      const __m256 pair = _mm256_mul_ps(red, _mm256_broadcast_ps(reinterpret_cast<const __m128*>(values[i])));
+      double* corner = job.volume + 4 * static_cast<int64_t>(at.cell[i]);
+      add_wide(corner, pair, side[0][i]);
+      add_wide(corner + row, pair, side[1][i]);
+      add_wide(corner + slab, pair, side[2][i]);
+      add_wide(corner + slab + row, pair, side[3][i]);
+    }
+  }
+  if (!finite) *job.status = kNotFinite;
+}
+#endif
+CO2NET_VERSIONS_OF(accumulate_pixels, accumulate_pixels, accumulate_pixels, accumulate_pixels_wide, Accumulate)
 
 // ---- gradient ----
 

@@ -3,12 +3,14 @@
 
 #include <cfloat>
 
+#include "apply_frame.h"
 #include "color_grid.h"
+#include "read_table.h"
 
 namespace co2net {
 namespace {
 
-// The table as cells of (v L, v), v = 0 in empty cells: one weighted sum then gives the numerator and S together.
+// For gradients: the table as cells of (v L, v), v = 0 in empty cells, so one weighted sum gives the numerator and S.
 Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t cells, int64_t threads) {
   Buffer<float> packed = allocate<float>(batch * cells * 4);
   parallel(batch, useful_threads(batch * cells, threads), [&](int64_t item) {
@@ -25,30 +27,31 @@ Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t 
 
 // ---- forward ----
 
+// Above this an output is written past the caches: the lines that it replaces need not be fetched.
+constexpr int64_t kLargeOutput = int64_t{1} << 22;
+
 struct Apply {
-  const float *cells, *image;  // of one item
+  const float *table, *image;  // of one item, the table from pack_pairs()
   float* output;
   int64_t plane, begin, end;
-  int dim;
+  Steps steps;
   bool counted;  // some cells may be empty: divide by S
+  bool large;    // the output is
   std::atomic<int>* status;
 };
 
+template <bool kEights>
 CO2NET_INLINE void apply_pixels(const Apply& job) {
-  const int64_t plane = job.plane, row = 4 * static_cast<int64_t>(job.dim), slab = row * job.dim;
+  const int64_t plane = job.plane, slab = kPair * job.steps.dim * job.steps.dim;
   Block<float> at;
   float sums[kBlock][4];
   bool finite = true;
   for (int64_t first = job.begin; first < job.end; first += kBlock) {
     const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
-    finite &= locate(job.image + first, plane, size, job.dim, at);
-    for (int i = 0; i < size; ++i) {
-      const float* p = job.cells + 4 * static_cast<int64_t>(at.cell[i]);
-      const float g0 = at.near[1][i], g1 = at.far[1][i], b0 = at.near[2][i], b1 = at.far[2][i];
-      const F8 pair = ((g0 * b0) * load<F8>(p) + (g1 * b0) * load<F8>(p + row)) +
-                      ((g0 * b1) * load<F8>(p + slab) + (g1 * b1) * load<F8>(p + slab + row));
-      store(sums[i], at.near[0][i] * low(pair) + at.far[0][i] * high(pair));
-    }
+    // Small weights must keep their digits where they are divided by their sum.
+    finite &= job.counted ? locate(job.image + first, plane, size, job.steps.dim, at)
+                          : locate_quickly(job.image + first, plane, size, job.steps, at);
+    for (int i = 0; i < size; ++i) store(sums[i], read_pixel<kEights>(job.table, slab, at, i));
     float* output = job.output + first;
     if (job.counted) {
       for (int i = 0; i < size; ++i) {
@@ -68,7 +71,50 @@ CO2NET_INLINE void apply_pixels(const Apply& job) {
   }
   if (!finite) *job.status = kNotFinite;
 }
-CO2NET_VERSIONS(apply_pixels, Apply)
+
+#if CO2NET_HAS_WIDE
+CO2NET_WIDE void apply_pixels_wide(const Apply& job) {
+  const int64_t plane = job.plane, slab = kPair * job.steps.dim * job.steps.dim;
+  const bool past_caches = job.large && (reinterpret_cast<uintptr_t>(job.output) | (4 * static_cast<uint64_t>(plane)) |
+                                         (4 * static_cast<uint64_t>(job.begin))) % kLine == 0;
+  Block<float> at;
+  bool finite = true;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    if (job.counted) {
+      finite &= locate(job.image + first, plane, size, job.steps.dim, at);
+      fill_up(at, size);
+    } else {
+      for (int i = 0; i < size; i += 16) {
+        __m512 colors[3];
+        for (int k = 0; k < 3; ++k)
+          colors[k] = _mm512_maskz_loadu_ps(lanes(size - i), job.image + k * plane + first + i);
+        finite &= locate_sixteen(colors, job.steps, at, i) == 0;
+      }
+    }
+    for (int i = 0; i < size; i += 16) {
+      // Three planes far apart are more than some processors fetch ahead by themselves.
+      for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
+      Sixteen read = read_sixteen(job.table, slab, at, i);
+      if (job.counted) {
+        const __mmask16 known = _mm512_cmp_ps_mask(read.weight, _mm512_set1_ps(FLT_MIN), _CMP_GE_OQ);
+        for (__m512& color : read.color) color = _mm512_maskz_div_ps(known, color, read.weight);
+      }
+      float* output = job.output + first + i;
+      for (int k = 0; k < 3; ++k) {
+        if (past_caches && size - i >= 16) {
+          _mm512_stream_ps(output + k * plane, read.color[k]);
+        } else {
+          _mm512_mask_storeu_ps(output + k * plane, lanes(size - i), read.color[k]);
+        }
+      }
+    }
+  }
+  if (past_caches) _mm_sfence();  // other threads see the output once this one is joined
+  if (!finite) *job.status = kNotFinite;
+}
+#endif
+CO2NET_VERSIONS_OF(apply_pixels, apply_pixels<false>, apply_pixels<true>, apply_pixels_wide, Apply)
 
 // ---- gradient ----
 
@@ -180,14 +226,37 @@ CO2NET_API int co2net_apply_lut(const float* lut, const float* count, const floa
                                 int64_t pixels, int64_t dim, int64_t threads) try {
   std::atomic<int> status{kDone};
   const int64_t cells = dim * dim * dim;
-  const Buffer<float> packed = pack(lut, count, batch, cells, threads);
+  const Buffer<float> table = pack_pairs(lut, count, batch, dim, 1.0f, threads);
+  const Steps steps(static_cast<int>(dim));
+  const bool large = 3 * static_cast<int64_t>(sizeof(float)) * batch * pixels > kLargeOutput;
   const auto run = apply_pixels_best();
   parallel_pixels(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t end) {
     const int64_t colors = item * 3 * pixels;
-    run({packed.get() + item * 4 * cells, image + colors, output + colors, pixels, begin, end, static_cast<int>(dim),
-         count != nullptr, &status});
+    run({table.get() + item * cells * kPair, image + colors, output + colors, pixels, begin, end, steps,
+         count != nullptr, large, &status});
   });
   return status;
+} catch (const std::bad_alloc&) {
+  return kNoMemory;
+}
+
+// frame and output (height, width, 3), codes of two bytes or one; lut (3, dim^3); mask (height, width) of a MaskKind, or
+// null. Only the rows top .. bottom and columns left .. right are looked at.
+CO2NET_API int co2net_apply_lut_frame(const float* lut, const void* frame, const void* mask, const float* strength,
+                                      void* output, int64_t height, int64_t width, int64_t dim, int64_t two_bytes,
+                                      int64_t mask_kind, int64_t top, int64_t bottom, int64_t left, int64_t right,
+                                      int64_t threads) try {
+  const float largest = two_bytes ? 65535.0f : 255.0f;
+  const Buffer<float> table = pack_pairs(lut, nullptr, 1, dim, largest, threads);
+  const Frame job{table.get(), frame, mask, output, width, top, bottom, left, right, Steps(static_cast<int>(dim)),
+                  *strength, largest, two_bytes != 0, static_cast<int>(mask_kind)};
+  const auto run = blend_block_best();
+  const int64_t band = 1 + kPixelsPerThread / (width > 0 ? width : 1);
+  parallel((height + band - 1) / band, useful_threads(height * width, threads), [&](int64_t number) {
+    const int64_t begin = number * band;
+    blend_rows(job, begin, begin + band < height ? begin + band : height, run);
+  });
+  return kDone;
 } catch (const std::bad_alloc&) {
   return kNoMemory;
 }

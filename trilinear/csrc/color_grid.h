@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -59,6 +60,51 @@ CO2NET_INLINE bool locate(const float* colors, int64_t plane, int size, int dim,
       const double fraction = position - index;
       block.far[k][i] = static_cast<Real>(fraction);
       block.near[k][i] = static_cast<Real>(1.0 - fraction);
+      block.cell[i] = k == 0 ? index : block.cell[i] + stride * index;
+    }
+  }
+  return infinite == 0;
+}
+
+// What locate_quickly() knows about a table: the reciprocal of the cell size h, never too small, and h in two parts,
+// the first short enough that its product with any cell number is exact.
+struct Steps {
+  explicit Steps(int dim) : dim(dim) {
+    const double size = kExtent / (dim - 1);
+    scale = static_cast<float>((1.0 + 1e-7) / size);
+    uint32_t bits;
+    high = static_cast<float>(size);
+    std::memcpy(&bits, &high, sizeof bits);
+    bits &= 0xfffff800u;  // 13 bits are left: exact for 2048 points per axis
+    std::memcpy(&high, &bits, sizeof bits);
+    low = static_cast<float>(size - high);
+  }
+  int dim;
+  float scale, high, low;
+};
+
+// As locate(), in float, in half the time: weights are good to 1e-7, but small ones have no digits. That is enough
+// where the weights are not divided by their sum.
+CO2NET_INLINE bool locate_quickly(const float* colors, int64_t plane, int size, const Steps& steps,
+                                  Block<float>& block) {
+  uint32_t infinite = 0;
+  int32_t stride = 1;
+  for (int k = 0; k < 3; ++k, stride *= steps.dim) {
+    const float* color = colors + k * plane;
+    for (int i = 0; i < size; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, color + i, sizeof bits);
+      infinite |= (bits & 0x7f800000u) == 0x7f800000u;
+      const float positive = color[i] > 0.0f ? color[i] : 0.0f;
+      const float clamped = positive < 1.0f ? positive : 1.0f;
+      int32_t index = static_cast<int32_t>(clamped * steps.scale);  // the true cell, or the next one if just below it
+      const float base = static_cast<float>(index);
+      float fraction = ((clamped - base * steps.high) - base * steps.low) * steps.scale;
+      index -= fraction < 0.0f ? 1 : 0;
+      fraction += fraction < 0.0f ? 1.0f : 0.0f;
+      fraction = fraction < 1.0f ? fraction : 1.0f;
+      block.far[k][i] = fraction;
+      block.near[k][i] = 1.0f - fraction;
       block.cell[i] = k == 0 ? index : block.cell[i] + stride * index;
     }
   }
@@ -133,17 +179,23 @@ void parallel_pixels(int64_t items, int64_t pixels, int64_t threads, const Run& 
 
 // ---- memory ----
 
+constexpr size_t kLine = 64;  // bytes of a cache line
+
 struct Free {
-  void operator()(void* memory) const { std::free(memory); }
+  void operator()(void* memory) const { std::free(static_cast<void**>(memory)[-1]); }
 };
 template <class T>
 using Buffer = std::unique_ptr<T[], Free>;
 
+// Begins at a cache line. Not cleared: its pages are first touched by the thread that fills them.
 template <class T>
-Buffer<T> allocate(int64_t size) {  // not cleared: its pages are first touched by the thread that fills them
-  T* memory = static_cast<T*>(std::malloc(static_cast<size_t>(size > 0 ? size : 1) * sizeof(T)));
+Buffer<T> allocate(int64_t size) {
+  char* memory = static_cast<char*>(std::malloc(static_cast<size_t>(size) * sizeof(T) + sizeof(void*) + kLine));
   if (!memory) throw std::bad_alloc();
-  return Buffer<T>(memory);
+  const size_t after = reinterpret_cast<uintptr_t>(memory) + sizeof(void*) + kLine - 1;
+  char* aligned = memory + (after / kLine * kLine - reinterpret_cast<uintptr_t>(memory));
+  reinterpret_cast<void**>(aligned)[-1] = memory;
+  return Buffer<T>(reinterpret_cast<T*>(aligned));
 }
 
 // ---- sums per cell, the transpose of reading ----

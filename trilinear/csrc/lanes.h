@@ -80,27 +80,46 @@ CO2NET_INLINE D4 high(const D8& v) { return CO2NET_HALF(v, D4, 1); }
 
 }  // namespace co2net
 
-// Tests lower this to run the versions for older processors too: 0 any, 1 AVX2, 2 AVX-512.
+// Lowered by tests and CO2NET_INSTRUCTIONS to run the versions for older processors too: 0 any, 1 AVX2, 2 AVX-512.
 static int newest_allowed = 2;
 CO2NET_API void co2net_limit_instructions(int newest) { newest_allowed = newest; }
 
 // CO2NET_VERSIONS(loop, Job) makes loop_best(), which returns the fastest version of `loop(const Job&)` that this
-// processor can run. `loop` must be CO2NET_INLINE: it is inlined into every version. Built with -ffp-contract=off the
-// versions agree to the bit; fused multiply-add brought under 5 %.
+// processor can run. `loop` must be CO2NET_INLINE: it is inlined into every version. CO2NET_VERSIONS_OF makes name_best()
+// of loops for any processor, for AVX2, and for AVX-512 (that one CO2NET_WIDE). Built with -ffp-contract=off the versions agree to the bit; fused multiply-add
+// brought 5 %. The version for any processor is SSE2 on x86-64 and NEON on 64-bit ARM, where both are always there.
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#define CO2NET_HAS_WIDE 1
 #define CO2NET_TARGET(list) __attribute__((target(list)))
-#define CO2NET_VERSIONS(loop, Job)                                                                                 \
-  static void loop##_base(const Job& job) { loop(job); }                                                           \
-  CO2NET_TARGET("avx2") static void loop##_avx2(const Job& job) { loop(job); }                                     \
-  CO2NET_TARGET("avx2,avx512f,avx512dq,avx512bw,avx512vl") static void loop##_avx512(const Job& job) { loop(job); } \
-  static void (*loop##_best())(const Job&) {                                                                       \
-    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                 \
-                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");                  \
-    if (newest_allowed >= 2 && avx512) return loop##_avx512;                                                       \
-    return newest_allowed >= 1 && __builtin_cpu_supports("avx2") ? loop##_avx2 : loop##_base;                      \
+#define CO2NET_AVX512 "avx2,avx512f,avx512dq,avx512bw,avx512vl"
+#define CO2NET_WIDE __attribute__((target(CO2NET_AVX512), always_inline)) static inline
+#define CO2NET_VERSIONS_OF(name, base, avx2, wide, Job)                                            \
+  static void name##_base(const Job& job) { base(job); }                                           \
+  CO2NET_TARGET("avx2") static void name##_avx2(const Job& job) { avx2(job); }                     \
+  CO2NET_TARGET(CO2NET_AVX512) static void name##_avx512(const Job& job) { wide(job); }            \
+  static void (*name##_best())(const Job&) {                                                       \
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && \
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");  \
+    if (newest_allowed >= 2 && avx512) return name##_avx512;                                       \
+    return newest_allowed >= 1 && __builtin_cpu_supports("avx2") ? name##_avx2 : name##_base;      \
   }
 #else
-#define CO2NET_VERSIONS(loop, Job)                       \
-  static void loop##_base(const Job& job) { loop(job); } \
-  static void (*loop##_best())(const Job&) { return loop##_base; }
+#define CO2NET_HAS_WIDE 0
+#define CO2NET_VERSIONS_OF(name, base, avx2, wide, Job)  \
+  static void name##_base(const Job& job) { base(job); } \
+  static void (*name##_best())(const Job&) { return name##_base; }
+#endif
+
+#if CO2NET_HAS_WIDE
+// The first `size` of 16 lanes, all if there are more.
+CO2NET_WIDE uint16_t lanes(int64_t size) { return static_cast<uint16_t>(size >= 16 ? 0xffff : (1u << size) - 1); }
+#endif
+
+#define CO2NET_VERSIONS(loop, Job) CO2NET_VERSIONS_OF(loop, loop, loop, loop, Job)
+
+// Asks for the line at `address`, of which nothing need exist.
+#if defined(__GNUC__) || defined(__clang__)
+#define CO2NET_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define CO2NET_PREFETCH(address) (void)(address)
 #endif
