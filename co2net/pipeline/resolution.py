@@ -7,6 +7,8 @@ lost and nothing blurs.
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -91,6 +93,31 @@ def shrink_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> t
     weights = F.adaptive_avg_pool2d(mask, shape)
     colors = F.adaptive_avg_pool2d(picture * mask, shape) / weights.clamp(min=1e-12)
     return torch.where(weights > 0, colors, small), F.adaptive_max_pool2d(mask, shape)
+
+
+def mean_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize a frame and its mask down by averaging over areas, for networks that compare colors and paint nothing.
+
+    Arguments and results as of :func:`shrink_foreground`.
+    """
+    # Some sixteen pixels tell an area's color well enough; all of a large frame would take longer than the network.
+    rows, columns = (max(1, side // (4 * small)) for side, small in zip(mask.shape[2:], shape, strict=True))
+
+    def shrunk(values: np.ndarray) -> Tensor:
+        thinned = np.ascontiguousarray(values[rows // 2 :: rows, columns // 2 :: columns])
+        return torch.from_numpy(cv2.resize(thinned, shape[::-1], interpolation=cv2.INTER_AREA))
+
+    if mask.shape[2:] == shape:
+        return frame_to_tensor(frame), mask
+    small_mask = shrunk(mask[0, 0].cpu().numpy())[None, None].to(mask.device)
+    if not bool(small_mask.any()):  # a foreground thinner than the pixels that were left out, or none
+        small_mask = F.adaptive_max_pool2d(mask, shape)
+    picture = as_tensor(frame)
+    if picture.is_floating_point():
+        return F.interpolate(frame_to_tensor(frame), shape, mode="area"), small_mask
+    # OpenCV averages integers directly, in a fifth of the time that a float copy would take to make.
+    small = shrunk(picture.cpu().numpy()).permute(2, 0, 1).to(torch.float32) / FULL_SCALE[picture.dtype]
+    return small[None].to(picture.device), small_mask
 
 
 def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:

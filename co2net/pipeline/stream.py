@@ -28,7 +28,7 @@ from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor, mask_t
 from co2net.pipeline.inference import Precision, backbone_pass, one_thread_for
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
 from co2net.pipeline.painting import paint
-from co2net.pipeline.resolution import enlarge, shrink_foreground, working_shape
+from co2net.pipeline.resolution import enlarge, mean_foreground, shrink_foreground, working_shape
 
 _MISSING: Any = object()
 TABLE_POINTS = 33  # per axis of a clip's table
@@ -206,7 +206,8 @@ class FrameStream:
         self._shape = shape
         number = self._count
         entry = _Entry(frame, mask_to_tensor(mask, shape), tag)
-        small, small_mask = shrink_foreground(frame, entry.mask, working_shape(*shape, self.model.training_size))
+        shrink = mean_foreground if self.model.backbone.predicts_mapping else shrink_foreground
+        small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.training_size))
         if self._detector is not None and self._detector.is_cut(small):
             self.cuts.append(number)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)

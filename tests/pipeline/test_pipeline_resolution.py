@@ -9,7 +9,7 @@ from pipeline import stubs
 from torch.nn import functional as F
 
 from co2net.pipeline import harmonize_frames
-from co2net.pipeline.resolution import enlarge, sample, shrink, working_shape
+from co2net.pipeline.resolution import enlarge, mean_foreground, sample, shrink, working_shape
 
 HEIGHT, WIDTH, WORKING = 300, 420, 64
 
@@ -228,3 +228,40 @@ def test_values_stay_between_those_inside_the_mask():
     correction = torch.where(mask > 0, torch.rand(1, 3, 21, 32), torch.full((), 1e4))
     result = enlarge(correction, mask, (90, 110), ALL)
     assert result.amin() > -1e-4 and result.amax() < 1 + 1e-4
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_mean_colors_of_areas(kind):
+    rng = np.random.default_rng(0)
+    cells = rng.random((8, 10, 3)).astype(np.float32)
+    full = 1 if kind is np.float32 else np.iinfo(kind).max
+    frame = (cells.repeat(12, axis=0).repeat(9, axis=1) * full).astype(kind)
+    noisy = frame if kind is not np.float32 else frame.transpose(2, 0, 1).copy()
+    mask = torch.zeros(1, 1, 96, 90)
+    mask[..., :48, :] = 1
+    small, small_mask = mean_foreground(noisy, mask, (8, 10))
+    # Large integer frames are thinned first, which takes some pixels from the next area.
+    difference = (small[0].permute(1, 2, 0) - torch.from_numpy(cells)).abs()
+    assert difference.max() < 1e-5 if kind is np.float32 else difference.mean() < 0.08
+    assert small_mask[0, 0, :4].min() == 1 and small_mask[0, 0, 4:].max() == 0
+
+
+def test_thinned_means_are_near_the_whole_ones():
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    mask = torch.ones(1, 1, 480, 640)
+    small, _ = mean_foreground(frame, mask, (8, 8))
+    assert (small - 0.5).abs().max() < 0.3 and (small - 0.5).abs().mean() < 0.08  # noise of the same mean everywhere
+
+
+def test_frames_of_the_working_size_stay():
+    frame = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
+    small, mask = mean_foreground(frame, torch.ones(1, 1, 8, 10), (8, 10))
+    assert torch.equal((small[0] * 255).round().permute(1, 2, 0).byte(), torch.from_numpy(frame)) and mask.min() == 1
+
+
+def test_a_foreground_between_the_sampled_pixels_is_seen():
+    frame = np.zeros((640, 640, 3), np.uint8)
+    mask = torch.zeros(1, 1, 640, 640)
+    mask[..., 5, 7] = 1
+    assert mean_foreground(frame, mask, (8, 8))[1].max() > 0
+    assert mean_foreground(frame, torch.zeros_like(mask), (8, 8))[1].max() == 0
