@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 import trilinear
-from co2net.pipeline.frames import FULL_SCALE, Picture, as_tensor, frame_to_tensor, put_back
+from co2net.pipeline.frames import Picture, as_tensor, frame_to_tensor, put_back
 
 Window = tuple[slice, slice]
 
@@ -29,22 +28,15 @@ def paint(frame: Picture, lut: Tensor, mask: Tensor, strength: float, window: Wi
         colors = image + strength * part * (trilinear.apply_lut(lut, image) - image)
         return put_back(frame, window, colors, part)
     if lut.device == picture.device:
-        out = _apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, window)
-        return out.numpy() if isinstance(frame, np.ndarray) else out
+        painted = trilinear.apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, window)
+        return painted.numpy() if isinstance(frame, np.ndarray) else painted
     # Only the window travels, in the frame's own integers.
-    part = _apply_lut_frame(lut, picture[window].to(lut.device), mask[0, 0][window].to(lut.device), strength)
-    out = picture.clone()
-    out[window] = part.to(picture.device)
-    return out.numpy() if isinstance(frame, np.ndarray) else out
-
-
-def _apply_lut_frame(
-    lut: Tensor, frame: Tensor, mask: Tensor, strength: float = 1.0, window: Window | None = None
-) -> Tensor:
-    """``(H, W, 3)`` uint8 / uint16 to the same; `mask` is ``(H, W)``."""
-    rows, columns = window or (slice(None), slice(None))
-    part, alpha = frame[rows, columns], mask[rows, columns]
-    full = FULL_SCALE[frame.dtype]
-    image = (part.permute(2, 0, 1).to(torch.float32) / full)[None]
-    colors = image + strength * alpha * (trilinear.apply_lut(lut, image) - image)
-    return as_tensor(put_back(frame, (rows, columns), colors, alpha[None, None]))
+    alpha = mask[0, 0][window].to(lut.device)
+    part = trilinear.apply_lut_frame(lut, picture[window].to(lut.device), alpha, strength).to(picture.device)
+    if isinstance(frame, np.ndarray):
+        out = frame.copy()
+        out[window] = part.numpy()
+        return out
+    painted = picture.clone()
+    painted[window] = part
+    return painted
