@@ -49,7 +49,7 @@ class KeyFrameChooser:
         self._colors: Tensor | None = None
 
     def is_key(self, number: int, small: Tensor, mask: Tensor, shot: int) -> bool:
-        """Whether frame `number` is a key frame; call once for each frame that has a foreground, in order.
+        """Whether frame `number` is a key frame; call once for each frame that tells something, in order.
 
         Args:
             number: of the frame.
@@ -59,8 +59,6 @@ class KeyFrameChooser:
         """
         if self._most_apart == 1:
             return True
-        if bool(mask.amax() <= 0.5):
-            return True  # such a foreground tells nothing about the mapping and has to be painted
         colors = _colors(small, mask) if self._adaptive else None
         due = self._last is None or self._last < shot or number - self._last >= self._most_apart
         if not due and colors is not None and self._colors is not None:

@@ -213,22 +213,24 @@ class FrameStream:
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
             self.harmonized += 1
-            is_key = self._chooser.is_key(number, small, small_mask, shot=self.cuts[-1] if self.cuts else 0)
+            # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
+            tells = self.model.mapping == "predicted" or bool((small_mask > 0.5).any())
+            shot = self.cuts[-1] if self.cuts else 0
+            is_key = not tells or self._chooser.is_key(number, small, small_mask, shot)
             entry.small, entry.small_mask = small.to(self.device), small_mask.to(self.device)
             if is_key:
-                self._look_at(entry, number)
+                self._look_at(entry, number, keep=tells or self._key_frames is None)
             else:
                 self._between.add(number)
         self._entries[self._count] = entry
         self._count += 1
 
-    def _look_at(self, entry: _Entry, number: int) -> None:
-        """Run the backbone."""
+    def _look_at(self, entry: _Entry, number: int, keep: bool) -> None:
+        """Run the backbone; `keep` what the frame tells about the mapping."""
         assert entry.small is not None and entry.small_mask is not None  # noqa: S101
         entry.out = self._backbone_pass(entry.small, entry.small_mask)
         self.passes += 1
-        # A frame that tells nothing must not stand for others.
-        if self._key_frames is None or bool((entry.small_mask > 0.5).any()):
+        if keep:
             self._volumes[number] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
 
     @torch.inference_mode()
