@@ -9,18 +9,21 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+from torch._ops import OpOverload
+from torch.library import define, impl, register_autograd, register_fake
 
 from tridistribute import cpp, cuda, reference
 from trilinear import _cuda, _native, checks
 
-
-@custom_op(
+define(
     "tridistribute::accumulate",
-    mutates_args=(),
-    schema="(Tensor source, Tensor target, Tensor mask, int dim) -> Tensor",
+    "(Tensor source, Tensor target, Tensor mask, int dim) -> Tensor",
+    tags=torch.Tag.pt2_compliant_tag,
 )
-def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
+
+
+@impl("tridistribute::accumulate", "default")
+def _run_accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
     """Run the definition, or the kernel that takes `source`."""
     if (runs := backend(source)) != "torch":
         return (cpp if runs == "cpp" else cuda).accumulate(source, target, mask, dim)
@@ -28,13 +31,15 @@ def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor
     return reference.accumulate(source, target, mask, dim)
 
 
-@custom_op(
+define(
     "tridistribute::accumulate_backward",
-    mutates_args=(),
-    schema="(Tensor grad, Tensor source, Tensor target, Tensor mask, bool need_source, bool need_target)"
-    " -> (Tensor, Tensor)",
+    "(Tensor grad, Tensor source, Tensor target, Tensor mask, bool need_source, bool need_target) -> (Tensor, Tensor)",
+    tags=torch.Tag.pt2_compliant_tag,
 )
-def accumulate_backward(
+
+
+@impl("tridistribute::accumulate_backward", "default")
+def _run_accumulate_backward(
     grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
 ) -> tuple[Tensor, Tensor]:
     """Run the definition, or the kernel that takes `source`."""
@@ -42,6 +47,10 @@ def accumulate_backward(
         kernel = cpp if runs == "cpp" else cuda
         return kernel.accumulate_backward(grad, source, target, mask, need_source, need_target)
     return reference.accumulate_backward(grad, source, target, mask, need_source, need_target)
+
+
+accumulate: OpOverload = torch.ops.tridistribute.accumulate.default
+accumulate_backward: OpOverload = torch.ops.tridistribute.accumulate_backward.default
 
 
 def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
@@ -54,12 +63,12 @@ def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
     return "torch"
 
 
-@accumulate.register_fake
+@register_fake("tridistribute::accumulate")
 def _(source: Tensor, target: Tensor, mask: Tensor, dim: int) -> Tensor:
     return source.new_empty((source.shape[0], 4, dim, dim, dim))
 
 
-@accumulate_backward.register_fake
+@register_fake("tridistribute::accumulate_backward")
 def _(
     grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
 ) -> tuple[Tensor, Tensor]:
@@ -77,4 +86,4 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Non
     return grad_source if need_source else None, grad_target if need_target else None, None, None
 
 
-accumulate.register_autograd(_backward, setup_context=_save)
+register_autograd("tridistribute::accumulate", _backward, setup_context=_save)

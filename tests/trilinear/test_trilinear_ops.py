@@ -72,6 +72,18 @@ def test_fake_tensors():
         assert trilinear.unseen_map(count, image).shape == (2, 1, 5, 6)
 
 
+def test_first_calls_import_no_compiler():
+    program = """
+import sys, torch, trilinear, tridistribute
+image = torch.rand(1, 3, 8, 8)
+lut, count = tridistribute.build_lut(image, image, image[:, :1], dim=3)
+trilinear.unseen_map(count, trilinear.apply_lut(lut, image, count))
+trilinear.apply_lut_frame(lut, (image[0].permute(1, 2, 0) * 255).byte().numpy())
+print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules])
+"""
+    assert run(program).stdout.strip() == "[]"  # they take two seconds
+
+
 def test_backend_names_what_runs(monkeypatch):
     assert trilinear.backend(torch.rand(1, dtype=torch.float64)) == "torch"
     assert trilinear.backend(torch.rand(1, device="meta")) == "torch"
