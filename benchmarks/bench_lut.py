@@ -1,8 +1,9 @@
 """How fast are color tables read and written, and how does that compare?
 
 Rivals for reading: the definition in PyTorch, ``torch.nn.functional.grid_sample`` on the table as a 3D volume,
-OpenColorIO's CPU processor (trilinear and tetrahedral, RGBA float32, packed) and Pillow's filter (8 bit). The last two
-run on one thread. For writing: the definition in PyTorch. Every pixel is in the mask, the dearest case.
+OpenColorIO's CPU processor (trilinear and tetrahedral, RGBA float32, packed), Pillow's filter and FFmpeg's lut3d (both
+8 bit). The last three run on one thread. For writing: the definition in PyTorch. Every pixel is in the mask, the
+dearest case.
 
 Usage: python benchmarks/bench_lut.py [--height 1080] [--width 1920] [--rounds 15]
 """
@@ -11,18 +12,24 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import tempfile
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import torch
 import torch.nn.functional as F
+from av.filter import Graph
 from common import compare, print_table, rows_of, save
 from PIL import Image, ImageFilter
 from torch import Tensor
 
 import tridistribute
 import trilinear
+from co2net.color_mapping.cube import save_cube
 from tridistribute import reference as tridistribute_reference
 from trilinear import reference as trilinear_reference
 
@@ -79,6 +86,31 @@ def pillow(lut: Tensor, image: Tensor) -> Callable[[], Image.Image]:
     return lambda: source.filter(table)
 
 
+def ffmpeg(lut: Tensor, image: Tensor) -> Callable[[], av.VideoFrame]:
+    """Return a call that reads the table with FFmpeg's filter lut3d, trilinear, 8 bit in and out, on one thread."""
+    height, width = image.shape[2:]
+    with tempfile.TemporaryDirectory() as folder:  # the filter reads the file when it is made
+        cube = Path(folder) / "grade.cube"
+        save_cube(lut, cube)
+        graph = Graph()
+        source = graph.add("buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/25")
+        filtered = graph.add("lut3d", f"file={cube}:interp=trilinear:threads=1")
+        sink = graph.add("buffersink")
+        source.link_to(filtered)
+        filtered.link_to(sink)
+        graph.configure()
+    codes = (image[0].permute(1, 2, 0) * 255).round().byte().contiguous()
+    frame = av.VideoFrame.from_ndarray(codes.numpy(), format="rgb24")
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+
+    def call() -> av.VideoFrame:
+        graph.push(frame)
+        found: Any = graph.pull()
+        return found
+
+    return call
+
+
 def check_equal_footing(readers: dict[str, Callable[[], Any]]) -> None:
     """Stop if a rival computes something else: the axes differ by a factor 1.000001, Pillow rounds to 8 bit."""
     wanted = readers[OURS]()[0].permute(1, 2, 0)
@@ -86,12 +118,14 @@ def check_equal_footing(readers: dict[str, Callable[[], Any]]) -> None:
         result = read()
         if isinstance(result, Image.Image):
             result = torch.from_numpy(np.array(result)) / 255
+        elif isinstance(result, av.VideoFrame):
+            result = torch.from_numpy(result.to_ndarray(format="rgb24")) / 255
         elif isinstance(result, np.ndarray):
             result = torch.from_numpy(result)[..., :3]
         else:
             result = result[0].permute(1, 2, 0)
         worst = (result - wanted).abs().max().item()
-        allowed = {"Pillow, 8 bit": 0.01, "OpenColorIO tetrahedral": 0.01}.get(name, 1e-4)
+        allowed = {"Pillow, 8 bit": 0.01, "FFmpeg lut3d, 8 bit": 0.01, "OpenColorIO tetrahedral": 0.01}.get(name, 1e-4)
         if worst > allowed:
             raise SystemExit(f"{name} computes something else: off by {worst:.3g}")
 
@@ -108,6 +142,13 @@ def main() -> None:
     lut = grade()
     _, count = tridistribute.build_lut(image, target, mask)
     volume = tridistribute.accumulate(image, target, mask)
+    frame, frame_mask, box = (
+        (image[0].permute(1, 2, 0) * 255).round().byte().contiguous(),
+        mask[0, 0],
+        (0, size[0], 0, size[1]),
+    )
+    small_mask = torch.zeros(size)
+    small_mask[: size[0] // 3, : 3 * size[1] // 10] = 1
     if trilinear.backend(image) != "cpp" or tridistribute.backend(image) != "cpp":
         raise SystemExit("the C++ kernels do not run here; install a compiler, or unset CO2NET_NATIVE")
 
@@ -115,6 +156,7 @@ def main() -> None:
         "OpenColorIO trilinear": opencolorio(lut, image, ocio.INTERP_LINEAR),
         "OpenColorIO tetrahedral": opencolorio(lut, image, ocio.INTERP_TETRAHEDRAL),
         "Pillow, 8 bit": pillow(lut, image),
+        "FFmpeg lut3d, 8 bit": ffmpeg(lut, image),
     }
     readers = {
         OURS: lambda: trilinear.apply_lut(lut, image),
@@ -127,6 +169,20 @@ def main() -> None:
             {
                 OURS: lambda: trilinear.apply_lut(lut, image, count),
                 "PyTorch definition": lambda: trilinear_reference.apply_lut(lut, image, count),
+            },
+            {},
+        ),
+        "apply_lut_frame, 8 bit": (
+            {
+                OURS: lambda: trilinear.apply_lut_frame(lut, frame, frame_mask),
+                "PyTorch definition": lambda: trilinear_reference.apply_lut_frame(lut, frame, frame_mask, 1.0, box),
+            },
+            {name: call for name, call in single.items() if name.endswith("8 bit")},  # without a mask
+        ),
+        "apply_lut_frame, 8 bit, mask on a tenth": (
+            {
+                OURS: lambda: trilinear.apply_lut_frame(lut, frame, small_mask),
+                "PyTorch definition": lambda: trilinear_reference.apply_lut_frame(lut, frame, small_mask, 1.0, box),
             },
             {},
         ),

@@ -1,27 +1,34 @@
-"""What does a video cost beyond its one backbone pass per frame?
+"""How fast is video in, video out, and where does the time go?
 
-Measures ``harmonize_video`` as a whole (decoding, backbone, color mapping, blending, encoding) on a synthetic clip, in
-units of one backbone pass. The passes of reference run in turns with the frames of the same run, between two of them,
-and their time is taken off again: whatever slows the machine slows both. Further tables: where the time goes, the
-paper's way (every neighbor through the backbone anew), the length of the window, peak memory of short and long clips.
+``harmonize_video`` as a whole (H.264 in and out) on synthetic clips with grain, all ways in turns within one run: the
+model that ships, with and without key frames; the paper's pipeline (iSSAM with color mapping and refinement); a LUT
+predictor where the shipped model is none; classical color transfer frame by frame, with the same reader and writer; and
+the codec alone, decoding both clips and encoding the composite as it is. Further tables: the processor time of each
+stage, the paper's way (every neighbor through the backbone anew), the length of window and clip, peak memory.
 
-Usage: python benchmarks/bench_pipeline.py [--frames 24] [--threads N] [--long 1000]
+Usage: python benchmarks/bench_pipeline.py [--frames 48] [--rounds 3] [--threads N] [--sizes 480p,1080p] [--long 3000]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before PyTorch loads
 
 import av
 import numpy as np
@@ -31,15 +38,23 @@ from tables import pipeline_tables
 
 from co2net import create_model
 from co2net.errors import InputError
+from co2net.evaluation.classical import CLASSICAL
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import load_model
-from co2net.pipeline import harmonize as file_to_file
-from co2net.pipeline import harmonize_video, stream
-from co2net.video.writer import Writer
+from co2net.pipeline import FrameStream, harmonize_video, stream
+from co2net.video import MaskReader, open_mask, open_video, open_writer, pair
+from co2net.video import color as video_color
+from co2net.video import encoding as video_encoding
+from co2net.video.codecs import CODECS, quality_options
+from co2net.video.encoding import VideoEncoder
 
-SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
+SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
 WINDOWS = {0: (0, 0), 4: (2, 2), 8: (4, 4), 16: (8, 8)}
+LENGTHS = (24, 48, 96)  # frames of clips that only differ in length
+CLASSICAL_METHOD = "Reinhard statistics transfer"
 SMALL = (64, 96)  # height and width of the clips for measuring memory
+SOURCE = {"preset": "veryfast", "crf": "18"}
+Clip = tuple[Path, Path]
 
 
 def texture(height: int, width: int, number: int) -> np.ndarray:
@@ -62,13 +77,13 @@ def foreground(height: int, width: int, number: int) -> np.ndarray:
     return (((1 - distance) * height / 24).clip(0, 1) * 255).astype(np.uint8)
 
 
-def write_clip(folder: Path, frames: int, height: int, width: int) -> tuple[Path, Path]:
-    """Write composite and mask as H.264 of `frames` frames; both loop over the same 24 pictures."""
+def write_clip(folder: Path, frames: int, height: int, width: int) -> Clip:
+    """Write composite and mask as H.264 of `frames` frames, grain and all; both loop over the same 24 pictures."""
     paths = folder / f"composite_{height}_{frames}.mp4", folder / f"mask_{height}_{frames}.mp4"
     pictures = [(texture(height, width, n), foreground(height, width, n)) for n in range(min(frames, 24))]
     for index, path in enumerate(paths):
         output: Any = av.open(str(path), "w")
-        video = output.add_stream("libx264", rate=25, width=width, height=height, options={"preset": "veryfast"})
+        video = output.add_stream("libx264", rate=25, width=width, height=height, options=SOURCE)
         video.pix_fmt, video.time_base = "yuv420p", Fraction(1, 25)
         for number in range(frames):
             picture = pictures[number % len(pictures)][index]
@@ -80,94 +95,141 @@ def write_clip(folder: Path, frames: int, height: int, width: int) -> tuple[Path
 
 
 class Clock:
-    """Adds up the time spent in named stages; the inner stage's time is not counted in the outer one."""
+    """Adds up the processor time of named stages over all of Python's threads; an inner stage's is not the outer's."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._running: list[str] = []
-        self._since = 0.0
-
-    def _switch(self) -> None:
-        now = time.perf_counter()
-        if self._running:
-            self.seconds[self._running[-1]] = self.seconds.get(self._running[-1], 0.0) + now - self._since
-        self._since = now
+        self._inner = threading.local()
+        self._lock = threading.Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what runs inside to `name`."""
-        self._switch()
-        self._running.append(name)
+        stack: list[float] = self._inner.__dict__.setdefault("stack", [])
+        stack.append(0.0)
+        began = time.thread_time()
         try:
             yield
         finally:
-            self._switch()
-            self._running.pop()
+            taken = time.thread_time() - began
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + taken - stack.pop()
+            if stack:
+                stack[-1] += taken
 
-    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, counted to `name`."""
+    def patch(self, owner: Any, method: str, name: str) -> Any:
+        """Patch a function so that it is counted to `name`."""
+        plain = getattr(owner, method)
 
         def timed(*arguments: Any, **settings: Any) -> Any:
             with self.stage(name):
-                return function(*arguments, **settings)
+                return plain(*arguments, **settings)
 
-        return timed
+        return mock.patch.object(owner, method, timed)
 
-    def around_iterator(self, name: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """Return `function`, the steps of its iterator counted to `name`."""
+    def patches(self) -> list[Any]:
+        """All stages of the pipeline; what runs in no stage are FFmpeg's own threads, and PyTorch's further ones."""
+        return [
+            self.patch(video_color, "to_rgb", "samples to RGB"),
+            self.patch(MaskReader, "_values", "reading masks"),
+            self.patch(stream, "shrink_foreground", "shrinking"),
+            self.patch(FrameStream, "_look_at", "backbone"),
+            self.patch(FrameStream, "_emit", "making the table"),  # less what follows
+            self.patch(FrameStream, "_at_full_size", "reading the table, blending"),
+            self.patch(CO2Net, "merge", "refinement at the working size"),
+            self.patch(stream, "paint", "reading the table, blending"),
+            self.patch(video_encoding, "_change", "RGB back to samples"),
+            self.patch(video_color, "add_change", "RGB back to samples"),
+            self.patch(VideoEncoder, "write", "codec"),
+            self.patch(VideoEncoder, "finish", "codec"),
+        ]
 
-        def timed(*arguments: Any) -> Iterator[Any]:
-            items = function(*arguments)
-            while True:
-                with self.stage(name):
-                    item = next(items, None)
-                if item is None:
-                    return
-                yield item
 
-        return timed
+@dataclass
+class Run:
+    """One clip, once."""
+
+    frames: int
+    seconds: float
+    processor_seconds: float
+    stages: dict[str, float]
 
 
-def measure(clip: tuple[Path, Path], model: CO2Net, window: tuple[int, int]) -> dict[str, Any]:
-    """Harmonize a clip; per frame: the time in all, of each stage, and of one backbone pass in between."""
+def timed(job: Callable[[Path], int]) -> Run:
+    """Run a job that writes to the path it is given and returns the number of frames."""
     clock = Clock()
-    image, mask = (
-        torch.rand(1, 3, model.training_size, model.training_size),
-        torch.zeros(1, 1, *[model.training_size] * 2),
-    )
-    mask[..., 60:180, 60:180] = 1
-    plain = model.run_backbone
-    passes: list[float] = []
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        for patch in clock.patches():
+            stack.enter_context(patch)
+        began, processor = time.perf_counter(), time.process_time()
+        frames = job(Path(folder) / "out.mp4")
+        seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    # FFmpeg decodes and encodes in threads of its own.
+    clock.seconds["codec"] = clock.seconds.get("codec", 0.0) + processor - sum(clock.seconds.values())
+    return Run(frames, seconds, processor, clock.seconds)
 
-    def reference(done: int, total: int | None) -> None:
-        with clock.stage("reference"):
-            start = time.perf_counter()
-            plain(image, mask)
-            passes.append(time.perf_counter() - start)
 
-    patches = [
-        mock.patch.object(model, "run_backbone", clock.around("backbone", plain)),
-        mock.patch.object(model, "frame_volume", clock.around("gathering colors", model.frame_volume)),
-        mock.patch.object(model, "color_mapping", clock.around("making the table", model.color_mapping)),
-        mock.patch.object(stream, "window_volume", clock.around("making the table", stream.window_volume)),
-        mock.patch.object(file_to_file, "pair", clock.around_iterator("decoding", file_to_file.pair)),
-        mock.patch.object(Writer, "write", clock.around("encoding", Writer.write)),
-        mock.patch.object(Writer, "close", clock.around("encoding", Writer.close)),
-    ]
-    with ExitStack() as patched, tempfile.TemporaryDirectory() as folder:
-        for patch in patches:
-            patched.enter_context(patch)
-        with clock.stage("reading the table, blending"):  # what no other stage claims
-            report = harmonize_video(*clip, Path(folder) / "out.mp4", model, *window, on_progress=reference)
-    clock.seconds.pop("reference")
-    stages = {name: seconds / report.frames for name, seconds in clock.seconds.items()}
-    per_frame, one_pass = sum(stages.values()), statistics.median(passes)
-    return {
-        "seconds_per_frame": per_frame,
-        "pass_seconds": one_pass,
-        "passes": per_frame / one_pass,
-        "stages": stages,
-    }
+def harmonize(model: CO2Net, clip: Clip, output: Path, window: tuple[int, int] = WINDOWS[16], **settings: Any) -> int:
+    """Run our way."""
+    return harmonize_video(*clip, output, model, *window, **settings).frames
+
+
+def classical(clip: Clip, output: Path) -> int:
+    """Transfer the background's color statistics to the foreground, frame by frame, with the same reader and writer."""
+    with (
+        open_video(clip[0]) as reader,
+        open_mask(clip[1], reader.info) as masks,
+        open_writer(output, reader.info) as writer,
+    ):
+        count = 0
+        for frame, mask in pair(reader, masks):
+            result = CLASSICAL[CLASSICAL_METHOD](frame.image.astype(np.float32) / 255, mask)
+            writer.write(frame, result.astype(np.float32), mask)
+            count += 1
+    return count
+
+
+def codec_alone(clip: Clip, output: Path) -> int:
+    """Decode both clips and encode the composite as it was decoded, with our settings."""
+    codec = CODECS["h264"]
+    count = 0
+    with av.open(str(clip[0])) as source, av.open(str(clip[1])) as masks, av.open(str(output), "w") as target:
+        for opened in (source, masks):
+            opened.streams.video[0].thread_type = "AUTO"
+        first = source.streams.video[0]
+        made: Any = target
+        video = made.add_stream(
+            codec.encoder, rate=25, width=first.width, height=first.height, options=quality_options(codec, None)
+        )
+        video.pix_fmt = "yuv420p"
+        for frame, _ in zip(source.decode(first), masks.decode(video=0), strict=True):
+            frame.pict_type = 0  # type: ignore[assignment]
+            target.mux(video.encode(frame))
+            count += 1
+        target.mux(video.encode(None))
+    return count
+
+
+def compare(ways: dict[str, Callable[[Path], int]], rounds: int) -> list[dict[str, Any]]:
+    """Run all ways in turns; the median run of each, per frame, and the share of the codec-alone way's time."""
+    runs: dict[str, list[Run]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            runs[name].append(timed(way))
+    rows = []
+    for name, found in runs.items():
+        median = sorted(found, key=lambda run: run.seconds)[len(found) // 2]
+        rows.append(
+            {
+                "way": name,
+                "frames": median.frames,
+                "frames_per_second": median.frames / median.seconds,
+                "seconds_per_frame": median.seconds / median.frames,
+                "processor_seconds_per_frame": median.processor_seconds / median.frames,
+                "stages": {stage: seconds / median.frames for stage, seconds in median.stages.items()},
+            }
+        )
+    return rows
 
 
 def papers_way(model: CO2Net, neighbors: int, frames: int = 3) -> dict[str, Any]:
@@ -202,8 +264,7 @@ def peak_memory(frames: int) -> float:
 def memory_child(frames: int) -> None:
     """Harmonize a small clip and print the process's peak memory in MiB (Linux)."""
     torch.set_num_threads(1)
-    model = create_model("co2net", refinement=False)
-    model.training_size = 32
+    model = create_model("co2net", backbone="lutnet", refinement=False)
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder), frames, *SMALL)
         harmonize_video(*clip, Path(folder) / "out.mp4", model)
@@ -220,36 +281,81 @@ def any_model() -> tuple[CO2Net, str]:
         return create_model("co2net", refinement=False, mapping="smooth"), "random"
 
 
+def paper_model() -> CO2Net:
+    """The paper's networks: shipped, or with random weights."""
+    try:
+        return load_model("co2net_issam")
+    except InputError:
+        return create_model("co2net", mapping="smooth")
+
+
+def all_ways(clip: Clip, default: CO2Net) -> dict[str, Callable[[Path], int]]:
+    """Every way to the result, named for the table."""
+    paper = paper_model()
+    ways: dict[str, Callable[[Path], int]] = {}
+
+    def ours(name: str, model: CO2Net, **settings: Any) -> None:
+        ways[name] = lambda output: harmonize(model, clip, output, **settings)
+
+    if default.mapping == "predicted":
+        ours("default model", default)
+        ours("default model, key frames", default, key_frames="auto")
+    else:
+        predictor = create_model("co2net", backbone="lutnet", refinement=False)
+        ours("LUT predictor, random weights", predictor)
+        ours("LUT predictor, key frames", predictor, key_frames="auto")
+    ours("paper's pipeline", paper, precision="full")
+    ours("paper's pipeline, bfloat16", paper)
+    ours("paper's pipeline, key frames", paper, key_frames="auto")
+    ways[CLASSICAL_METHOD] = partial(classical, clip)
+    ways["codec alone"] = partial(codec_alone, clip)
+    return ways
+
+
 def main() -> None:
     """Run, print the tables, write results/pipeline.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=24, help="frames per clip and measurement")
+    parser.add_argument("--frames", type=int, default=48, help="frames per clip and measurement; at 4K a quarter")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way; the median counts")
+    parser.add_argument("--sizes", default=",".join(SIZES), help=f"of {', '.join(SIZES)}")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")
-    parser.add_argument("--long", type=int, default=1000, help="frames of the long clip for measuring memory")
+    parser.add_argument("--long", type=int, default=3000, help="frames of the long clip for measuring memory")
     parser.add_argument("--only-memory-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only_memory_of is not None:
         memory_child(options.only_memory_of)
         return
+    if unknown := {*options.sizes.split(",")} - {*SIZES}:
+        parser.error(f"unknown size {', '.join(sorted(unknown))}; choose from {', '.join(SIZES)}")
     torch.set_num_threads(options.threads)
-    model, weights = any_model()
+    default, weights = any_model()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        sizes = {name: write_clip(Path(folder), options.frames, *size) for name, size in SIZES.items()}
         warm_up = write_clip(Path(folder), 3, *SIZES["480p"])
-        measure(warm_up, model, (1, 1))
-        for name, clip in sizes.items():
-            rows.append({"question": "size", "size": name, "neighbors": 16, **measure(clip, model, WINDOWS[16])})
-        for neighbors, window in WINDOWS.items():
-            found = measure(sizes["480p"], model, window)
-            rows.append({"question": "window", "size": "480p", "neighbors": neighbors, **found})
-    rows.append({"question": "paper", "size": "256x256", "neighbors": 16, **papers_way(model, 16)})
-    for frames in (options.long // 10, options.long) if sys.platform == "linux" else ():
+        compare(all_ways(warm_up, default), 1)
+        for size in options.sizes.split(","):
+            frames = max(3, options.frames // 4) if size == "4K" else options.frames
+            clip = write_clip(Path(folder), frames, *SIZES[size])
+            rows += [
+                {"question": "size", "size": size, **row} for row in compare(all_ways(clip, default), options.rounds)
+            ]
+        clips = {length: write_clip(Path(folder), length, *SIZES["480p"]) for length in LENGTHS}
+        windows = {
+            str(neighbors): lambda output, window=window: harmonize(default, clips[LENGTHS[0]], output, window)
+            for neighbors, window in WINDOWS.items()
+        }
+        rows += [{"question": "window", **row} for row in compare(windows, options.rounds)]
+        lengths = {
+            str(length): lambda output, clip=clip: harmonize(default, clip, output) for length, clip in clips.items()
+        }
+        rows += [{"question": "length", **row} for row in compare(lengths, options.rounds)]
+    rows.append({"question": "paper", "neighbors": 16, **papers_way(paper_model(), 16)})
+    for frames in (100, options.long) if sys.platform == "linux" else ():
         height, width = SMALL
         rows.append({"question": "memory", "size": f"{width}x{height}", "frames": frames, "mib": peak_memory(frames)})
     settings = {
-        "frames": options.frames, "threads": options.threads, "weights": weights, "mapping": model.mapping,
-        "refinement": model.refinement, "working_size": model.training_size,
+        "frames": options.frames, "threads": options.threads, "weights": weights, "backbone": default.backbone.title,
+        "mapping": default.mapping, "refinement": default.refinement, "preset": CODECS["h264"].options["preset"],
     }  # fmt: skip
     print(pipeline_tables(rows, settings))
     print(f"written: {save('pipeline', rows, **settings).name}")

@@ -37,38 +37,55 @@ def lut_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
 
 
 def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
-    """The whole of `harmonize_video`, in units of one backbone pass."""
+    """The whole of `harmonize_video`: frames per second, and where the processor's time goes."""
 
     def of(question: str) -> list[Mapping[str, Any]]:
         return [row for row in rows if row["question"] == question]
 
-    def timed(row: Mapping[str, Any]) -> list[str]:
-        return [f"{1e3 * row['seconds_per_frame']:.0f}", f"{1e3 * row['pass_seconds']:.0f}", f"{row['passes']:.2f}"]
+    sizes = list(dict.fromkeys(row["size"] for row in of("size")))
+    ways = list(dict.fromkeys(row["way"] for row in of("size")))
+    found = {(row["size"], row["way"]): row for row in of("size")}
+    speeds = [
+        [way, *(f"{found[size, way]['frames_per_second']:.1f}" for size in sizes)]
+        + [f"{1e3 * found[size, way]['processor_seconds_per_frame']:.0f}" for size in sizes]
+        for way in ways
+    ]
+    heads = ["way", *(f"frames/s, {size}" for size in sizes), *(f"CPU ms per frame, {size}" for size in sizes)]
+    shown = "1080p" if "1080p" in sizes else sizes[0]
+    own = [way for way in ways if len(found[shown, way]["stages"]) > 1]
+    stages = {way: found[shown, way]["stages"] for way in own}
+    names = sorted({name for parts in stages.values() for name in parts}, key=lambda n: -stages[own[0]].get(n, 0.0))
+    model = settings["backbone"] + (" with refinement" if settings["refinement"] else f", {settings['mapping']}")
 
-    heads = ["ms per frame", "ms per backbone pass", "passes per frame"]
-    stages = {row["size"]: row["stages"] for row in of("size")}
-    names = sorted({name for found in stages.values() for name in found}, key=lambda n: -next(iter(stages.values()))[n])
-    size = settings["working_size"]
-    mapping = "with refinement" if settings["refinement"] else f"color mapping alone, {settings['mapping']}"
+    def per_frame(question: str) -> list[list[str]]:
+        return [
+            [row["way"], f"{1e3 * row['seconds_per_frame']:.1f}", f"{1e3 * row['processor_seconds_per_frame']:.1f}"]
+            for row in of(question)
+        ]
+
+    def share(parts: Mapping[str, float], name: str) -> str:
+        seconds = parts.get(name, 0.0)
+        return f"{1e3 * seconds:.1f} ({100 * seconds / sum(parts.values()):.0f} %)" if seconds else ""
+
+    paper = of("paper")[0]
     return "\n\n".join(
         [
-            f"Clips of {settings['frames']} frames, H.264 in and out; iSSAM at {size}x{size} ({mapping}; "
-            f"{settings['weights']} weights), {settings['threads']} PyTorch thread(s). A backbone pass is timed "
-            "between any two frames of the same run.",
-            "The whole job, 16 neighbors; the paper's way runs all of them through the backbone for every frame "
-            "(networks only, no video):",
-            markdown(
-                ["frame size", *heads],
-                [
-                    *([row["size"], *timed(row)] for row in of("size")),
-                    *([f"paper's way, {row['size']}", *timed(row)] for row in of("paper")),
-                ],
-            ),
-            "Where the time goes, ms per frame:",
-            markdown(["stage", *stages], [[n, *(f"{1e3 * s[n]:.1f}" for s in stages.values())] for n in names]),
-            "The length of the window, 480p:",
-            markdown(["neighbors", *heads], [[str(row["neighbors"]), *timed(row)] for row in of("window")]),
-            "Peak memory of the whole process:",
+            f"Clips of {settings['frames']} frames (4K: a quarter) with grain, H.264 in and out (preset "
+            f"{settings['preset']}), 16 neighbors, {settings['threads']} PyTorch thread(s). The default model is "
+            f"{model} ({settings['weights']} weights). CPU time counts all cores; the codec alone decodes both clips "
+            "and encodes the composite unchanged.",
+            markdown(heads, speeds),
+            f"Where the processor's time goes at {shown}, ms per frame. \"Codec\" is all that FFmpeg's threads take "
+            "for two decoders and one encoder, and what further threads of PyTorch and OpenCV take:",
+            markdown(["stage", *own], [[name, *(share(stages[way], name) for way in own)] for name in names]),
+            "The paper's way runs all 16 neighbors of a frame through the backbone anew: "
+            f"{1e3 * paper['seconds_per_frame']:.0f} ms per frame at 256x256 for the networks alone, "
+            f"{paper['passes']:.1f} times one pass of {1e3 * paper['pass_seconds']:.0f} ms.",
+            "The length of the window, 480p, default model:",
+            markdown(["neighbors", "ms per frame", "CPU ms per frame"], per_frame("window")),
+            "The length of the clip, 480p, default model:",
+            markdown(["frames", "ms per frame", "CPU ms per frame"], per_frame("length")),
+            "Peak memory of the whole process (LUT predictor):",
             markdown(
                 ["clip", "MiB"],
                 [[f"{row['frames']} frames of {row['size']}", f"{row['mib']:.0f}"] for row in of("memory")],
