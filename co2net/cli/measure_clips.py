@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--frames", type=int, default=20, help="first frames of each clip (default 20)")
     p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
     p.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    p.add_argument("--mapping", choices=("paper", "smooth"), help="the color table's form; default: as the weights ask")
     add_device(p)
     p.add_argument("--output", type=Path, help="also write every single score as JSON")
     return p
@@ -59,6 +60,7 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.training.looks import load_tables
 
     model = load_model(options.weights).to(choose_device(options.device))
+    model.mapping = options.mapping or model.mapping
     names = options.names.split(",") if options.names else sorted(p.name for p in options.clips.iterdir() if p.is_dir())
     splits = ("test", "train") if (options.luts / "split.json").is_file() else ("all",)
     methods = baselines() | network_methods(model)

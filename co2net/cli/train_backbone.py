@@ -208,6 +208,8 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
 
     recipe = options.recipe or ("mapping" if backbone_class(options.backbone_type).predicts_mapping else "quick")
     if recipe == "paper":
+        if options.phases:
+            raise InputError(f"--phases {options.phases}: the paper's recipe has phases of its own, leave it out")
         config = paper_config(options.backbone_type, samples_per_epoch, temporal)
     else:
         config = mapping_config(options.backbone_type) if recipe == "mapping" else Stage1Config(options.backbone_type)

@@ -26,12 +26,12 @@ from co2net.models.backbones.base import Backbone
 from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
 from co2net.training.examples import Example
+from co2net.training.interrupts import Interrupts, ignore_in_worker
 from co2net.training.looks import LookMix
 from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss, temporal_term
 from co2net.training.resume import load_checkpoint, save_checkpoint
 from co2net.training.schedule import SCHEDULES
 from co2net.training.stage1_data import Stage1Batch, Stage1Dataset, to_batch
-from co2net.training.stage2_interrupts import Interrupts, ignore_in_worker
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 

@@ -32,6 +32,7 @@ from co2net.errors import InputError, OutputError
 from co2net.models.checkpoints import save_weights
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
+from co2net.training.interrupts import Interrupts, ignore_in_worker
 from co2net.training.resume import NAME, cpu_copy, read_state, write_state
 from co2net.training.schedule import stage2_factor
 from co2net.training.stage2_batch_norm import use_global_batch_norm
@@ -48,7 +49,6 @@ from co2net.training.stage2_data import (
     collate,
     collate_joined,
 )
-from co2net.training.stage2_interrupts import Interrupts, ignore_in_worker
 from co2net.training.stage2_log import Stage2Log
 from co2net.training.stage2_origin import check_origin, list_digest
 from co2net.training.stage2_prepare import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
