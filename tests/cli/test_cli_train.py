@@ -50,7 +50,9 @@ def test_bad_input(run, models_folder, tmp_path):
     assert code == 2 and err.startswith("co2net: --backbone is missing") and err.count("\n") == 1
     code, _, err = run("train", "refinement", *base, "--backbone", models_folder / "issam.safetensors", "--size", "0")
     assert code == 2 and "--size must be 1 or more" in err
-    code, _, err = run("train", "backbone", *base, "--recipe", "paper", "--phases", "64:100:4")
+    code, _, err = run(
+        "train", "backbone", *base, "--val_list", "test_list.txt", "--recipe", "paper", "--phases", "64:100:4"
+    )
     assert code == 2 and "phases of its own" in err
     code, _, err = run("train")
     assert code == 2 and "STAGE" in err
