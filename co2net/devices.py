@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from co2net.errors import InputError
 
@@ -30,3 +31,10 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise InputError(f"--device {name} was asked for, but there are only {torch.cuda.device_count()} CUDA devices")
     return torch.device(name)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on `device`; to a CUDA device through pinned memory, without waiting for what runs there."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.devices import upload
 from co2net.errors import ShapeError
 
 Picture = np.ndarray | Tensor
@@ -42,7 +43,7 @@ def frame_to_tensor(frame: Picture, device: torch.device | None = None) -> Tenso
     """
     frame_shape(frame)
     tensor = as_tensor(frame, "frame")
-    tensor = tensor if device is None else tensor.to(device)
+    tensor = tensor if device is None else upload(tensor, device)
     if tensor.is_floating_point():
         return tensor.to(torch.float32)[None]
     return (tensor.permute(2, 0, 1).to(torch.float32) / FULL_SCALE[tensor.dtype])[None]

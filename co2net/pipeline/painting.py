@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 import trilinear
+from co2net.devices import upload
 from co2net.pipeline.frames import Picture, as_tensor, frame_to_tensor, put_back
 
 Window = tuple[slice, slice]
@@ -24,15 +25,15 @@ def paint(frame: Picture, lut: Tensor, mask: Tensor, strength: float, window: Wi
     picture = as_tensor(frame)
     if picture.is_floating_point():
         image = frame_to_tensor(frame[:, window[0], window[1]], lut.device)
-        part = mask[..., window[0], window[1]].to(lut.device)
+        part = upload(mask[..., window[0], window[1]], lut.device)
         colors = image + strength * part * (trilinear.apply_lut(lut, image) - image)
         return put_back(frame, window, colors, part)
     if lut.device == picture.device:
         painted = trilinear.apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, window)
         return painted.numpy() if isinstance(frame, np.ndarray) else painted
     # Only the window travels, in the frame's own integers.
-    alpha = mask[0, 0][window].to(lut.device)
-    part = trilinear.apply_lut_frame(lut, picture[window].to(lut.device), alpha, strength).to(picture.device)
+    alpha = upload(mask[0, 0][window], lut.device)
+    part = trilinear.apply_lut_frame(lut, upload(picture[window], lut.device), alpha, strength).to(picture.device)
     if isinstance(frame, np.ndarray):
         out = frame.copy()
         out[window] = part.numpy()

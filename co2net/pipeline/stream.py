@@ -20,6 +20,7 @@ import trilinear
 from co2net.color_mapping.completion import complete, identity_table
 from co2net.color_mapping.prediction import mean_prediction, refine_grid
 from co2net.color_mapping.window import neighbor_weights, window_volume
+from co2net.devices import upload
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
@@ -217,7 +218,7 @@ class FrameStream:
             tells = self.model.mapping == "predicted" or bool((small_mask > 0.5).any())
             shot = self.cuts[-1] if self.cuts else 0
             is_key = not tells or self._chooser.is_key(number, small, small_mask, shot)
-            entry.small, entry.small_mask = small.to(self.device), small_mask.to(self.device)
+            entry.small, entry.small_mask = upload(small, self.device), upload(small_mask, self.device)
             if is_key:
                 self._look_at(entry, number, keep=tells or self._key_frames is None)
             else:
@@ -288,7 +289,7 @@ class FrameStream:
             return paint(entry.frame, table, entry.mask, self.strength, window)
         assert merged is not None  # noqa: S101  (a frame between key frames has a key frame, and so a complete table)
         image = frame_to_tensor(_cut(entry.frame, window), self.device)
-        full_mask = entry.mask[..., window[0], window[1]].to(self.device)
+        full_mask = upload(entry.mask[..., window[0], window[1]], self.device)
         if tuple(small.shape[-2:]) == self._shape:
             final = merged.image[..., window[0], window[1]]
             final = image + self.strength * (final - image) if self.strength < 1 else final

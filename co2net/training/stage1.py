@@ -87,7 +87,7 @@ def mapping_config(backbone: str) -> Stage1Config:
         schedule="constant",
         loss="mapping",
         area_only=True,
-        mix=LookMix(untouched=0.25, weakened=0.28, distorted=0.35, blended=0.4, graded=0.4),
+        mix=LookMix(untouched=0.25, weakened=0.28, distorted=0.15, blended=0.4, graded=0.0),
         caution=0.0,
         smoothness=0.01,
         averaging=0.999,
