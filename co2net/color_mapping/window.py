@@ -31,25 +31,6 @@ def neighbor_weights(frame: int, last: int, previous: int, following: int, first
     return weights
 
 
-def fading_weights(neighbors: Mapping[int, int], number: int) -> dict[int, float]:
-    """Weights that fall evenly with the distance: 1 for the frame itself, 0 just outside the window.
-
-    A frame enters and leaves such a window unnoticed. With equal weights the mean jumps a little whenever it does.
-
-    Args:
-        neighbors: counts as from :func:`neighbor_weights`; frame numbers may be further apart than 1.
-        number: of the frame itself, which always counts.
-
-    Returns:
-        ``{frame number: weight}``, weights in (0, 1]. Near the ends of a shot frames keep the weight that they have
-        for a frame in its middle.
-    """
-    distances = {neighbor: abs(neighbor - number) for neighbor in neighbors if neighbor != number}
-    step = min(distances.values(), default=1)
-    reach = max(sum(neighbors.values()) / 2, max(distances.values(), default=0) / step) + 1
-    return {number: 1.0, **{neighbor: 1 - distance / step / reach for neighbor, distance in distances.items()}}
-
-
 def window_volume(volumes: Mapping[int, Tensor], weights: Mapping[int, float]) -> Tensor | None:
     """Sum of ``weight * volume``; None without neighbors.
 

@@ -24,7 +24,6 @@ import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.color_mapping.completion import complete
 from co2net.color_mapping.prediction import mean_prediction, prediction_volume
-from co2net.color_mapping.window import fading_weights
 from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.refinement import Refinement
@@ -167,18 +166,18 @@ class CO2Net(nn.Module):
         # when it is used, so the table must hold the whole correction.
         return tridistribute.accumulate(image, (out.image - image) / mask.clamp(min=0.5), mask)
 
-    def window(self, neighbors: Mapping[int, int], number: int) -> dict[int, float]:
-        """How much the volume of each frame counts for frame `number`.
+    def window(self, neighbors: Mapping[int, int], number: int) -> dict[int, int]:
+        """How often the volume of each frame counts for frame `number`.
 
         Args:
             neighbors: the paper's counts, :func:`co2net.color_mapping.window.neighbor_weights`.
             number: of the frame.
 
         Returns:
-            `neighbors`; for predicted mappings :func:`co2net.color_mapping.window.fading_weights`. (What a backbone
-            painted says little about colors it did not see; a prediction from the frame itself is the best.)
+            `neighbors`; for predicted mappings every frame of the window once, the frame itself among them. (What a
+            backbone painted says little about colors it did not see; a prediction from the frame itself is the best.)
         """
-        return fading_weights(neighbors, number) if self.mapping == "predicted" else dict(neighbors)
+        return {**dict.fromkeys(neighbors, 1), number: 1} if self.mapping == "predicted" else dict(neighbors)
 
     def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
@@ -242,9 +241,8 @@ class CO2Net(nn.Module):
         Args:
             image: composite ``(B, 3, H, W)`` in [0, 1], any size.
             mask: foreground ``(B, 1, H, W)`` in [0, 1], soft or hard.
-            neighbor_images: composites ``(B, N, 3, H, W)`` in [0, 1]; order does not matter, all count alike. None or
-                N = 0: there is no color mapping (but a predicted one), ``result.lut`` is the backbone's output and
-                ``result.unseen`` the mask.
+            neighbor_images: composites ``(B, N, 3, H, W)`` in [0, 1]; order does not matter. None or N = 0: there
+                is no color mapping, ``result.lut`` is the backbone's output and ``result.unseen`` the mask.
             neighbor_masks: ``(B, N, 1, H, W)``.
 
         Raises:

@@ -27,7 +27,7 @@ class Release:
         refinement: whether it holds a refinement network too.
         use_feature: whether that reads the backbone's features.
         training_size: height and width of its training frames; None if the file does not say.
-        mapping: how the color mapping should be used with it: "paper", "smooth" or "predicted".
+        mapping: how the color mapping should be used with it, "paper" or "smooth".
         facts: the file's other metadata: data, recipe, measured numbers, as the release states them.
         card: text of the ``.md`` file beside it, None if there is none.
     """

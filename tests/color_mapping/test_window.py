@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from co2net.color_mapping.window import fading_weights, neighbor_weights, window_volume
+from co2net.color_mapping.window import neighbor_weights, window_volume
 from co2net.data import neighbor_numbers
 
 
@@ -50,34 +49,3 @@ def test_cells_that_no_neighbor_filled_stay_exactly_empty():
     for frame in range(20):
         total = window_volume(volumes, neighbor_weights(frame, 19, 3, 3))
         assert total is not None and not total[..., 2:].any()
-
-
-@pytest.mark.parametrize("step", [1, 5])
-def test_fading_weights_fall_to_zero_outside_the_window(step):
-    neighbors = {10 * step + step * k: 1 for k in (-2, -1, 1, 2)}
-    weights = fading_weights(neighbors, 10 * step)
-    assert {(number // step) - 10: pytest.approx(weight) for number, weight in weights.items()} == {
-        -2: 1 / 3, -1: 2 / 3, 0: 1.0, 1: 2 / 3, 2: 1 / 3
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("previous, following", [(8, 8), (16, 0), (0, 3), (0, 0)])
-def test_a_frame_counts_as_much_at_the_end_of_a_clip_as_in_its_middle(previous, following):
-    middle = fading_weights(neighbor_weights(50, 99, previous, following), 50)
-    first = fading_weights(neighbor_weights(0, 99, previous, following), 0)
-    assert first[0] == middle[50] == 1
-    assert all(0 < weight <= 1 for weight in [*middle.values(), *first.values()])
-    if previous == following:
-        assert all(first[k] == pytest.approx(middle[50 + k]) for k in range(following + 1))
-
-
-@given(st.lists(st.floats(-1, 1), min_size=40, max_size=40))
-@settings(deadline=None)
-def test_means_with_fading_weights_move_smoothly(values):
-    means = []
-    for number in range(9, 31):
-        weights = fading_weights(neighbor_weights(number, 39, 8, 8), number)
-        means.append(sum(values[k] * weight for k, weight in weights.items()) / sum(weights.values()))
-    # Frames that enter, stand in the middle and leave: (x[t+9] - 2 x[t] + x[t-9]) / 81. Equal weights: up to 4/17.
-    bends = [after - 2 * now + before for before, now, after in zip(means, means[1:], means[2:], strict=False)]
-    assert max(map(abs, bends)) <= 4 / 81 + 1e-9
