@@ -63,6 +63,8 @@ def over_time(flow: str, step: int) -> str:
 def _mapping(model: CO2Net) -> str:
     if model.mapping == "smooth":
         mapping = "Smooth and complete: the table is fitted to all neighbors' corrections (our own form)."
+    elif model.mapping == "predicted":
+        mapping = "Predicted: the mean of the LUTs that the backbone predicts from the window's frames (our own form)."
     else:
         rule = "whose eight cells are all empty" if model.unseen_rule == "all_empty" else "that no neighbor shows"
         mapping = f"The paper's sparse table; colors {rule} come from the backbone."

@@ -140,7 +140,7 @@ class LUTNet(Backbone):
         if self.mirrored and not self.training:
             image, mask = torch.cat([image, image.flip(3)]), torch.cat([mask, mask.flip(3)])
             colors = torch.cat([colors, colors])
-        regions = _regions(mask, self.near)
+        regions = Regions(_regions(mask, self.near))
         pixels = torch.cat([image - MIDDLE, mask], dim=1).contiguous(memory_format=torch.channels_last)
         predictions = [member(pixels, regions, colors) for member in self.members]
         lut = torch.stack([lut for lut, _ in predictions]).mean(dim=0)
@@ -152,7 +152,7 @@ class LUTNet(Backbone):
 
     def _color_features(self, image: Tensor, mask: Tensor) -> Tensor:
         regions = _regions(mask, self.near)
-        found = [regions.mean(dim=(2, 3)), _moments(image, regions)]
+        found = [regions.mean(dim=(2, 3)), _moments(image, Regions(regions).weights(*regions.shape[2:]))]
         if self.bins:
             found += [color_statistics(image, regions, self.bins), color_quantiles(image, regions)]
         return torch.cat(found, dim=1)
@@ -236,7 +236,7 @@ class Member(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, pixels: Tensor, regions: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor, regions: Regions, colors: Tensor) -> tuple[Tensor, Tensor]:
         statistics = self.standardize(torch.cat([colors, *self._layer_moments(pixels, regions)], dim=1))
         hidden = self.mlp(statistics)
         matrix = 0.3 * self.affine(hidden).view(-1, 3, 4)
@@ -246,15 +246,13 @@ class Member(nn.Module):
         lut = (grid + linear + residual).unflatten(2, self.grid.shape[1:])
         return lut, F.softplus(self.doubt(hidden.detach())[:, 0] - 4)
 
-    def _layer_moments(self, x: Tensor, regions: Tensor) -> list[Tensor]:
+    def _layer_moments(self, x: Tensor, regions: Regions) -> list[Tensor]:
         half = self.training and x.device.type == "cpu"  # twice as fast there, and accurate enough for gradients
         found = []
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
             for convolution, norm in zip(self.convolutions, self.norms, strict=True):
                 x = F.leaky_relu(norm(convolution(x)), 0.1)
-                if regions.shape[2:] != x.shape[2:]:
-                    regions = F.adaptive_avg_pool2d(regions, (x.shape[2], x.shape[3]))
-                found.append(_moments(x.float(), regions))
+                found.append(_moments(x.float(), regions.weights(x.shape[2], x.shape[3])))
         return found
 
 
@@ -272,10 +270,30 @@ def _regions(mask: Tensor, near: bool) -> Tensor:
     return torch.cat([mask, 1 - mask, (wide - mask).clamp(min=0)], dim=1)
 
 
-def _moments(x: Tensor, regions: Tensor) -> Tensor:
+class Regions:
+    """Weights of regions at the sizes of a network's layers, made once for all members.
+
+    Args:
+        regions: ``(B, R, H, W)`` in [0, 1].
+    """
+
+    def __init__(self, regions: Tensor) -> None:
+        self._last = regions
+        self._weights: dict[tuple[int, int], Tensor] = {}
+
+    def weights(self, height: int, width: int) -> Tensor:
+        """Weights ``(B, R, height * width)``, of sum 1 in each region that is not empty; ask for large sizes first."""
+        shape = height, width
+        if shape not in self._weights:
+            if shape != self._last.shape[2:]:
+                self._last = F.adaptive_avg_pool2d(self._last, shape)
+            flat = self._last.flatten(2)
+            self._weights[shape] = flat / (flat.sum(dim=2, keepdim=True) + 1e-4 * flat.shape[2])
+        return self._weights[shape]
+
+
+def _moments(x: Tensor, weights: Tensor) -> Tensor:
     """Mean and standard deviation of every channel in every region: ``(B, R * 2 * C)``."""
-    weights = regions.flatten(2)
-    weights = weights / (weights.sum(dim=2, keepdim=True) + 1e-4 * weights.shape[2])
     values = x.flatten(2).transpose(1, 2)
     mean = weights @ values
     square = weights @ values**2
