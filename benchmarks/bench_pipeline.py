@@ -1,12 +1,12 @@
 """How fast is video in, video out, and where does the time go?
 
 ``harmonize_video`` as a whole (H.264 in and out) on synthetic clips with grain, all ways in turns within one run: the
-model that ships, with and without key frames; the paper's pipeline (iSSAM with color mapping and refinement); a LUT
-predictor where the shipped model is none; classical color transfer frame by frame, with the same reader and writer; and
-the codec alone, decoding both clips and encoding the composite as it is. Further tables: the processor time of each
-stage, the paper's way (every neighbor through the backbone anew), the length of window and clip, peak memory.
+model that ships, with and without key frames; the paper's pipeline (iSSAM with color mapping and refinement);
+classical color transfer frame by frame, with the same reader and writer; and the codec alone, decoding both clips and
+encoding the composite as it is. Further tables: the processor time of each stage, the paper's way (every neighbor
+through the backbone anew), the length of window and clip, peak memory.
 
-Usage: python benchmarks/bench_pipeline.py [--frames 48] [--rounds 3] [--threads N] [--sizes 480p,1080p] [--long 3000]
+Usage: python benchmarks/bench_pipeline.py [--frames 96] [--rounds 3] [--threads N] [--sizes 480p,1080p] [--long 3000]
 """
 
 from __future__ import annotations
@@ -274,11 +274,11 @@ def memory_child(frames: int) -> None:
 
 
 def any_model() -> tuple[CO2Net, str]:
-    """The weights that ship; random ones where none do (the time does not depend on them)."""
+    """The weights that ship; random ones of LUTNet where none do (the time does not depend on them)."""
     try:
         return load_model("default"), "default"
     except InputError:
-        return create_model("co2net", refinement=False, mapping="smooth"), "random"
+        return create_model("co2net", backbone="lutnet", refinement=False), "random"
 
 
 def paper_model() -> CO2Net:
@@ -297,13 +297,9 @@ def all_ways(clip: Clip, default: CO2Net) -> dict[str, Callable[[Path], int]]:
     def ours(name: str, model: CO2Net, **settings: Any) -> None:
         ways[name] = lambda output: harmonize(model, clip, output, **settings)
 
-    if default.mapping == "predicted":
-        ours("default model", default)
-        ours("default model, key frames", default, key_frames="auto")
-    else:
-        predictor = create_model("co2net", backbone="lutnet", refinement=False)
-        ours("LUT predictor, random weights", predictor)
-        ours("LUT predictor, key frames", predictor, key_frames="auto")
+    ours("default model", default)
+    ours("default model, key frames", default, key_frames="auto")
+    ours("default model, key frames, ultrafast", default, key_frames="auto", preset="ultrafast")
     ours("paper's pipeline", paper, precision="full")
     ours("paper's pipeline, bfloat16", paper)
     ours("paper's pipeline, key frames", paper, key_frames="auto")
@@ -315,7 +311,7 @@ def all_ways(clip: Clip, default: CO2Net) -> dict[str, Callable[[Path], int]]:
 def main() -> None:
     """Run, print the tables, write results/pipeline.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=48, help="frames per clip and measurement; at 4K a quarter")
+    parser.add_argument("--frames", type=int, default=96, help="frames per clip and measurement; at 4K a quarter")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each way; the median counts")
     parser.add_argument("--sizes", default=",".join(SIZES), help=f"of {', '.join(SIZES)}")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch")

@@ -85,7 +85,7 @@ def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
             markdown(["neighbors", "ms per frame", "CPU ms per frame"], per_frame("window")),
             "The length of the clip, 480p, default model:",
             markdown(["frames", "ms per frame", "CPU ms per frame"], per_frame("length")),
-            "Peak memory of the whole process (LUT predictor):",
+            "Peak memory of the whole process (default model):",
             markdown(
                 ["clip", "MiB"],
                 [[f"{row['frames']} frames of {row['size']}", f"{row['mib']:.0f}"] for row in of("memory")],
