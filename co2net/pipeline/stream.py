@@ -208,7 +208,7 @@ class FrameStream:
         number = self._count
         entry = _Entry(frame, mask_to_tensor(mask, shape), tag)
         shrink = mean_foreground if self.model.backbone.predicts_mapping else shrink_foreground
-        small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.training_size))
+        small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.backbone.frame_size))
         if self._detector is not None and self._detector.is_cut(small):
             self.cuts.append(number)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)

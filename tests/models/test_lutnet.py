@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from co2net.cli.release_weights import main as release
 from co2net.color_mapping.completion import identity_table
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
-from co2net.models.backbones.lutnet import QUANTILES, LUTNet, color_quantiles, color_statistics
+from co2net.models.backbones.lutnet import QUANTILES, LUTNet, color_quantiles, color_statistics, look_closer
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, load_model
 from co2net.models.weight_files import save_weights
@@ -191,8 +193,44 @@ def test_the_command_prefers_the_lut_predictor_and_the_papers_model_stays(tmp_pa
     assert isinstance(create_model(refinement=False, weights="default", folder=tmp_path).backbone, ISSAM)
 
 
-def test_large_frames_are_shrunk_to_the_training_size():
+def test_large_frames_are_shrunk_by_area():
     network = trained()
-    image, mask = frames(size=(128, 256))
+    image, mask = frames(size=(2 * network.frame_size, 4 * network.frame_size))
     small = torch.nn.functional.avg_pool2d(image, (2, 4)), torch.nn.functional.avg_pool2d(mask, (2, 4))
     torch.testing.assert_close(network.predict(image, mask)[0], network.predict(*small)[0])
+
+
+def test_looks_at_the_foreground_and_its_surroundings():
+    image, mask = torch.rand(2, 3, 96, 128), torch.zeros(2, 1, 96, 128)
+    mask[0, :, 30:50, 80:110] = 1  # twice as wide and high: rows 20 to 60, columns 65 to 125; at least 64 of each
+    mask[1, :, 2:4, :3] = 1
+    seen, seen_mask = look_closer(image, mask, 64)
+    assert seen.shape == (2, 3, 64, 64) and seen_mask.shape == (2, 1, 64, 64)
+    for item, (top, left) in enumerate(((8, 63), (0, 0))):
+        part = (slice(item, item + 1), slice(None), slice(top, top + 64), slice(left, left + 64))
+        torch.testing.assert_close(seen[item : item + 1].mean((2, 3)), image[part].mean((2, 3)), atol=0.01, rtol=0)
+        assert float(seen_mask[item].sum()) == pytest.approx(float(mask[part].sum()), rel=0.02)
+    torch.testing.assert_close(seen[1], image[1, :, :64, :64])  # in the corner, no pixel is split
+
+
+def test_the_window_keeps_what_it_averages():
+    image, mask = torch.rand(1, 3, 128, 100), torch.ones(1, 1, 128, 100)
+    seen, seen_mask = look_closer(image, mask, 32)
+    torch.testing.assert_close(seen.mean((2, 3)), image.mean((2, 3)))  # a full mask: the whole frame
+    torch.testing.assert_close(seen_mask, torch.ones_like(seen_mask))
+    empty, _ = look_closer(image, torch.zeros_like(mask), 32)
+    assert empty.isfinite().all()
+    same, same_mask = look_closer(image[..., :32, :20], mask[..., :32, :20], 32)
+    assert torch.equal(same, image[..., :32, :20]) and torch.equal(same_mask, mask[..., :32, :20])
+
+
+def test_the_window_follows_the_foreground_smoothly():
+    mask = torch.zeros(1, 1, 128, 128)
+    image = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
+    shown = []
+    for step in range(12):
+        mask.zero_()
+        mask[..., 40:70, 40 + step : 60 + step] = 1
+        shown.append(float(look_closer(image, mask, 64)[0].mean()))
+    steps = [after - before for before, after in pairwise(shown)]
+    assert max(steps) == pytest.approx(min(steps), rel=0.05) and min(steps) > 0

@@ -59,7 +59,7 @@ class Backbone(nn.Module):
     parts: ClassVar[tuple[str, ...]] = ()
     predicts_mapping: ClassVar[bool] = False
 
-    training_size: int = 256  # height and width the weights were trained at; the pipeline shrinks frames to it
+    training_size: int = 256  # height and width the weights were trained at
 
     _mean: Tensor
     _std: Tensor
@@ -74,6 +74,11 @@ class Backbone(nn.Module):
     def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Constructor settings under which the network takes `state`; entries may be missing."""
         return {}
+
+    @property
+    def frame_size(self) -> int:
+        """Largest height and width of a frame that the network makes use of; the pipeline shrinks frames to it."""
+        return self.training_size
 
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The bare network.

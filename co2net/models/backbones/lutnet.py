@@ -1,7 +1,7 @@
 """LUTNet: predicts the color mapping itself, as a small LUT, instead of painting pixels.
 
 The color error of a composite is mostly one mapping of colors per shot. This network (our own, no paper) looks at a
-frame at 64 x 64 and compares what is inside the mask with what is around it::
+frame at 64 x 64, a window about the foreground, and compares what is inside the mask with what is around it::
 
     image, mask ─► color statistics ──────────────┐
                 └► convolutions ─► mean and std ──┴─► MLP ─► affine map + LUT residual ─► LUT
@@ -38,6 +38,8 @@ REACH = 1 / 16  # of the frame's side: how far "near the mask" goes
 BOUND = 0.6  # largest change of a color by the residual, and by the affine map's offset
 MIDDLE = 0.45  # a usual gray level
 QUANTILES = (0.005, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
+CLOSER = 2  # largest enlargement of the foreground's surroundings
+SPREAD = 12**0.5  # of the window's half side, in standard deviations of the foreground: twice the side of a full box
 LEVELS = 48  # that colors are sorted into for their quantiles
 
 
@@ -117,12 +119,18 @@ class LUTNet(Backbone):
             assert isinstance(member, Member)  # noqa: S101
             member.start_at_identity()
 
+    @property
+    def frame_size(self) -> int:
+        """See :attr:`Backbone.frame_size`; larger than what the convolutions see, see :func:`look_closer`."""
+        return CLOSER * self.training_size
+
     def predict(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The color mapping of each frame.
 
         Args:
-            image: composite ``(B, 3, H, W)`` in [0, 1]; what is larger than :attr:`training_size` is shrunk to it, by
-                area averaging as in training.
+            image: composite ``(B, 3, H, W)`` in [0, 1]. The network sees a window about the foreground
+                (:func:`look_closer`), shrunk to :attr:`training_size` by area averaging as in training; frames should
+                have at least :attr:`frame_size`.
             mask: ``(B, 1, H, W)`` in [0, 1].
 
         Returns:
@@ -131,9 +139,10 @@ class LUTNet(Backbone):
         """
         check_image(image)
         check_mask(mask, image)
-        shape = min(image.shape[2], self.training_size), min(image.shape[3], self.training_size)
-        if shape != image.shape[2:]:
-            image, mask = F.adaptive_avg_pool2d(image, shape), F.adaptive_avg_pool2d(mask, shape)
+        if not self.training:  # trainings draw windows of their own
+            image, mask = _shrink(image, mask, self.frame_size)
+            image, mask = look_closer(image, mask, self.training_size)
+        image, mask = _shrink(image, mask, self.training_size)
         count = image.shape[0]
         # What does not depend on weights is computed once, and for a frame and its mirror image alike.
         colors = self._color_features(image, mask)
@@ -254,6 +263,58 @@ class Member(nn.Module):
                 x = F.leaky_relu(norm(convolution(x)), 0.1)
                 found.append(_moments(x.float(), regions.weights(x.shape[2], x.shape[3])))
         return found
+
+
+def _shrink(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Both with at most `side` rows and columns, by area averaging."""
+    shape = min(image.shape[2], side), min(image.shape[3], side)
+    if shape == image.shape[2:]:
+        return image, mask
+    return F.adaptive_avg_pool2d(image, shape), F.adaptive_avg_pool2d(mask, shape)
+
+
+def look_closer(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The foreground with its surroundings, about twice as wide and high, at most `side` rows and columns.
+
+    Small foregrounds get more pixels, and what is far away counts less. The window follows from mean and standard
+    deviation of the mask, so it moves smoothly over a clip; it is never enlarged: a frame of `side` pixels comes back
+    as it is.
+
+    Args:
+        image: ``(B, 3, H, W)``.
+        mask: ``(B, 1, H, W)`` in [0, 1]; of an empty one, the middle is taken.
+        side: of the result.
+    """
+    if max(image.shape[2:]) <= side:
+        return image, mask
+    stacked = torch.cat([image, mask], dim=1)
+    rows, columns = (_window_weights(mask.sum(dim=(1, axis)), side) for axis in (3, 2))
+    seen = rows[:, None] @ stacked @ columns[:, None].transpose(2, 3)
+    return seen[:, :3], seen[:, 3:].clamp(0, 1)
+
+
+def _window_weights(profile: Tensor, side: int) -> Tensor:
+    """Area averaging of a window along one axis.
+
+    Args:
+        profile: ``(B, N)``, foreground per row or column.
+        side: of the result, and the least size of the window.
+
+    Returns:
+        ``(B, min(N, side), N)``, rows of sum 1.
+    """
+    count = profile.shape[1]
+    places = torch.arange(count, dtype=profile.dtype, device=profile.device) + 0.5
+    total = profile.sum(dim=1).clamp(min=1e-6)
+    mean = torch.where(total > 1e-3, profile @ places / total, count / 2)
+    deviation = ((profile * (places - mean[:, None]) ** 2).sum(dim=1) / total).sqrt()
+    length = (2 * SPREAD * deviation).clamp(min(side, count), count)
+    start = torch.minimum((mean - length / 2).clamp(min=0), count - length)
+    edges = torch.linspace(0, 1, min(side, count) + 1, dtype=profile.dtype, device=profile.device)
+    edges = start[:, None] + length[:, None] * edges
+    covered = torch.minimum(edges[:, 1:, None], places + 0.5) - torch.maximum(edges[:, :-1, None], places - 0.5)
+    covered = covered.clamp(min=0)
+    return covered / covered.sum(dim=2, keepdim=True)
 
 
 def _bounded(change: Tensor) -> Tensor:
