@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from bench_lut import DIM, grade, grid_sample, picture
-from bench_pipeline import WINDOWS, any_model, write_clip
+from bench_pipeline import SIZES, WINDOWS, any_model, write_clip
 from common import Timing, compare, save
 from tables import gpu_tables
 from torch import Tensor
@@ -34,9 +34,8 @@ from co2net.pipeline import harmonize_video
 from tridistribute import reference as tridistribute_reference
 from trilinear import reference as trilinear_reference
 
-HEIGHT, WIDTH = 2160, 3840
+HEIGHT, WIDTH = SIZES["4K"]
 REPEATS = 10  # calls per measurement: starting a kernel from Python takes as long as a small one runs
-VIDEOS = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
 
 
 def no_gpu() -> str | None:
@@ -188,7 +187,7 @@ def videos(frames: int) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for size, (height, width) in VIDEOS.items():
+        for size, (height, width) in SIZES.items():
             clip = write_clip(folder, max(2, frames // 2) if size == "4K" else frames, height, width)
             time_video(clip, folder / "warm_up.mp4", model)
             found = time_video(clip, folder / "measured.mp4", model)

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +75,15 @@ def run_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         emulation(package)
     monkeypatch.setattr(_cuda, "launch", launch)
     monkeypatch.setattr(_cuda, "processors", lambda device: 2)
+
+
+@contextmanager
+def poison() -> Iterator[None]:
+    """New tensors hold NaN (or the largest integer), so that what a kernel does not write shows."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(1).isnan()
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def hard_images(dim: int, batch: int, height: int, width: int) -> dict[str, Tensor]:

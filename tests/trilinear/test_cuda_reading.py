@@ -12,15 +12,8 @@ SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 12, 33), (33, 2, 40, 36), (33, 1, 
 @pytest.fixture(autouse=True)
 def on_cpu(monkeypatch):
     cuda_cases.run_on_cpu(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def poison():
-    """New tensors hold NaN (or the largest integer), so that what a kernel does not write shows."""
-    torch.use_deterministic_algorithms(True)
-    assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(1).isnan()
-    yield
-    torch.use_deterministic_algorithms(False)
+    with cuda_cases.poison():
+        yield
 
 
 def table(dim, batch, filled, seed=1):
