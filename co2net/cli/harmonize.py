@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from co2net.cli.options import add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, key_frames
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     how.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
     how.add_argument(
         "--key-frames",
-        type=_key_frames,
+        type=key_frames,
         metavar="K",
         help="run the network on every K-th frame only, and at cuts; `auto`: as often as the colors change "
         "(default: every frame)",
@@ -143,14 +143,6 @@ def run(options: argparse.Namespace) -> None:
     rate = report.frames / max(report.seconds, 1e-9)
     print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
     print(report.output)
-
-
-def _key_frames(text: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of frames; write auto, or a whole number from 1 on")
-    return int(text)
 
 
 def _rate(text: str) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -50,3 +50,12 @@ def add_device(group: Group) -> None:
 def add_quiet(group: Group, says: str = "no progress bar, no summary; errors only") -> None:
     """``-q``, ``--quiet``; `says` is its help."""
     group.add_argument("-q", "--quiet", action="store_true", help=says)
+
+
+def key_frames(text: str) -> int | Literal["auto"]:
+    """Type of ``--key-frames``."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of frames; write auto, or a whole number from 1 on")
+    return int(text)

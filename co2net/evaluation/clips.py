@@ -25,6 +25,7 @@ from co2net.flow import create_flow
 from co2net.metrics import fmse, psnr, temporal_loss
 from co2net.metrics.flicker import foreground_colors, frame_flicker
 
+CLEARLY_WRONG = 100.0  # fMSE of a composite
 Frames = list[np.ndarray]
 Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
 """Composites (H, W, 3) uint8 and masks (H, W) uint8 of a clip in, results (H, W, 3) uint8 out."""
@@ -47,13 +48,21 @@ class Score:
     flicker: float = float("nan")
 
 
-def read_clip(folder: Path, size: tuple[int, int] | None = None, limit: int | None = None) -> tuple[Frames, Frames]:
+def read_clip(
+    folder: Path, size: tuple[int, int] | None = None, limit: int | None = None, every: int = 1
+) -> tuple[Frames, Frames]:
     """``frames/*`` and ``masks/*`` of a clip, optionally resized (bilinear) to ``size = (height, width)``.
+
+    Args:
+        folder: of the clip.
+        size: of the result; None keeps the clip's.
+        limit: number of frames at most.
+        every: takes each so-manieth frame.
 
     Raises:
         InputError: if a folder or picture is missing.
     """
-    paths = sorted((folder / "frames").glob("*.*"))[:limit]
+    paths = sorted((folder / "frames").glob("*.*"))[::every][:limit]
     if not paths:
         raise InputError(f"{folder} holds no frames/ with pictures")
     frames, masks = [], []
@@ -138,12 +147,16 @@ def baselines() -> dict[str, Method]:
 
 
 def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
-    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, flicker, time."""
+    """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, flicker, time.
+
+    ``worse`` is the share of the clearly wrong composites whose error has grown by more than 1 %.
+    """
     composite = {(s.clip, s.table): s.fmse for s in scores if s.method == "composite"}
     rows: list[dict[str, float | str]] = []
     for method in dict.fromkeys(s.method for s in scores):
         own = [s for s in scores if s.method == method]
         mean = float(np.mean([s.fmse for s in own]))
+        wrong = [s for s in own if composite[s.clip, s.table] > CLEARLY_WRONG]
         rows.append(
             {
                 "method": method,
@@ -153,6 +166,7 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
                 "psnr": float(np.mean([s.psnr for s in own])),
                 "tl": float(np.mean([s.tl for s in own])),
                 "flicker": float(np.mean([s.flicker for s in own])),
+                "worse": float(np.mean([s.fmse > 1.01 * composite[s.clip, s.table] for s in wrong])) if wrong else 0.0,
                 "seconds_per_frame": float(np.mean([s.seconds_per_frame for s in own])),
             }
         )

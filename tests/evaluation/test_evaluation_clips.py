@@ -127,7 +127,7 @@ def test_summary():
     composite, ours = summarize(scores)
     assert composite == {
         "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "tl": 4.0,
-        "flicker": 1.5, "seconds_per_frame": 0.0,
+        "flicker": 1.5, "worse": 0.0, "seconds_per_frame": 0.0,
     }  # fmt: skip
     assert ours == pytest.approx(
         {
@@ -138,9 +138,27 @@ def test_summary():
             "psnr": 22.0,
             "tl": 3.5,
             "flicker": 0.6,
+            "worse": 0.0,
             "seconds_per_frame": 0.2,
         }
     )
+
+
+def test_composites_that_came_out_worse_are_counted_where_they_were_clearly_wrong():
+    before, after = {"a": 99.0, "b": 200.0, "c": 300.0, "d": 400.0}, {"a": 150.0, "b": 201.0, "c": 304.0, "d": 10.0}
+    scores = [
+        Score(clip, "1", name, error, 20.0, 0.0, 0.0)
+        for name, errors in (("composite", before), ("ours", after))
+        for clip, error in errors.items()
+    ]
+    assert [row["worse"] for row in summarize(scores)] == [0.0, pytest.approx(1 / 3)]
+
+
+def test_some_frames_of_a_clip(folder):
+    frames, masks = read_clip(folder)
+    some, some_masks = read_clip(folder, limit=2, every=2)
+    assert len(frames) >= 3 and len(some) == len(some_masks) == 2
+    assert np.array_equal(some[1], frames[2]) and np.array_equal(some_masks[1], masks[2])
 
 
 def test_summary_of_a_perfect_composite_divides_by_nothing():
@@ -154,11 +172,11 @@ def test_the_script_prints_flicker_and_what_a_perfect_result_would_get(tmp_path,
     (tmp_path / "luts" / "look.cube").write_bytes((ROOT / "sample_data" / "look.cube").read_bytes())
     output = tmp_path / "scores.json"
     arguments = ["--clips", folder.parent, "--names", folder.name, "--luts", tmp_path / "luts", "--tables", 1]
-    arguments += ["--frames", 3, "--sizes", 32, "--output", output]
+    arguments += ["--frames", 3, "--sizes", 32, "--output", output, "--key-frames", "auto"]
     assert measure_clips([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
     assert "TL (DIS) | flicker |" in out and "1 clips, 1 composites" in out
     (truth,) = [line for line in out.splitlines() if line.startswith("| truth |")]
     assert truth.split("|")[2].strip() == "0.0" and truth.split("|")[7].strip() == "0.00"
     scores = json.loads(output.read_text())["size 32, all tables"]
-    assert {"composite", "co2net", "truth"} <= {score["method"] for score in scores}
+    assert {"composite", "co2net", "co2net, key frames auto", "truth"} <= {score["method"] for score in scores}
