@@ -12,8 +12,8 @@ from co2net.cli.options import add_device, add_quiet
 if TYPE_CHECKING:
     import torch
 
-    from co2net.evaluation.motion import FlowChoice
     from co2net.evaluation.settings import EvaluationSettings
+    from co2net.evaluation.temporal.pairs import FlowChoice
     from co2net.evaluation.weights import UsedWeights
     from co2net.models.co2net import CO2Net
 
@@ -111,7 +111,7 @@ def add_flow_options(group: argparse._ArgumentGroup) -> None:
 
 def flow_from(options: argparse.Namespace) -> FlowChoice:
     """The flow that the options choose."""
-    from co2net.evaluation.motion import FlowChoice
+    from co2net.evaluation.temporal.pairs import FlowChoice
 
     return FlowChoice(options.flow or "dis", Path(options.flow_weights) if options.flow_weights else None)
 
@@ -126,8 +126,8 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
     from co2net.data.datasets import find_list, split_list
+    from co2net.data.sample_data import LIST, sample_dataset
     from co2net.errors import InputError
-    from co2net.evaluation.sample import LIST, sample_dataset
     from co2net.evaluation.weights import model_to_evaluate
 
     if options.sample == (options.dataset is not None):
@@ -268,11 +268,11 @@ def _conclude(
     from importlib.util import find_spec
 
     from co2net.evaluation.environment import environment
-    from co2net.evaluation.protocol import protocol
     from co2net.evaluation.report import write_report
+    from co2net.evaluation.report.protocol import protocol
+    from co2net.evaluation.report.text import summary_text
     from co2net.evaluation.results import make_results, write_results
-    from co2net.evaluation.summary_table import summary_text
-    from co2net.evaluation.temporal_results import temporal_block
+    from co2net.evaluation.temporal.results import temporal_block
 
     if settings.metrics:
         name = dataset_name or dataset.name or str(dataset)

@@ -65,8 +65,8 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.data.datasets import find_list
     from co2net.devices import choose_device
     from co2net.errors import InputError
-    from co2net.evaluation.stored_pairs import StoredResults, listed_pairs, measure_stored
-    from co2net.evaluation.summary_table import temporal_text
+    from co2net.evaluation.report.text import temporal_text
+    from co2net.evaluation.temporal.stored import StoredResults, listed_pairs, measure_stored
     from co2net.evaluation.temporal_file import add_block
 
     if options.step < 1:

@@ -59,10 +59,10 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.errors import InputError
     from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
     from co2net.evaluation.methods import network_methods
-    from co2net.evaluation.temporal_pass import TRUTH
+    from co2net.evaluation.temporal.clip_pass import TRUTH
     from co2net.files import write_beside
     from co2net.models.registry import load_model
-    from co2net.training.looks import load_tables
+    from co2net.training.color_changes import load_tables
 
     if options.every < 1:
         raise InputError(f"--every must be 1 or more, got {options.every}")

@@ -12,8 +12,8 @@ from co2net.cli.options import OptionParser, add_device
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
-    from co2net.training.examples import Example
-    from co2net.training.stage1 import Stage1Config
+    from co2net.data.samples import Example
+    from co2net.training.backbone import Stage1Config
     from co2net.training.temporal import TemporalConfig
 
 SCRIPT = "python scripts/train_backbone.py"
@@ -131,8 +131,8 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.devices import choose_device
     from co2net.models.checkpoints import save_weights
     from co2net.models.registry import create_backbone
-    from co2net.training.looks import load_tables
-    from co2net.training.stage1 import train_stage1
+    from co2net.training.backbone import train_stage1
+    from co2net.training.color_changes import load_tables
 
     device = choose_device(options.device)
     if options.train_list and not options.val_list:
@@ -171,7 +171,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _temporal(options: argparse.Namespace) -> TemporalConfig | None:
-    from co2net.digests import file_sha256
+    from co2net.provenance import file_sha256
     from co2net.training.temporal import TemporalConfig
 
     if options.temporal_weight is None:
@@ -188,7 +188,7 @@ def _temporal(options: argparse.Namespace) -> TemporalConfig | None:
 
 
 def _examples(options: argparse.Namespace, split: str, temporal: TemporalConfig | None) -> list[Example]:
-    from co2net.training.examples import examples_from_list, find_examples, find_pairs
+    from co2net.data.samples import examples_from_list, find_examples, find_pairs
 
     path = options.train_list if split == "train" else options.val_list
     if temporal:
@@ -204,7 +204,7 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
 
     from co2net.flow.dis import SMALLEST_SIDE
     from co2net.models.backbones import backbone_class
-    from co2net.training.stage1 import Stage1Config, mapping_config, paper_config
+    from co2net.training.backbone import Stage1Config, mapping_config, paper_config
 
     recipe = options.recipe or ("mapping" if backbone_class(options.backbone_type).predicts_mapping else "quick")
     if recipe == "paper":
@@ -244,7 +244,7 @@ def _parse_setting(text: str) -> tuple[str, float]:
 
 
 def _parse_phases(text: str) -> list:
-    from co2net.training.stage1 import Phase
+    from co2net.training.backbone import Phase
 
     try:
         return [Phase(*(int(part) for part in phase.split(":"))) for phase in text.split(",")]

@@ -18,7 +18,7 @@ from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.models.co2net import CO2Net
-    from co2net.training.stage2_config import Stage2Config
+    from co2net.training.refinement_config import Stage2Config
 
 SCRIPT = "python scripts/my_train.py"
 DESCRIPTION = "Train the refinement on video clips, with a finished backbone (stage 2)."
@@ -153,7 +153,7 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
     from co2net.data.stored_origin import NAME
     from co2net.devices import choose_device
     from co2net.processes import process_group
-    from co2net.training.stage2 import BEST, train_stage2
+    from co2net.training.refinement import BEST, train_stage2
 
     config = _config(options)
     config.check()
@@ -213,7 +213,7 @@ def _device_name(options: argparse.Namespace) -> str:
 
 
 def _config(options: argparse.Namespace) -> Stage2Config:
-    from co2net.training.stage2_config import RECIPES
+    from co2net.training.refinement_config import RECIPES
 
     config = RECIPES[options.recipe]()
     config.crop = options.size // 2 if config.crop else 0

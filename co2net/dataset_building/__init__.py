@@ -2,8 +2,8 @@
 
 from co2net.dataset_building.build import BuildSummary, build_dataset
 from co2net.dataset_building.clip_job import BuildSettings
+from co2net.dataset_building.lut_changes import TableChanges, change_table
 from co2net.dataset_building.stills import StillsSettings, StillsSummary, make_stills
-from co2net.dataset_building.table_changes import TableChanges, change_table
 
 __all__ = [
     "BuildSettings",

@@ -31,10 +31,10 @@ from co2net.dataset_building.clip_job import (
     named_folder,
 )
 from co2net.dataset_building.lists import refuse_foreign_lists, write_lists
+from co2net.dataset_building.luts import Table, assign_tables
 from co2net.dataset_building.parallel import run_jobs
 from co2net.dataset_building.records import Records, differences
 from co2net.dataset_building.sources import SourceClip, count_frames, find_clips
-from co2net.dataset_building.tables import Table, assign_tables
 from co2net.errors import InputError
 from co2net.files import write_beside
 
@@ -72,7 +72,7 @@ def build_dataset(
     Args:
         real: folder of videos, see :mod:`co2net.dataset_building.sources`.
         masks: folder of their masks.
-        luts: color tables, see :func:`~co2net.dataset_building.tables.assign_tables`.
+        luts: color tables, see :func:`~co2net.dataset_building.luts.assign_tables`.
         output: folder of the data set; may be the one that holds `real` and `masks`.
         settings: how.
         clips: names ``<video>/<object>`` or ``<video>``; empty means all.

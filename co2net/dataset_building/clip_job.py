@@ -16,11 +16,11 @@ from co2net.color_mapping.cube import load_cube
 from co2net.data.composites import lut_transfer
 from co2net.data.frame_lists import COLUMNS
 from co2net.data.pictures import read_image
+from co2net.dataset_building.lut_changes import TableChanges, change_table
+from co2net.dataset_building.luts import Table
 from co2net.dataset_building.output import encode, place_file, whole_folder, write_new
 from co2net.dataset_building.records import Record, Records, differences, make_folder
 from co2net.dataset_building.sources import SourceClip, read_clip
-from co2net.dataset_building.table_changes import TableChanges, change_table
-from co2net.dataset_building.tables import Table
 from co2net.errors import InputError
 
 REAL_QUALITY = 95  # of real frames that come out of a video file; pictures are taken over as they are

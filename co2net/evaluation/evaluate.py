@@ -26,7 +26,7 @@ from co2net.evaluation.records import make_folder, read_record, record_path, wri
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
-from co2net.evaluation.temporal_pass import TemporalPass
+from co2net.evaluation.temporal.clip_pass import TemporalPass
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
 

@@ -37,7 +37,7 @@ def make_results(
         settings: option to value.
         environment: of :func:`co2net.evaluation.environment.environment`.
         weights: files with ``role``, ``name`` and ``sha256``.
-        temporal: of :func:`co2net.evaluation.temporal_results.temporal_block`, if that was measured.
+        temporal: of :func:`co2net.evaluation.temporal.results.temporal_block`, if that was measured.
     """
     frames = [frame for record in records for frame in record["frames"]]
     invalid = mean_of(frame["invalid"] for frame in frames)

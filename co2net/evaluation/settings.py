@@ -11,12 +11,12 @@ import torch
 from co2net.data.clips import PAPER_SIZE
 from co2net.data.frame_lists import STEP, FrameEntry
 from co2net.data.stored_results import stored_path
-from co2net.digests import state_sha256
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import PRECISIONS, Precision
-from co2net.evaluation.motion import FlowChoice
 from co2net.evaluation.scores import METHODS
+from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.models.co2net import CO2Net
+from co2net.provenance import state_sha256
 
 GPU_BATCH = 16  # frames per backbone pass on a GPU; on a CPU, more than one leaves the caches and takes longer
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from co2net.digests import file_sha256
 from co2net.errors import WeightsError
 from co2net.models.checkpoints import infer_settings, read_weights
 from co2net.models.co2net import CO2Net, ColorMapping, UnseenRule
 from co2net.models.registry import DEFAULT_BACKBONE, create_model, weights_path
+from co2net.provenance import file_sha256
 
 
 @dataclass(frozen=True)

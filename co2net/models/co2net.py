@@ -23,7 +23,7 @@ import tridistribute
 import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.color_mapping.completion import complete
-from co2net.color_mapping.prediction import mean_prediction, prediction_volume
+from co2net.color_mapping.mappings import mean_prediction, prediction_volume
 from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.refinement import Refinement

@@ -15,11 +15,11 @@ import torch
 
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
+from co2net.models.precision import Precision
 from co2net.pipeline.background import BackgroundCalls
-from co2net.pipeline.inference import Precision
 from co2net.pipeline.key_frames import KeyFrames
-from co2net.pipeline.read_ahead import ReadAhead
 from co2net.pipeline.stream import FrameStream
+from co2net.threads import ReadAhead
 from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, open_writer, pair
 from co2net.video.writer import Writer
 

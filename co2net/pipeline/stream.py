@@ -18,17 +18,17 @@ from torch import Tensor
 import tridistribute
 import trilinear
 from co2net.color_mapping.completion import complete, identity_table
-from co2net.color_mapping.prediction import mean_prediction, refine_grid
+from co2net.color_mapping.mappings import mean_prediction, refine_grid
 from co2net.color_mapping.window import neighbor_weights, window_volume
 from co2net.devices import upload
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
+from co2net.models.precision import Precision, backbone_pass, one_thread_for
+from co2net.pipeline.apply_mapping import paint
 from co2net.pipeline.cuts import CutDetector
 from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor, mask_to_tensor, put_back
-from co2net.pipeline.inference import Precision, backbone_pass, one_thread_for
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
-from co2net.pipeline.painting import paint
 from co2net.pipeline.resolution import enlarge, mean_foreground, shrink_foreground, working_shape
 
 _MISSING: Any = object()

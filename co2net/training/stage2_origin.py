@@ -8,10 +8,10 @@ from pathlib import Path
 
 from co2net.data.frame_lists import FrameEntry
 from co2net.data.stored_origin import differences, read_origin
-from co2net.digests import state_sha256
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
-from co2net.training.stage2_config import Stage2Config
+from co2net.provenance import state_sha256
+from co2net.training.refinement_config import Stage2Config
 
 
 def check_origin(folder: Path, model: CO2Net, config: Stage2Config) -> None:

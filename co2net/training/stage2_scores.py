@@ -7,8 +7,8 @@ from torch import Tensor
 
 from co2net.metrics import fmse
 from co2net.models.co2net import CO2Net
-from co2net.training.stage2_config import Stage2Config
-from co2net.training.stage2_prepare import Prepared
+from co2net.training.frozen_part import Prepared
+from co2net.training.refinement_config import Stage2Config
 from co2net.training.stage2_step import loss_of, refine
 
 

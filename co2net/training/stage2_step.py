@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
+from co2net.training.frozen_part import DTYPES, Prepared
 from co2net.training.losses import foreground_loss, stage2_loss
-from co2net.training.stage2_config import Stage2Config
-from co2net.training.stage2_prepare import DTYPES, Prepared
+from co2net.training.refinement_config import Stage2Config
 
 
 def refine(model: CO2Net, network: nn.Module, prepared: Prepared, precision: str = "fp32") -> Tensor:

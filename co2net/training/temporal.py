@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from co2net.data.frame_lists import STEP
+from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator, list_flows
 from co2net.models.backbones.base import Backbone
-from co2net.training.examples import Example
 from co2net.training.losses import temporal_term
-from co2net.training.stage1_data import FlowInput, Stage1Batch, Stage1Dataset, to_batch
+from co2net.training.picture_samples import FlowInput, Stage1Batch, Stage1Dataset, to_batch
 
 PAPER_WEIGHT = 0.01
 

@@ -13,7 +13,7 @@ from PIL import Image
 from co2net import data
 from co2net.color_mapping.cube import load_cube, save_cube
 from co2net.dataset_building import BuildSettings, TableChanges, build_dataset, change_table, clip_job
-from co2net.dataset_building.tables import assign_tables
+from co2net.dataset_building.luts import assign_tables
 from co2net.errors import InputError, OutputError
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from co2net.dataset_building import TableChanges, change_table
-from co2net.dataset_building.table_changes import HYOUTUBE_EXAMPLE
+from co2net.dataset_building.lut_changes import HYOUTUBE_EXAMPLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 import fixtures

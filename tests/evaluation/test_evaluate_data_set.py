@@ -18,12 +18,12 @@ from co2net import create_model, data, metrics
 from co2net.data.clips import read_frame
 from co2net.data.stored_origin import NAME, read_origin
 from co2net.data.stored_results import read_lut, read_stored_image, stored_path
-from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.evaluate import Run, clips_of, collect_records, evaluate
 from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.processes import Processes
+from co2net.provenance import state_sha256
 
 SIZE = 32
 

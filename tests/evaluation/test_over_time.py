@@ -14,13 +14,13 @@ from co2net.cli import main
 from co2net.data.clips import read_frame
 from co2net.errors import InputError
 from co2net.evaluation.evaluate import check_times, clips_of, evaluate
-from co2net.evaluation.motion import FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.records import record_path
+from co2net.evaluation.report.text import summary_text
 from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
-from co2net.evaluation.summary_table import summary_text
-from co2net.evaluation.temporal_pass import TemporalPass
-from co2net.evaluation.temporal_results import clip_values, make_block, temporal_block
+from co2net.evaluation.temporal.clip_pass import TemporalPass
+from co2net.evaluation.temporal.pairs import FlowChoice, TimedFrame, score_pair
+from co2net.evaluation.temporal.results import clip_values, make_block, temporal_block
 from co2net.flow import create_flow
 from co2net.flow.occlusion import occlusion_mask
 

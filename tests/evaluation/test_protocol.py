@@ -1,7 +1,7 @@
 import pytest
 
 from co2net import create_model
-from co2net.evaluation import protocol
+from co2net.evaluation.report import protocol
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from evaluation import report_example
 from evaluation.test_report import ATTACK, Page, embedded, put, remove
 
 from co2net.errors import InputError
-from co2net.evaluation.motion import PAIR_MEASURES, FlowChoice
 from co2net.evaluation.report import results as report_results
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.tables import published_rows, temporal_columns
+from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice
+from co2net.evaluation.temporal.results import CLIP_MEASURES, make_block, pairs_in_words
 from co2net.evaluation.temporal_file import add_block
-from co2net.evaluation.temporal_results import CLIP_MEASURES, make_block, pairs_in_words
 
 METHODS = [*report_example.METHODS, "truth"]
 MEASURES = [*PAIR_MEASURES, *CLIP_MEASURES]

@@ -18,8 +18,8 @@ from co2net.data.clips import read_frame
 from co2net.data.stored_results import stored_path, write_image
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
 from co2net.evaluation.report.results import read_results
-from co2net.evaluation.stored_pairs import listed_pairs
-from co2net.evaluation.temporal_results import as_published, pairs_in_words
+from co2net.evaluation.temporal.results import as_published, pairs_in_words
+from co2net.evaluation.temporal.stored import listed_pairs
 
 SIZE = 24
 
@@ -111,7 +111,7 @@ def test_finished_clips_are_kept_until_a_file_changes(sets, call, monkeypatch):
         estimate = create(name, weights)
         return lambda first, second: (estimated.append(1), estimate(first, second))[1]
 
-    monkeypatch.setattr("co2net.evaluation.motion.create_flow", counting)
+    monkeypatch.setattr("co2net.evaluation.temporal.pairs.create_flow", counting)
     assert call("--output", "out")[0] == 0 and not estimated
     path = sets / "npy_now" / "two_object_0_00000.npy"
     np.save(path, np.load(path) * 0.9)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from co2net.evaluation.published import TEST_FRAMES
+from co2net.evaluation.report.text import summary_text
 from co2net.evaluation.results import make_results
 from co2net.evaluation.scores import METRICS
-from co2net.evaluation.summary_table import summary_text
 
 
 def results(frames, empty=0):

@@ -5,9 +5,9 @@ from torch import nn
 
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
+from co2net.models.precision import backbone_pass, fold_batch_norms, one_thread_for
 from co2net.models.registry import create_backbone
 from co2net.pipeline import harmonize_frames, inference
-from co2net.pipeline.inference import backbone_pass, fold_batch_norms, one_thread_for
 
 CPU = torch.device("cpu")
 

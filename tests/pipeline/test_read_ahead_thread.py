@@ -5,7 +5,7 @@ import time
 import pytest
 
 from co2net.errors import InputError
-from co2net.pipeline.read_ahead import ReadAhead
+from co2net.threads import ReadAhead
 
 
 def test_items_come_in_order_from_one_other_thread():

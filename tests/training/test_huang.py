@@ -17,13 +17,13 @@ from co2net import training
 from co2net.cli.train_backbone import main
 from co2net.data.clips import read_frame
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import find_pairs
 from co2net.errors import InputError, ShapeError
 from co2net.flow import create_flow, warp
 from co2net.models.backbones.base import Backbone
 from co2net.training.adversary import Adversary
-from co2net.training.examples import find_pairs
-from co2net.training.stage1 import Phase, Stage1Config, paper_config, train_stage1
-from co2net.training.stage1_data import Stage1Dataset, to_batch
+from co2net.training.backbone import Phase, Stage1Config, paper_config, train_stage1
+from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 from co2net.color_mapping.completion import identity_table
 from co2net.color_mapping.cube import save_cube
 from co2net.errors import InputError
-from co2net.training.looks import Look, apply_looks, draw_look, load_tables
+from co2net.training.color_changes import Look, apply_looks, draw_look, load_tables
 
 
 def tables(count: int = 2) -> torch.Tensor:

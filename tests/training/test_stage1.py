@@ -8,13 +8,13 @@ import torch
 
 from co2net.cli.train_backbone import main
 from co2net.color_mapping.completion import identity_table
+from co2net.data.samples import examples_from_list, find_examples
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
-from co2net.training.examples import examples_from_list, find_examples
+from co2net.training.backbone import Phase, Stage1Config, train_stage1, validate
+from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.schedule import constant, cosine, milestones
-from co2net.training.stage1 import Phase, Stage1Config, train_stage1, validate
-from co2net.training.stage1_data import Stage1Dataset, to_batch
 
 CPU = torch.device("cpu")
 
@@ -90,7 +90,7 @@ def test_an_interrupted_run_leaves_a_checkpoint(pictures, tmp_path, monkeypatch)
     def interrupt(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("co2net.training.stage1.validate", interrupt)
+    monkeypatch.setattr("co2net.training.backbone.validate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "run", config())
     assert torch.load(tmp_path / "run" / "last_checkpoint.pth", weights_only=True)["step"] == 5

@@ -13,12 +13,12 @@ from torch import nn
 
 from co2net.cli.train_refinement import main
 from co2net.processes import process_group
-from co2net.training.stage2_batch_norm import GlobalBatchNorm2d, use_global_batch_norm
+from co2net.training.batch_norm import GlobalBatchNorm2d, use_global_batch_norm
 
 STOPPED = """
 import os, signal, sys
 from co2net.cli.train_refinement import main
-from co2net.training import stage2
+from co2net.training import refinement
 steps, whole = [], stage2.training_step
 def until(*given, **named):
     steps.append(1)

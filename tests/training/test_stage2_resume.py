@@ -13,22 +13,22 @@ from stage2_sets import arguments, environment
 
 from co2net.cli.errors import exit_code
 from co2net.cli.train_refinement import main, parser, run_refinement
-from co2net.training import stage2
+from co2net.training import refinement
 from co2net.training.stage2_step import training_step
 
 # A process that is killed in the middle of its seventh step: 4 steps are an epoch, checkpoints lie at 3, 4 and 6.
 KILLED = """
 import os, signal, sys
 from co2net.cli.train_refinement import main
-from co2net.training import stage2
-steps, whole = [], stage2.training_step
+from co2net.training import refinement
+steps, whole = [], refinement.training_step
 def until(*given, **named):
     steps.append(1)
     loss = whole(*given, **named)
     if len(steps) == {step}:
         os.kill(os.getpid(), signal.{signal})
     return loss
-stage2.training_step = until
+refinement.training_step = until
 sys.exit(main({command!r}))
 """
 
@@ -95,7 +95,7 @@ def test_interrupted(command, unbroken, name, code):
 @pytest.mark.parametrize("cut", [4, 5, 6, *(pytest.param(cut, marks=pytest.mark.slow) for cut in (3, 7, 8, 9))])
 def test_killed_between_two_files(command, unbroken, monkeypatch, cut):
     """The n-th file is never written: state, weights and numbered file of different steps must not be mixed."""
-    line, written, write = command(f"between{cut}"), [], stage2.write_state
+    line, written, write = command(f"between{cut}"), [], refinement.write_state
 
     class Killed(BaseException):
         pass
@@ -106,7 +106,7 @@ def test_killed_between_two_files(command, unbroken, monkeypatch, cut):
             raise Killed
         write(path, state)
 
-    monkeypatch.setattr(stage2, "write_state", until)
+    monkeypatch.setattr(refinement, "write_state", until)
     with contextlib.suppress(Killed):
         run_refinement(parser().parse_args(line))
     assert len(written) == cut
@@ -119,7 +119,7 @@ def test_a_finished_run_is_not_trained_again(command, unbroken, capsys, monkeypa
     def fail(*_given, **_named):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(stage2, "training_step", fail)
+    monkeypatch.setattr(refinement, "training_step", fail)
     before = (unbroken / "logs.txt").read_text()
     assert main(command("unbroken")) == 0
     assert "best.safetensors: epoch" in capsys.readouterr().out
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(command, unbroken, capsys, m
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         return training_step(*given, **named)
 
-    monkeypatch.setattr(stage2, "training_step", until)
+    monkeypatch.setattr(refinement, "training_step", until)
     try:
         code = exit_code(lambda: run_refinement(parser().parse_args(line)))
     finally:

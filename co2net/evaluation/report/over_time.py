@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from co2net.evaluation.motion import flow_label
 from co2net.evaluation.report.checked import Unusable, get, is_a, number, texts
 from co2net.evaluation.report.names import count_text, method_label, number_text
-from co2net.evaluation.temporal_results import as_published, measure_title
+from co2net.evaluation.temporal.pairs import flow_label
+from co2net.evaluation.temporal.results import as_published, measure_title
 
 DIGITS = 4  # significant, of the curves
 
@@ -27,7 +27,7 @@ class ClipOverTime:
 
 @dataclass(frozen=True)
 class OverTime:
-    """One block of :mod:`co2net.evaluation.temporal_results`."""
+    """One block of :mod:`co2net.evaluation.temporal.results`."""
 
     flow: str
     pairs: str

@@ -20,7 +20,7 @@ from co2net.evaluation.report.names import (
 )
 from co2net.evaluation.report.over_time import OverTime, temporal_column
 from co2net.evaluation.report.results import ClipScores, Results
-from co2net.evaluation.temporal_results import measure_title
+from co2net.evaluation.temporal.results import measure_title
 
 HEADLINE_METRICS = ("fmse", "fmse_paper", "mse")  # the first one that was measured
 

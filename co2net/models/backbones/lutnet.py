@@ -9,7 +9,7 @@ frame at 64 x 64, a window about the foreground, and compares what is inside the
 
 Regions are the foreground, the background and the background near the mask. The LUT starts at the identity, is read
 at any resolution, and cannot blur or flicker inside a frame; over a clip the predictions of the window are averaged
-(:attr:`Backbone.predicts_mapping`, ``co2net/color_mapping/prediction.py``).
+(:attr:`Backbone.predicts_mapping`, ``co2net/color_mapping/mappings.py``).
 
 A weight file may hold several networks that were trained apart (*members*); their LUTs are averaged.
 """

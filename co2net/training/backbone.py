@@ -21,17 +21,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from co2net.data.samples import Example
 from co2net.flow import FlowEstimator
 from co2net.models.backbones.base import Backbone
 from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
-from co2net.training.examples import Example
+from co2net.training.checkpoint import load_checkpoint, save_checkpoint
+from co2net.training.color_changes import LookMix
 from co2net.training.interrupts import Interrupts, ignore_in_worker
-from co2net.training.looks import LookMix
 from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss, temporal_term
-from co2net.training.resume import load_checkpoint, save_checkpoint
+from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, to_batch
 from co2net.training.schedule import SCHEDULES
-from co2net.training.stage1_data import Stage1Batch, Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 
@@ -132,7 +132,7 @@ def train_stage1(
 
     Args:
         network: freshly initialized backbone.
-        examples: training pictures; with ``config.temporal`` those of :func:`co2net.training.examples.find_pairs`.
+        examples: training pictures; with ``config.temporal`` those of :func:`co2net.data.samples.find_pairs`.
         validation: held-out pictures.
         tables: ``(N, 3, 33, 33, 33)`` color tables for training composites.
         validation_tables: tables for the validation composites.

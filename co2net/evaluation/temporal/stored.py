@@ -18,10 +18,10 @@ from co2net.data.frame_lists import COLUMNS, FrameEntry, list_lines, read_frame_
 from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
 from co2net.data.stored_results import read_stored_image, stored_path
 from co2net.errors import InputError
-from co2net.evaluation.motion import PAIR_MEASURES, FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.records import read_record, write_record
-from co2net.evaluation.temporal_pass import TRUTH
-from co2net.evaluation.temporal_results import make_block, pairs_in_words
+from co2net.evaluation.temporal.clip_pass import TRUTH
+from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, TimedFrame, score_pair
+from co2net.evaluation.temporal.results import make_block, pairs_in_words
 from co2net.flow import FlowEstimator
 
 Progress = Callable[[int, int | None], None]
@@ -135,7 +135,7 @@ def measure_stored(
         on_progress: called with the pairs done and the number of all.
 
     Returns:
-        A block of :mod:`co2net.evaluation.temporal_results` with the results' method, the composite where both
+        A block of :mod:`co2net.evaluation.temporal.results` with the results' method, the composite where both
         composites of every pair exist, and the truth.
 
     Raises:

@@ -18,7 +18,7 @@ from co2net.data.clips import read_frame
 from co2net.data.frame_lists import FrameEntry
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
-from co2net.training.stage2_data import Frames, Stage2Batch, View
+from co2net.training.clip_samples import Frames, Stage2Batch, View
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _GPU_FRAMES = 32  # neighbor frames per backbone pass; bounds the memory

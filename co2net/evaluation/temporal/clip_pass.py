@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from co2net.evaluation.motion import TimedFrame, score_pair
+from co2net.evaluation.temporal.pairs import TimedFrame, score_pair
 from co2net.flow import FlowEstimator
 from co2net.metrics.brightness import frame_brightness
 from co2net.metrics.flicker import foreground_colors

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from co2net.digests import file_sha256
 from co2net.errors import InputError, ShapeError
 from co2net.flow import FlowEstimator, create_flow
 from co2net.flow.occlusion import occlusion_mask
 from co2net.metrics.temporal import temporal_loss_visible, temporal_losses
+from co2net.provenance import file_sha256
 
 PAIR_MEASURES = ("tl", "tl_weighted", "tl_visible")
 """Measures of two frames in the order of :func:`score_pair`; they depend on the flow that found the motion."""

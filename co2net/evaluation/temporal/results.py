@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from co2net.data.clips import PAPER_SIZE
-from co2net.evaluation.motion import PAIR_MEASURES, FlowChoice, flow_label
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
 from co2net.evaluation.scores import mean_of
-from co2net.evaluation.temporal_pass import TRUTH
+from co2net.evaluation.temporal.clip_pass import TRUTH
+from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, flow_label
 from co2net.metrics.brightness import brightness_costs
 from co2net.metrics.flicker import frame_flicker
 
@@ -67,7 +67,7 @@ def temporal_block(
 
     Args:
         records: of clips, their frames in order; ``temporal`` of a frame is of
-            :meth:`~co2net.evaluation.temporal_pass.TemporalPass.measure`.
+            :meth:`~co2net.evaluation.temporal.clip_pass.TemporalPass.measure`.
         methods: what was scored; the truth comes last by itself.
         flow: what found the motion.
         size: height and width of the frames; None: their own.

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from co2net.data.clips import PAPER_SIZE
-from co2net.evaluation.motion import flow_label
 from co2net.evaluation.settings import EvaluationSettings
+from co2net.evaluation.temporal.pairs import flow_label
 from co2net.models.co2net import CO2Net
 
 TABLE_LIST = "LUT_list.txt"

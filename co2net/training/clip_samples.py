@@ -21,7 +21,7 @@ from co2net.data.clips import Clip, group_clips, read_frame
 from co2net.data.frame_lists import FrameEntry
 from co2net.data.stored_results import read_lut, stored_path
 from co2net.errors import InputError
-from co2net.training.stage2_config import Stage2Config
+from co2net.training.refinement_config import Stage2Config
 
 StoredFolders = tuple[Path, Path]
 """Folders of LUT outputs and of LUT maps."""

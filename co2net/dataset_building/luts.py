@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from co2net.data.frame_lists import COLUMNS
-from co2net.digests import file_sha256
 from co2net.errors import InputError
+from co2net.provenance import file_sha256
 
 Assignment = dict[str, list["Table"]]
 

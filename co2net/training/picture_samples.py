@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
-from co2net.training.examples import Example
-from co2net.training.looks import Look, LookMix, apply_looks, draw_look
+from co2net.training.color_changes import Look, LookMix, apply_looks, draw_look
 from co2net.training.views import View, cut, draw_view, resize_as_published
 
 CACHE_BYTES = 3 << 30  # decoded pictures kept in memory; a data set larger than this is read again from disk
@@ -89,7 +89,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         seed: of the run.
         augment: random crop (area 0.5 to 1, with `varied` 0.3 to 1; aspect 3/4 to 4/3) and flip; False only resizes
             and takes sample n from example n.
-        varied: see :func:`co2net.training.looks.draw_look`; also grades some whole scenes and borrows some masks.
+        varied: see :func:`co2net.training.color_changes.draw_look`; also grades some whole scenes and borrows
+            some masks.
         mix: shares of the varied looks.
         area_only: shrink by area averaging in every view, not in half of them.
         resize_only: with `augment`, draws samples but shows whole frames, resized as published

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from co2net.evaluation.motion import flow_label
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS, ROWS, TEST_FRAMES
 from co2net.evaluation.scores import PAPER_METRICS
-from co2net.evaluation.temporal_results import as_published, measure_title
+from co2net.evaluation.temporal.pairs import flow_label
+from co2net.evaluation.temporal.results import as_published, measure_title
 
 STANDARD_METRICS = {"mse": "mse", "fmse": "fmse", "psnr": "psnr", "fssim": "fssim", "ssim": "ssim"}
 TITLES = {"mse": "MSE", "fmse": "fMSE", "psnr": "PSNR", "fssim": "fSSIM", "ssim": "SSIM"}
@@ -52,7 +52,7 @@ def summary_text(results: Mapping[str, Any]) -> str:
 
 
 def temporal_text(block: Mapping[str, Any]) -> str:
-    """Table of a block of :mod:`co2net.evaluation.temporal_results`, every number with the name of its flow."""
+    """Table of a block of :mod:`co2net.evaluation.temporal.results`, every number with the name of its flow."""
     titles = {measure: measure_title(measure, block["flow"]) for measure in block["measures"]}
     means = block["summary"]
     rows = [

@@ -27,17 +27,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.data.frame_lists import FrameEntry
-from co2net.digests import state_sha256
 from co2net.errors import InputError, OutputError
 from co2net.models.checkpoints import save_weights
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
-from co2net.training.interrupts import Interrupts, ignore_in_worker
-from co2net.training.resume import NAME, cpu_copy, read_state, write_state
-from co2net.training.schedule import stage2_factor
-from co2net.training.stage2_batch_norm import use_global_batch_norm
-from co2net.training.stage2_config import FIXED, Stage2Config
-from co2net.training.stage2_data import (
+from co2net.provenance import state_sha256
+from co2net.training.batch_norm import use_global_batch_norm
+from co2net.training.checkpoint import NAME, cpu_copy, read_state, write_state
+from co2net.training.clip_samples import (
     BatchNumbers,
     Frames,
     LoadedStep,
@@ -49,9 +46,12 @@ from co2net.training.stage2_data import (
     collate,
     collate_joined,
 )
-from co2net.training.stage2_log import Stage2Log
+from co2net.training.frozen_part import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
+from co2net.training.interrupts import Interrupts, ignore_in_worker
+from co2net.training.log import Stage2Log
+from co2net.training.refinement_config import FIXED, Stage2Config
+from co2net.training.schedule import stage2_factor
 from co2net.training.stage2_origin import check_origin, list_digest
-from co2net.training.stage2_prepare import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
 from co2net.training.stage2_scores import validate
 from co2net.training.stage2_step import diverged, train_mode, training_step
 
