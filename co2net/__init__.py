@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from co2net import data, flow, metrics, training
+    from co2net import data, flow, matting, metrics, training
     from co2net.color_mapping.cube import load_cube, save_cube
     from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
     from co2net.pipeline import harmonize_frames, harmonize_video
@@ -27,6 +27,7 @@ _PUBLIC: dict[str, str | None] = {
     "list_backbones": "co2net.models.registry",
     "list_models": "co2net.models.registry",
     "load_cube": "co2net.color_mapping.cube",
+    "matting": None,
     "metrics": None,
     "save_cube": "co2net.color_mapping.cube",
     "training": None,
@@ -43,6 +44,7 @@ __all__ = [
     "list_backbones",
     "list_models",
     "load_cube",
+    "matting",
     "metrics",
     "save_cube",
     "training",

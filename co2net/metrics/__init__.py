@@ -15,11 +15,23 @@ Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and t
 :func:`temporal_loss_weighted` and :func:`temporal_loss_visible`), and :func:`brightness_consistency` and
 :func:`color_flicker` (a whole clip, no motion).
 
+Masks and mattes have scores of their own, without an image: :mod:`co2net.metrics.mattes`.
+
 A value that does not exist (a foreground score under an empty mask) is ``nan``: leave it out of a mean and count it.
 """
 
 from co2net.metrics.brightness import BrightnessConsistency, brightness_consistency
 from co2net.metrics.flicker import color_flicker
+from co2net.metrics.mattes import (
+    alpha_connectivity,
+    alpha_gradient,
+    alpha_mad,
+    alpha_mse,
+    boundary_f,
+    dice,
+    dt_ssd,
+    iou,
+)
 from co2net.metrics.mse import fmse, fmse_masked, fmse_paper, mse
 from co2net.metrics.psnr import fpsnr, psnr, psnr_paper
 from co2net.metrics.ssim import fssim, fssim_paper, ssim
@@ -27,14 +39,22 @@ from co2net.metrics.temporal import temporal_loss, temporal_loss_visible, tempor
 
 __all__ = [
     "BrightnessConsistency",
+    "alpha_connectivity",
+    "alpha_gradient",
+    "alpha_mad",
+    "alpha_mse",
+    "boundary_f",
     "brightness_consistency",
     "color_flicker",
+    "dice",
+    "dt_ssd",
     "fmse",
     "fmse_masked",
     "fmse_paper",
     "fpsnr",
     "fssim",
     "fssim_paper",
+    "iou",
     "mse",
     "psnr",
     "psnr_paper",
