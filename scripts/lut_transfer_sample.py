@@ -1,6 +1,6 @@
-r"""Make the composites of one clip with one color table, changed first as in HYouTube's own example.
+r"""Make the composites of one clip with one LUT, changed first as in HYouTube's own example.
 
-The example: clip 003234408d/object_2, table 6, contrast 0.1, vibrance 0.5, exposure 0.2, gamma 1.3. Whole data sets are
+The example: clip 003234408d/object_2, LUT 6, contrast 0.1, vibrance 0.5, exposure 0.2, gamma 1.3. Whole data sets are
 made by `co2net dataset build`.
 
 Examples:
@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset_path", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--clip", default="003234408d/object_2", help="VIDEO/OBJECT (default: the example's)")
-    parser.add_argument("--lut", type=Path, required=True, help="color table, a .cube file")
+    parser.add_argument("--lut", type=Path, required=True, help="LUT, a .cube file")
     parser.add_argument("--output", type=Path, required=True, help="folder to make, in HYouTube's layout")
     parser.add_argument("--contrast", type=float, default=0.1, help="default 0.1, as in the example")
     parser.add_argument("--vibrance", type=float, default=0.5, help="default 0.5")
@@ -34,9 +34,9 @@ def main() -> int:
 
     def build() -> None:
         from co2net.data.datasets import column_folder
-        from co2net.dataset_building import BuildSettings, TableChanges, build_dataset
+        from co2net.dataset_building import BuildSettings, LutChanges, build_dataset
 
-        changes = TableChanges(options.contrast, options.vibrance, options.exposure, options.gamma)
+        changes = LutChanges(options.contrast, options.vibrance, options.exposure, options.gamma)
         real, masks = (column_folder(options.dataset_path, column) for column in (0, 1))
         settings = BuildSettings(changes=changes, format=options.format)
         build_dataset(real, masks, options.lut, options.output, settings, clips=[options.clip])

@@ -1,4 +1,4 @@
-"""Write a 3D color table (LUT) from pixels: :func:`accumulate`, :func:`normalize`, :func:`build_lut`, :func:`backend`.
+"""Write a 3D LUT (LUT) from pixels: :func:`accumulate`, :func:`normalize`, :func:`build_lut`, :func:`backend`.
 
 The definition is :mod:`tridistribute.reference`; for float32 a C++ kernel runs on the CPU where its library loads, and
 CUDA kernels run on NVIDIA GPUs where they compile (``CO2NET_NATIVE=0`` forces the PyTorch path).
@@ -18,7 +18,7 @@ __all__ = ["accumulate", "backend", "build_lut", "normalize"]
 
 
 def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> Tensor:
-    r"""Gather what became of each color: sums over the foreground pixels, per grid point of the table.
+    r"""Gather what became of each color: sums over the foreground pixels, per grid point of the LUT.
 
     Pixel p with ``mask > 0.5`` adds :math:`w_{pc} (Y_p, 1)` to each of the eight corners c of the cell of its source
     color, with trilinear weights (CO2Net paper, color mapping). The mask is only a gate, exactly 0.5 is out. Volumes
@@ -62,13 +62,13 @@ def accumulate(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> T
 
 
 def normalize(volume: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn summed volumes into a table: the mean target where anything was seen, 0 elsewhere.
+    """Turn summed volumes into a LUT: the mean target where anything was seen, 0 elsewhere.
 
     Args:
         volume: ``(B, 4, D, D, D)`` from :func:`accumulate`, or a sum of several, float32 or float64.
 
     Returns:
-        The table ``(B, 3, D, D, D)``, differentiable in `volume`, and the count ``(B, D, D, D)`` in pixels, which
+        The LUT ``(B, 3, D, D, D)``, differentiable in `volume`, and the count ``(B, D, D, D)`` in pixels, which
         carries no gradient. Neither shares memory with `volume`.
 
     Raises:
@@ -86,7 +86,7 @@ def normalize(volume: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def build_lut(source: Tensor, target: Tensor, mask: Tensor, dim: int = 33) -> tuple[Tensor, Tensor]:
-    """Build a table from pixels: :func:`accumulate`, then :func:`normalize`.
+    """Build a LUT from pixels: :func:`accumulate`, then :func:`normalize`.
 
     Arguments and errors are those of :func:`accumulate`, results those of :func:`normalize`.
     """

@@ -1,4 +1,4 @@
-"""The definition of writing a color table, in PyTorch: any device, float32 and float64, differentiable.
+"""The definition of writing a LUT, in PyTorch: any device, float32 and float64, differentiable.
 
 Cells, corners and weights are those of :mod:`trilinear.reference`, of which this is the transpose. Sums are taken in
 float64: in float32 a cell that already holds a million pixels no longer grows properly.
@@ -26,12 +26,12 @@ def accumulate_backward(
     grad: Tensor, source: Tensor, target: Tensor, mask: Tensor, need_source: bool, need_target: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of :func:`accumulate` in `source` and `target`; empty for one that is not needed."""
-    table = grad.flatten(2).to(precise(grad))
+    lut = grad.flatten(2).to(precise(grad))
     values = _gated(target, mask)
     grad_source = torch.zeros_like(values[:, :3])
     grad_target = torch.zeros_like(values[:, :3])
     for corner in corners(source.flatten(2), grad.shape[-1]):
-        flow = table.gather(2, corner.cell[:, None].expand(-1, 4, -1))
+        flow = lut.gather(2, corner.cell[:, None].expand(-1, 4, -1))
         grad_target += corner.weight[:, None] * flow[:, :3]
         change = (flow * values).sum(1)
         for axis, (side, share) in enumerate(zip(corner.sides, corner.shares, strict=True)):

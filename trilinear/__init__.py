@@ -1,4 +1,4 @@
-"""Read a 3D color table: :func:`apply_lut`, :func:`apply_lut_frame`, :func:`unseen_map`, :func:`backend`.
+"""Read a 3D LUT: :func:`apply_lut`, :func:`apply_lut_frame`, :func:`unseen_map`, :func:`backend`.
 
 Imports PyTorch and nothing of co2net. The definition is :mod:`trilinear.reference`; for float32 a C++ kernel runs on
 the CPU where its library loads, and CUDA kernels run on NVIDIA GPUs where they compile (``CO2NET_NATIVE=0`` forces the
@@ -22,7 +22,7 @@ Picture = TypeVar("Picture", Tensor, np.ndarray)
 
 
 def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor:
-    r"""Read every pixel's new color out of a table, trilinearly.
+    r"""Read every pixel's new color out of a LUT, trilinearly.
 
     With the weights :math:`w_c` of the eight corners of a pixel's cell, :math:`v_c = [C_c \ne 0]` and
     :math:`S = \sum_c v_c w_c` (CO2Net paper, LUT transform, with empty corners left out):
@@ -39,7 +39,7 @@ def apply_lut(lut: Tensor, image: Tensor, count: Tensor | None = None) -> Tensor
         count: ``(B, D, D, D)``, indexed [b, g, r]; cells with count 0 are empty. Without it every cell is filled.
 
     Returns:
-        ``(B, 3, H, W)``, contiguous, in the dtype of `image`; in the range of the table's values.
+        ``(B, 3, H, W)``, contiguous, in the dtype of `image`; in the range of the LUT's values.
 
     Raises:
         ValueError: a shape, dtype or device does not fit, or `image` holds NaN or infinity. The CUDA kernels do not
@@ -60,9 +60,9 @@ def apply_lut_frame(
     strength: float = 1.0,
     window: tuple[slice, slice] | None = None,
 ) -> Picture:
-    r"""Read a decoded frame's new colors out of a table and blend them in under a mask, without floats in between.
+    r"""Read a decoded frame's new colors out of a LUT and blend them in under a mask, without floats in between.
 
-    With the frame's colors :math:`x`, the mask :math:`m` and the table read as in :func:`apply_lut`,
+    With the frame's colors :math:`x`, the mask :math:`m` and the LUT read as in :func:`apply_lut`,
 
     .. math:: out = \mathrm{round}(\mathrm{clamp}(x + strength \cdot m \cdot (LUT(x) - x))),
 
@@ -82,7 +82,7 @@ def apply_lut_frame(
         A new frame of the same shape, dtype, kind and device.
 
     Raises:
-        ValueError: a shape, dtype or device does not fit, the table or `strength` is not finite, or the window has
+        ValueError: a shape, dtype or device does not fit, the LUT or `strength` is not finite, or the window has
             steps.
     """
     codes, shares = _tensor(frame), None if mask is None else _tensor(mask)
@@ -110,7 +110,7 @@ def _tensor(picture: Tensor | np.ndarray) -> Tensor:
 
 
 def unseen_map(count: Tensor, image: Tensor, rule: Literal["zero_weight", "all_empty"] = "zero_weight") -> Tensor:
-    """Mark the pixels about which the table says nothing.
+    """Mark the pixels about which the LUT says nothing.
 
     ``"zero_weight"``: the filled corners of the pixel's cell have no weight (S = 0), so :func:`apply_lut` gives 0.
     ``"all_empty"``: all eight corners are empty, whatever their weight. This is the published rule; it misses pixels
@@ -139,6 +139,6 @@ def backend(tensor: Tensor) -> Literal["cpp", "cuda", "torch"]:
     """Say what runs for images like `tensor`: the C++ kernel, the CUDA kernels, or the definition in PyTorch.
 
     On a GPU this loads the kernels, or compiles them if they are not in the cache. Where
-    ``torch.use_deterministic_algorithms(True)`` holds, the table's gradient on a GPU is the definition's all the same.
+    ``torch.use_deterministic_algorithms(True)`` holds, the LUT's gradient on a GPU is the definition's all the same.
     """
     return ops.backend(tensor)

@@ -82,7 +82,7 @@ def by_four(pixels: int, *images: Tensor) -> bool:
 
 
 def pack_cells(package: str, planes: Tensor, count: Tensor | None) -> Tensor:
-    """Turn a table ``(B, 3 or 4, D, D, D)`` into cells ``(B, D³, 4)``; see ``csrc/color_grid.cuh``."""
+    """Turn a LUT ``(B, 3 or 4, D, D, D)`` into cells ``(B, D³, 4)``; see ``csrc/color_grid.cuh``."""
     batch, channels, cells = planes.shape[0], planes.shape[1], planes.shape[-1] ** 3
     packed = planes.new_empty((batch, cells, 4))
     launch(package, "pack_cells", planes, grid_over(cells, batch), planes, count, packed, batch, cells, channels)

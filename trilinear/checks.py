@@ -43,7 +43,7 @@ def check_frame(frame: Tensor) -> None:
 
 
 def check_frame_lut(lut: Tensor, frame: Tensor) -> None:
-    """Raise unless `lut` is one finite float32 table on the device of `frame`."""
+    """Raise unless `lut` is one finite float32 LUT on the device of `frame`."""
     dim = lut.shape[-1] if lut.ndim else 0
     if lut.ndim != 5 or dim < 2 or tuple(lut.shape) != (1, 3, dim, dim, dim):
         raise ValueError(f"lut must be (1, 3, D, D, D) with D >= 2, got {tuple(lut.shape)}")

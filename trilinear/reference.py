@@ -1,6 +1,6 @@
-r"""The definition of reading a color table, in PyTorch: any device, float32 and float64, differentiable.
+r"""The definition of reading a LUT, in PyTorch: any device, float32 and float64, differentiable.
 
-A table with D points per axis has cells of size :math:`h = 1.000001 / (D - 1)`. The color :math:`x` lies in cell
+A LUT with D points per axis has cells of size :math:`h = 1.000001 / (D - 1)`. The color :math:`x` lies in cell
 :math:`i_k = \lfloor x_k / h \rfloor` at fraction :math:`d_k = x_k / h - i_k`, k = r, g, b. Corner
 :math:`c \in \{0,1\}^3` of that cell is grid point :math:`i + c` with weight
 :math:`w_c = \prod_k (d_k \text{ if } c_k \text{ else } 1 - d_k)`.
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 EXTENT = 1.000001
-"""Length of the table's axes in color units."""
+"""Length of the LUT's axes in color units."""
 
 Box = tuple[int, int, int, int]
 """A part of a frame: rows from, to, columns from, to; the ends do not belong to it."""
@@ -105,13 +105,13 @@ def apply_lut_backward(
     """
     dim, dtype, wide = lut.shape[-1], image.dtype, precise(image)
     colors, flow = image.flatten(2), grad.flatten(2).to(wide)
-    table = lut.flatten(2).to(wide)
-    filled = torch.ones_like(table[:, :1]) if count is None else (count != 0).flatten(1)[:, None].to(wide)
-    table = torch.cat([table * filled, filled], 1)
-    total = table.new_zeros((image.shape[0], 4, colors.shape[2]))
-    sides = table.new_zeros((2, 3, *total.shape))  # near and far; along r, g, b; the rest holds (n, s) of every pixel
+    entries = lut.flatten(2).to(wide)
+    filled = torch.ones_like(entries[:, :1]) if count is None else (count != 0).flatten(1)[:, None].to(wide)
+    entries = torch.cat([entries * filled, filled], 1)
+    total = entries.new_zeros((image.shape[0], 4, colors.shape[2]))
+    sides = entries.new_zeros((2, 3, *total.shape))  # near and far; along r, g, b; the rest holds (n, s) of every pixel
     for corner in corners(colors, dim):
-        value = table.gather(2, corner.cell[:, None].expand(-1, 4, -1))
+        value = entries.gather(2, corner.cell[:, None].expand(-1, 4, -1))
         total += corner.weight[:, None] * value
         for axis in range(3):
             sides[corner.sides[axis], axis] += corner.shares[axis][:, None] * value
@@ -122,7 +122,7 @@ def apply_lut_backward(
     near, far = sides
     quotient_slope = (far[:, :, :3] * near[:, :, 3:] - near[:, :, :3] * far[:, :, 3:]) / weight_sum
     grad_image = (flow * quotient_slope).sum(2).transpose(0, 1) * position_slope(colors, dim)
-    grad_lut = torch.zeros_like(table[:, :3])
+    grad_lut = torch.zeros_like(entries[:, :3])
     for corner in corners(colors, dim):
         grad_lut.scatter_add_(2, corner.cell[:, None].expand(-1, 3, -1), corner.weight[:, None] * flow)
     grad_lut *= filled
@@ -150,7 +150,7 @@ def _clamped(colors: Tensor) -> Tensor:
 
 def _weighted_sum(lut: Tensor, colors: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Return Σ v w L ``(B, 3, N)`` and, with a count, S = Σ v w ``(B, 1, N)``, in the dtype of `lut`."""
-    table = lut.flatten(2)
+    entries = lut.flatten(2)
     filled = None if count is None else (count != 0).flatten(1)
     total = lut.new_zeros(colors.shape)  # contiguous, whatever the layout of the colors
     weight_sum = torch.zeros_like(total[:, :1])
@@ -159,5 +159,5 @@ def _weighted_sum(lut: Tensor, colors: Tensor, count: Tensor | None) -> tuple[Te
         if filled is not None:
             weight = weight * filled.gather(1, cell)[:, None]
             weight_sum = weight_sum + weight
-        total = total + weight * table.gather(2, cell[:, None].expand(-1, 3, -1))
+        total = total + weight * entries.gather(2, cell[:, None].expand(-1, 3, -1))
     return total, None if filled is None else weight_sum

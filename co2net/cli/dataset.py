@@ -27,15 +27,15 @@ Prints a line per problem; exit code 0 if there is none, 2 otherwise.
 """
 BUILD_EXAMPLES = """\
 examples:
-  # every clip gets a table drawn from a folder; a fifth of the videos is for testing
+  # every clip gets a LUT drawn from a folder; a fifth of the videos is for testing
   co2net dataset build --real real_videos --masks foreground_mask --luts luts --output runs/my_set --train-share 0.8
 
-  # the data set's own way: LUT_list.txt says which table makes which clip (tables beside the list)
+  # the data set's own way: LUT_list.txt says which LUT makes which clip (LUTs beside the list)
   co2net dataset build --real HYouTube/real_videos --masks HYouTube/foreground_mask --luts luts/LUT_list.txt \\
       --output runs/hyoutube
 
-  # three composites per clip, without loss, tables changed as in the data set's example
-  co2net dataset build --real clips --masks clip_masks --luts luts --output runs/set --tables-per-clip 3 \\
+  # three composites per clip, without loss, LUTs changed as in the data set's example
+  co2net dataset build --real clips --masks clip_masks --luts luts --output runs/set --luts-per-clip 3 \\
       --format png --contrast 0.1 --vibrance 0.5 --exposure 0.2 --gamma 1.3
 
 REAL holds a folder of numbered frames or a video file per video; MASKS holds <video>/<object>/<frame>.png,
@@ -55,7 +55,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to the command."""
     p = verbs.add_parser(
         "dataset",
-        help="check a data set, or build one from videos, masks and color tables",
+        help="check a data set, or build one from videos, masks and LUTs",
         description="Check a data set, or build one in HYouTube's layout.",
         epilog=EXAMPLES,
     )
@@ -99,14 +99,14 @@ def add_build_options(p: argparse.ArgumentParser) -> None:
         "--step", type=int, help="take every STEP-th frame (default: all of a folder, every fifth of a video file)"
     )
     composites = p.add_argument_group("composites")
-    composites.add_argument("--tables-per-clip", type=int, default=1, metavar="K", help="composites per clip")
-    composites.add_argument("--seed", type=int, default=0, help="which tables are drawn, which videos are for testing")
+    composites.add_argument("--luts-per-clip", type=int, default=1, metavar="K", help="composites per clip")
+    composites.add_argument("--seed", type=int, default=0, help="which LUTs are drawn, which videos are for testing")
     composites.add_argument("--format", choices=("jpg", "png"), default="jpg", help="png is without loss")
     composites.add_argument("--quality", type=int, default=75, help="of JPEG (default 75, as the data set)")
-    composites.add_argument("--contrast", type=float, default=0.0, help="change of the tables (default 0)")
-    composites.add_argument("--vibrance", type=float, default=0.0, help="change of the tables (default 0)")
-    composites.add_argument("--exposure", type=float, default=0.0, help="change of the tables, in stops (default 0)")
-    composites.add_argument("--gamma", type=float, default=1.0, help="change of the tables (default 1)")
+    composites.add_argument("--contrast", type=float, default=0.0, help="change of the LUTs (default 0)")
+    composites.add_argument("--vibrance", type=float, default=0.0, help="change of the LUTs (default 0)")
+    composites.add_argument("--exposure", type=float, default=0.0, help="change of the LUTs, in stops (default 0)")
+    composites.add_argument("--gamma", type=float, default=1.0, help="change of the LUTs (default 1)")
     output = p.add_argument_group("output")
     output.add_argument("-o", "--output", type=Path, required=True, help="folder of the data set")
     output.add_argument(
@@ -165,12 +165,12 @@ def run_check(options: argparse.Namespace) -> None:
 def run_build(options: argparse.Namespace) -> None:
     """Build a data set."""
     from co2net.cli.progress import FrameBar
-    from co2net.dataset_building import BuildSettings, TableChanges, build_dataset
+    from co2net.dataset_building import BuildSettings, LutChanges, build_dataset
 
     settings = BuildSettings(
-        tables_per_clip=options.tables_per_clip,
+        luts_per_clip=options.luts_per_clip,
         seed=options.seed,
-        changes=TableChanges(options.contrast, options.vibrance, options.exposure, options.gamma),
+        changes=LutChanges(options.contrast, options.vibrance, options.exposure, options.gamma),
         step=options.step,
         format=options.format,
         quality=options.quality,

@@ -1,4 +1,4 @@
-"""``scripts/measure_clips.py``: the table of a model card."""
+"""``scripts/measure_clips.py``: the LUT of a model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser, add_device, key_frames
 
 DESCRIPTION = """\
-Measure a model on real clips with masks. Every clip becomes several composites, one per color table; the model,
+Measure a model on real clips with masks. Every clip becomes several composites, one per LUT; the model,
 classical color transfer and the composite itself are compared with the real frames.
 "worse" counts those that came out worse by more than 1 %, of the composites with an fMSE above 100.
 Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
@@ -29,13 +29,13 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--clips", required=True, type=Path, help="folder of clips")
     p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
-    p.add_argument("--luts", required=True, type=Path, help="folder of color tables, with split.json for both splits")
-    p.add_argument("--tables", type=int, default=5, help="tables per split, evenly spread over it (default 5)")
+    p.add_argument("--luts", required=True, type=Path, help="folder of LUTs, with split.json for both splits")
+    p.add_argument("--lut-count", type=int, default=5, help="LUTs per split, evenly spread over it (default 5)")
     p.add_argument("--frames", type=int, default=20, help="first frames of each clip (default 20)")
     p.add_argument("--every", type=int, default=1, help="take each so-manieth frame of a clip (default 1)")
     p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
     p.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
-    p.add_argument("--mapping", choices=("paper", "smooth"), help="the color table's form; default: as the weights ask")
+    p.add_argument("--mapping", choices=("paper", "smooth"), help="the LUT's form; default: as the weights ask")
     p.add_argument(
         "--key-frames", type=key_frames, metavar="K", help="measure with key frames too: every K-th, or auto"
     )
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.evaluation.temporal.clip_pass import TRUTH
     from co2net.files import write_beside
     from co2net.models.registry import load_model
-    from co2net.training.color_changes import load_tables
+    from co2net.training.color_changes import load_luts
 
     if options.every < 1:
         raise InputError(f"--every must be 1 or more, got {options.every}")
@@ -82,11 +82,11 @@ def _run(options: argparse.Namespace) -> None:
             # What a perfect result would get: TL counts the real clip's own changes.
             compared = methods | {TRUTH: lambda composites, masks, frames=frames: frames}
             for split in splits:
-                tables = load_tables(options.luts, None if split == "all" else split)
-                chosen = [round((i + 0.5) * len(tables) / options.tables - 0.5) for i in range(options.tables)]
+                luts = load_luts(options.luts, None if split == "all" else split)
+                chosen = [round((i + 0.5) * len(luts) / options.lut_count - 0.5) for i in range(options.lut_count)]
                 for index in chosen:
-                    composites = make_composites(frames, masks, tables[index])
-                    scores.setdefault(f"size {size}, {split} tables", []).extend(
+                    composites = make_composites(frames, masks, luts[index])
+                    scores.setdefault(f"size {size}, {split} LUTs", []).extend(
                         score(name, f"{split} {index}", method, run, composites, masks, frames, fields)
                         for method, run in compared.items()
                     )
@@ -94,14 +94,14 @@ def _run(options: argparse.Namespace) -> None:
                 score(name, "none", method, run, frames, masks, frames, fields) for method, run in methods.items()
             )
     for title, group in scores.items():
-        print(f"\n{title}: {len(names)} clips, {len({(s.clip, s.table) for s in group})} composites\n")
-        print(_table(summarize(group), untouched=title.endswith("untouched")))
+        print(f"\n{title}: {len(names)} clips, {len({(s.clip, s.lut) for s in group})} composites\n")
+        print(_lut(summarize(group), untouched=title.endswith("untouched")))
     if options.output:
         listed = {title: [dataclasses.asdict(s) for s in group] for title, group in scores.items()}
         write_beside(options.output, json.dumps(listed, indent=1))
 
 
-def _table(rows: list[dict], *, untouched: bool) -> str:
+def _lut(rows: list[dict], *, untouched: bool) -> str:
     if untouched:
         lines = ["| method | fMSE done to clips that were right |", "|---|---|"]
         return "\n".join(lines + [f"| {r['method']} | {r['fmse']:.1f} |" for r in rows])

@@ -22,13 +22,13 @@ LOOKS = {
     "untouched": "look right already",
     "weakened": "show a part of a change",
     "distorted": "change by white balance, exposure, contrast, gamma, saturation, faded blacks",
-    "blended": "show a blend of two color tables",
+    "blended": "show a blend of two LUTs",
     "graded": "lie in a scene that was graded as a whole",
     "borrowed": "are cut with another picture's mask",
 }
 EXAMPLES = """\
 examples:
-  # single pictures with masks, composites made on the fly by color tables (an hour or two on two cores)
+  # single pictures with masks, composites made on the fly by LUTs (an hour or two on two cores)
   {command} --dataset_path frames/ --luts luts/ --exp_name runs/issam
 
   # the network that predicts a LUT, with more composites that are right already
@@ -63,9 +63,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     )
     data.add_argument("--train_list", help="HYouTube list for training, of clips or frames; its composites are used")
     data.add_argument("--val_list", help="HYouTube list for validation")
-    data.add_argument(
-        "--luts", help="folder of color tables (.cube, or luts.npz with split.json) for making composites"
-    )
+    data.add_argument("--luts", help="folder of LUTs (.cube, or luts.npz with split.json) for making composites")
     run = p.add_argument_group("run")
     run.add_argument("--exp_name", required=True, help="folder for checkpoints, logs and the final weights")
     run.add_argument("--backbone_type", default="issam", help="issam (default), rain or lutnet; see co2net models")
@@ -132,7 +130,7 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.models.checkpoints import save_weights
     from co2net.models.registry import create_backbone
     from co2net.training.backbone import train_stage1
-    from co2net.training.color_changes import load_tables
+    from co2net.training.color_changes import load_luts
 
     device = choose_device(options.device)
     if options.train_list and not options.val_list:
@@ -143,8 +141,8 @@ def _run(options: argparse.Namespace) -> None:
     if train[0].composite is None and not options.luts:
         raise InputError(f"{options.dataset_path} holds no composites; give --luts to make them")
     empty = torch.zeros(0, 3, 33, 33, 33)
-    tables = load_tables(options.luts, "train") if options.luts else empty
-    validation_tables = load_tables(options.luts, "test") if options.luts else empty
+    luts = load_luts(options.luts, "train") if options.luts else empty
+    validation_luts = load_luts(options.luts, "test") if options.luts else empty
 
     config = _config(options, len(train), temporal)
     torch.manual_seed(config.seed)
@@ -152,9 +150,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.init:
         network.initialize(start_as_identity=config.start_as_identity)
     folder = Path(options.exp_name)
-    score = train_stage1(
-        network, train, validation, tables, validation_tables, config, folder, device, estimate=estimate
-    )
+    score = train_stage1(network, train, validation, luts, validation_luts, config, folder, device, estimate=estimate)
     path = folder / f"{options.backbone_type}.safetensors"
     metadata = {
         "format": "co2net",

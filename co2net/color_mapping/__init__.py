@@ -1,1 +1,1 @@
-"""Color mappings as tables: windows of volumes, completion, .cube files."""
+"""Color mappings as LUTs: windows of volumes, completion, .cube files."""

@@ -1,6 +1,6 @@
-"""Complete a sparse color mapping: a smooth table that is defined for every color.
+"""Complete a sparse color mapping: a smooth LUT that is defined for every color.
 
-The paper's table is empty wherever the neighbor frames showed no color, and a cell that a handful of pixels touched
+The paper's LUT is empty wherever the neighbor frames showed no color, and a cell that a handful of pixels touched
 counts as much as one that thousands did. At a video's own size many pixels fall between the colors that the small
 frames showed, so that emptiness and noise become speckles. Here every cell is shrunk towards what the coarser
 neighborhood says, by how few pixels it saw: a pyramid of grids from the finest to the coarsest, with a smooth trend (a
@@ -12,13 +12,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Both chosen on three training clips with six training tables (docs/decisions.md).
+# Both chosen on three training clips with six training LUTs (docs/decisions.md).
 SHRINKAGE = 10.0  # a cell that saw this many times a mean cell's pixels is half its own, half the coarser grid's
 RIDGE = 1e-3  # of the fitted trend, against slopes that the few colors at hand do not determine
 
 
 def complete(volume: Tensor) -> Tensor:
-    """Turn summed corrections into a full table.
+    """Turn summed corrections into a full LUT.
 
     Args:
         volume: ``(B, 4, D, D, D)``, from :func:`tridistribute.accumulate` with ``target = harmonized - source``:
@@ -26,16 +26,16 @@ def complete(volume: Tensor) -> Tensor:
             mean over a cell holds for the cell's center, which a mean of colors does not.
 
     Returns:
-        Table ``(B, 3, D, D, D)`` of output colors in [0, 1] space, indexed ``[channel, b, g, r]``, not clamped. Without
+        LUT ``(B, 3, D, D, D)`` of output colors in [0, 1] space, indexed ``[channel, b, g, r]``, not clamped. Without
         any pixel it is the identity.
     """
     trend, weights = _trend(volume), volume[:, 3:]
     left_over = torch.cat([volume[:, :3] - weights * trend, weights], dim=1)
-    return identity_table(volume.shape[-1], volume) + trend + _pyramid(left_over)
+    return identity_lut(volume.shape[-1], volume) + trend + _pyramid(left_over)
 
 
-def identity_table(dim: int, like: Tensor) -> Tensor:
-    """The table that changes nothing, ``(1, 3, D, D, D)`` on the device and in the type of `like`."""
+def identity_lut(dim: int, like: Tensor) -> Tensor:
+    """The LUT that changes nothing, ``(1, 3, D, D, D)`` on the device and in the type of `like`."""
     steps = torch.arange(dim, device=like.device, dtype=like.dtype) * (1.000001 / (dim - 1))
     blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
     return torch.stack([red, green, blue])[None]
@@ -43,7 +43,7 @@ def identity_table(dim: int, like: Tensor) -> Tensor:
 
 def _trend(volume: Tensor) -> Tensor:
     """Ridge fit of the corrections by 1, r, g, b, r², g², b² (around mid-gray), for every cell: ``(B, 3, D, D, D)``."""
-    grid = identity_table(volume.shape[-1], volume)[0].flatten(1) - 0.5
+    grid = identity_lut(volume.shape[-1], volume)[0].flatten(1) - 0.5
     basis = torch.cat([torch.ones_like(grid[:1]), grid, grid**2])
     sums, weights = volume[:, :3].flatten(2), volume[:, 3].flatten(1)
     total = weights.sum(dim=1).clamp(min=1e-12)[:, None, None]

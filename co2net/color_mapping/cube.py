@@ -1,4 +1,4 @@
-r"""3D color tables as ``.cube`` files, the text format that grading programs exchange.
+r"""3D LUTs as ``.cube`` files, the text format that grading programs exchange.
 
 ::
 
@@ -9,22 +9,22 @@ r"""3D color tables as ``.cube`` files, the text format that grading programs ex
     DOMAIN_MAX 1 1 1                ... and of the last one, per channel
     LUT_3D_INPUT_RANGE 0 1          optional: the same as one pair for all channels (written by Resolve)
     LUT_1D_SIZE 1024                optional: a shaper of N points stands in front (Resolve, OpenColorIO); N lines of
-    LUT_1D_INPUT_RANGE 0 1          red, green, blue come before the 3D table's; the range is that of its inputs
-    LUT_IN_VIDEO_RANGE              optional (Resolve): the table is to be fed limited-range colors, ...
+    LUT_1D_INPUT_RANGE 0 1          red, green, blue come before the 3D LUT's; the range is that of its inputs
+    LUT_IN_VIDEO_RANGE              optional (Resolve): the LUT is to be fed limited-range colors, ...
     LUT_OUT_VIDEO_RANGE             ... gives limited-range colors: (16 + 219 x) / 255 for a full-range x
     0 0 0                           D·D·D lines of red, green, blue; the red INPUT changes fastest,
     0.03 0.01 0                     then green, then blue
     ...
 
-In memory a table is ``(1, 3, D, D, D)``, indexed ``[batch, channel, b, g, r]``: the file's order with the channel moved
+In memory a LUT is ``(1, 3, D, D, D)``, indexed ``[batch, channel, b, g, r]``: the file's order with the channel moved
 to the front. Grid point k of an axis is input k / (D - 1) (:mod:`trilinear` spaces its grid by 1.000001 / (D - 1); the
 difference of at most 1e-6 is far below one 8-bit step).
 
 Values outside 0..1 are kept: interpolate first, clip after. A domain other than 0..1 is resampled onto 0..1 with the
 same D; inputs outside the domain get the value of its border, as in every program that applies such a file. So is a
-table for limited-range input: it is re-read at (16 + 219 x) / 255, and limited-range output is stretched to full range.
+LUT for limited-range input: it is re-read at (16 + 219 x) / 255, and limited-range output is stretched to full range.
 
-A shaper is worked into the table, on a finer grid if need be: of D, 33, 65 and 129 grid points (those not below D) the
+A shaper is worked into the LUT, on a finer grid if need be: of D, 33, 65 and 129 grid points (those not below D) the
 first at which 8192 test colors come out within a quarter of an 8-bit level, else the finest, with a warning that says
 how far it is off. Keywords may be in any case and order but stand before the numbers; everything unknown is refused.
 """
@@ -45,7 +45,7 @@ from co2net.errors import InputError, ShapeError
 from co2net.files import write_beside
 
 MIN_SIZE, MAX_SIZE = 2, 256  # the limits of Adobe's specification of the format
-_MAX_BYTES = 64 * MAX_SIZE**3  # three numbers of 20 characters per line: longer files are no tables
+_MAX_BYTES = 64 * MAX_SIZE**3  # three numbers of 20 characters per line: longer files are no LUTs
 _LARGEST = 3.40282356e38  # the largest that rounds to a finite float32
 MAX_SHAPER_SIZE = 65536
 _DOMAIN = {"DOMAIN_MIN", "DOMAIN_MAX", "LUT_3D_INPUT_RANGE"}
@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_cube(path: str | os.PathLike[str]) -> Tensor:
-    """Read a 3D color table from a ``.cube`` file (format and dialects in the module docstring).
+    """Read a 3D LUT from a ``.cube`` file (format and dialects in the module docstring).
 
     Args:
         path: the file; any line ends, UTF-8 or Latin-1 comments.
@@ -68,28 +68,28 @@ def load_cube(path: str | os.PathLike[str]) -> Tensor:
         ``(1, 3, D, D, D)`` float32 on the CPU, indexed ``[batch, channel, b, g, r]``; not clipped.
 
     Raises:
-        InputError: the file is missing or not a complete 3D table; names the file and the line.
+        InputError: the file is missing or not a complete 3D LUT; names the file and the line.
     """
     lines = _lines(path)
     head, first = _read_head(lines, path)
     size, shaper_size = head.size, head.shaper_size
     colors = _read_colors(lines, first, size**3 + shaper_size, head, path)
-    table = colors[shaper_size:].reshape(size, size, size, 3)
+    lut = colors[shaper_size:].reshape(size, size, size, 3)
     if shaper_size:
-        table = _shaped(table, colors[:shaper_size], head, str(path))
+        lut = _shaped(lut, colors[:shaper_size], head, str(path))
     elif head.from_video_range:
-        # Input x is fed as low + span x, so the table's own domain begins and ends there.
+        # Input x is fed as low + span x, so the LUT's own domain begins and ends there.
         low, high = ((side - _VIDEO_LOW) / _VIDEO_SPAN for side in (head.low, head.high))
-        table = _onto_unit_domain(table, low, high)
+        lut = _onto_unit_domain(lut, low, high)
     else:
-        table = _onto_unit_domain(table, head.low, head.high)
+        lut = _onto_unit_domain(lut, head.low, head.high)
     if head.to_video_range:
-        table = (table - _VIDEO_LOW) / _VIDEO_SPAN
-    return torch.from_numpy(table.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()
+        lut = (lut - _VIDEO_LOW) / _VIDEO_SPAN
+    return torch.from_numpy(lut.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()
 
 
 def save_cube(lut: Tensor, path: str | os.PathLike[str], title: str | None = None) -> None:
-    """Write a 3D color table as a ``.cube`` file; reading it again gives the same float32 values, bit for bit.
+    """Write a 3D LUT as a ``.cube`` file; reading it again gives the same float32 values, bit for bit.
 
     Args:
         lut: ``(1, 3, D, D, D)`` or ``(3, D, D, D)`` float, indexed ``[channel, b, g, r]``; finite, D in 2..256,
@@ -98,35 +98,35 @@ def save_cube(lut: Tensor, path: str | os.PathLike[str], title: str | None = Non
         title: shown by grading programs; quotes and line breaks are replaced.
 
     Raises:
-        ShapeError: `lut` is no such table.
+        ShapeError: `lut` is no such LUT.
         OutputError: the file cannot be written.
     """
-    table = _check_table(lut).permute(1, 2, 3, 0).reshape(-1, 3).tolist()
-    size = round(len(table) ** (1 / 3))
+    colors = _check_lut(lut).permute(1, 2, 3, 0).reshape(-1, 3).tolist()
+    size = round(len(colors) ** (1 / 3))
     head = [f"LUT_3D_SIZE {size}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1"]
     if title is not None:
         line = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+", " ", title).replace('"', "'")
         head.insert(0, f'TITLE "{line}"')
     # Nine significant digits identify every float32.
-    lines = head + [f"{red:.9g} {green:.9g} {blue:.9g}" for red, green, blue in table]
+    lines = head + [f"{red:.9g} {green:.9g} {blue:.9g}" for red, green, blue in colors]
     write_beside(path, "\n".join(lines) + "\n")
 
 
-def _check_table(lut: Tensor) -> Tensor:
+def _check_lut(lut: Tensor) -> Tensor:
     if not isinstance(lut, Tensor):
         raise ShapeError(f"lut must be a torch tensor, got {type(lut).__name__}")
-    table = lut[0] if lut.ndim == 5 and lut.shape[0] == 1 else lut
+    lut = lut[0] if lut.ndim == 5 and lut.shape[0] == 1 else lut
     size = lut.shape[-1] if lut.ndim else 0
-    if tuple(table.shape) != (3, size, size, size):
-        raise ShapeError(f"lut must be one table, (1, 3, D, D, D) or (3, D, D, D), got {tuple(lut.shape)}")
+    if tuple(lut.shape) != (3, size, size, size):
+        raise ShapeError(f"lut must be one LUT, (1, 3, D, D, D) or (3, D, D, D), got {tuple(lut.shape)}")
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ShapeError(f"lut must have {MIN_SIZE} to {MAX_SIZE} grid points per axis, got {size}")
     if not lut.is_floating_point():
         raise ShapeError(f"lut must be a float tensor, got {lut.dtype}")
-    table = table.detach().cpu().float()
-    if not table.isfinite().all():
+    lut = lut.detach().cpu().float()
+    if not lut.isfinite().all():
         raise ShapeError("lut must be finite, got nan or infinity; fill empty cells first")
-    return table
+    return lut
 
 
 def _lines(path: str | os.PathLike[str]) -> list[str]:
@@ -175,8 +175,8 @@ def _read_head(lines: list[str], path: str | os.PathLike[str]) -> tuple[_Head, i
         _read_keyword(head, words, line, f"{path}, line {index + 1}")
     if head.shaper_size and not head.size:
         raise InputError(
-            f"{head.places['LUT_1D_SIZE']}: LUT_1D_SIZE: this file is a 1D table, it cannot mix channels; "
-            "export it as a 3D table"
+            f"{head.places['LUT_1D_SIZE']}: LUT_1D_SIZE: this file is a 1D LUT, it cannot mix channels; "
+            "export it as a 3D LUT"
         )
     if not head.size:
         raise InputError(f"{path}: no LUT_3D_SIZE line; is it a .cube file?")
@@ -290,22 +290,22 @@ def _shown(line: str) -> str:
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 
-def _onto_unit_domain(table: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The table ``(D, D, D, 3)`` [b, g, r] re-read at inputs k / (D - 1); trilinear, so one axis after the other."""
-    last = len(table) - 1
+def _onto_unit_domain(lut: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The LUT ``(D, D, D, 3)`` [b, g, r] re-read at inputs k / (D - 1); trilinear, so one axis after the other."""
+    last = len(lut) - 1
     for axis, channel in ((0, 2), (1, 1), (2, 0)):
         if low[channel] == 0 and high[channel] == 1:
             continue
         inputs = np.arange(last + 1) / last
         position = np.clip((inputs - low[channel]) / (high[channel] - low[channel]), 0, 1) * last
-        table = _along(table, axis, position)
-    return table
+        lut = _along(lut, axis, position)
+    return lut
 
 
-def _shaped(table: np.ndarray, shaper: np.ndarray, head: _Head, path: str) -> np.ndarray:
-    """The table ``(D, D, D, 3)`` with the shaper ``(N, 3)`` worked in, on the grid that the module docstring says."""
+def _shaped(lut: np.ndarray, shaper: np.ndarray, head: _Head, path: str) -> np.ndarray:
+    """The LUT ``(D, D, D, 3)`` with the shaper ``(N, 3)`` worked in, on the grid that the module docstring says."""
 
-    def shape(inputs: np.ndarray) -> np.ndarray:  # (M, 3) colors in 0..1 -> positions in the table's domain, 0..1
+    def shape(inputs: np.ndarray) -> np.ndarray:  # (M, 3) colors in 0..1 -> positions in the LUT's domain, 0..1
         if head.from_video_range:
             inputs = _VIDEO_LOW + _VIDEO_SPAN * inputs
         points = np.linspace(*head.shaper_range, len(shaper))
@@ -314,24 +314,24 @@ def _shaped(table: np.ndarray, shaper: np.ndarray, head: _Head, path: str) -> np
 
     tests = np.random.RandomState(0).uniform(0, 1, (8192, 3))
     tests[:2048] = tests[:2048, :1]  # gray, where eyes are sharpest
-    wanted = _look_up(table, shape(tests))
-    size, last = len(table), len(table) - 1
-    shaped, error = table, np.inf
+    wanted = _look_up(lut, shape(tests))
+    size, last = len(lut), len(lut) - 1
+    shaped, error = lut, np.inf
     for finer in sorted({size} | {s for s in _SHAPED_SIZES if s > size}):
         curve = shape(np.repeat(np.linspace(0, 1, finer)[:, None], 3, axis=1))
-        shaped = table
+        shaped = lut
         for axis, channel in ((0, 2), (1, 1), (2, 0)):
             shaped = _along(shaped, axis, curve[:, channel] * last)
         error = float(np.abs(_look_up(shaped, tests) - wanted).max())
         if error <= _SHAPED_ACCURACY:
             return shaped
-    logger.warning("%s: a steep shaper; the table of %d points is up to %.2g off in 0..1", path, len(shaped), error)
+    logger.warning("%s: a steep shaper; the LUT of %d points is up to %.2g off in 0..1", path, len(shaped), error)
     return shaped
 
 
-def _look_up(table: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Trilinear: colors ``(M, 3)`` in 0..1 through a table ``(D, D, D, 3)`` [b, g, r]."""
-    last = len(table) - 1
+def _look_up(lut: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Trilinear: colors ``(M, 3)`` in 0..1 through a LUT ``(D, D, D, 3)`` [b, g, r]."""
+    last = len(lut) - 1
     position = colors * last
     cell = np.minimum(position.astype(int), last - 1)
     fraction = position - cell
@@ -340,12 +340,12 @@ def _look_up(table: np.ndarray, colors: np.ndarray) -> np.ndarray:
         up = np.array([corner & 1, corner >> 1 & 1, corner >> 2])
         weight = np.where(up, fraction, 1 - fraction).prod(axis=1)
         r, g, b = (cell + up).T
-        result += weight[:, None] * table[b, g, r]
+        result += weight[:, None] * lut[b, g, r]
     return result
 
 
-def _along(table: np.ndarray, axis: int, position: np.ndarray) -> np.ndarray:
-    """Re-read a table along one axis at positions in grid points."""
-    cell = np.minimum(position.astype(int), table.shape[axis] - 2)
+def _along(lut: np.ndarray, axis: int, position: np.ndarray) -> np.ndarray:
+    """Re-read a LUT along one axis at positions in grid points."""
+    cell = np.minimum(position.astype(int), lut.shape[axis] - 2)
     fraction = (position - cell).reshape([-1 if i == axis else 1 for i in range(4)])
-    return (1 - fraction) * table.take(cell, axis) + fraction * table.take(cell + 1, axis)
+    return (1 - fraction) * lut.take(cell, axis) + fraction * lut.take(cell + 1, axis)

@@ -9,29 +9,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 
-SMALLEST_DOUBT = 1e-3  # squared error; below it no frame is trusted more than others
+SMALLEST_EXPECTED_ERROR = 1e-3  # squared error; below it no frame is trusted more than others
 
 
-def prediction_volume(lut: Tensor, doubt: Tensor) -> Tensor:
+def prediction_volume(lut: Tensor, expected_error: Tensor) -> Tensor:
     """A frame's contribution to the mean, weighted by one over the squared error that is expected of it.
 
     Args:
         lut: ``(B, 3, D, D, D)`` output colors.
-        doubt: ``(B,)`` expected squared error, [0, 1] space.
+        expected_error: ``(B,)`` expected squared error, [0, 1] space.
 
     Returns:
         ``(B, 4, D, D, D)``: weighted correction (3) and weight (1).
     """
-    weight = (SMALLEST_DOUBT / doubt.clamp(min=SMALLEST_DOUBT)).view(-1, 1, 1, 1, 1)
-    correction = lut - identity_table(lut.shape[-1], lut)
+    weight = (SMALLEST_EXPECTED_ERROR / expected_error.clamp(min=SMALLEST_EXPECTED_ERROR)).view(-1, 1, 1, 1, 1)
+    correction = lut - identity_lut(lut.shape[-1], lut)
     return torch.cat([correction * weight, weight.expand_as(lut[:, :1])], dim=1)
 
 
 def mean_prediction(volume: Tensor) -> Tensor:
     """The LUT ``(B, 3, D, D, D)`` of a sum of volumes; the identity where no frame says anything."""
-    return identity_table(volume.shape[-1], volume) + volume[:, :3] / volume[:, 3:].clamp(min=1e-12)
+    return identity_lut(volume.shape[-1], volume) + volume[:, :3] / volume[:, 3:].clamp(min=1e-12)
 
 
 def refine_grid(lut: Tensor, points: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""HYouTube's synthetic composites: the foreground of a real frame, recolored through a 3D color table.
+"""HYouTube's synthetic composites: the foreground of a real frame, recolored through a 3D LUT.
 
 The data set was made with Pillow, whose 3D table filter computes in fixed point; the same steps here give the same
 bytes on any machine::
@@ -26,7 +26,7 @@ _FRACTION_BITS = 15  # of a grid cell, in the interpolation
 
 
 def lut_transfer(image: np.ndarray, mask: np.ndarray, lut: Tensor) -> np.ndarray:
-    """The composite of one frame: `image` through the color table where the mask is not zero, untouched elsewhere.
+    """The composite of one frame: `image` through the LUT where the mask is not zero, untouched elsewhere.
 
     The border is hard, as in the data set: any non-zero mask value counts fully.
 

@@ -2,16 +2,16 @@
 
 from co2net.dataset_building.build import BuildSummary, build_dataset
 from co2net.dataset_building.clip_job import BuildSettings
-from co2net.dataset_building.lut_changes import TableChanges, change_table
+from co2net.dataset_building.lut_changes import LutChanges, change_lut
 from co2net.dataset_building.stills import StillsSettings, StillsSummary, make_stills
 
 __all__ = [
     "BuildSettings",
     "BuildSummary",
+    "LutChanges",
     "StillsSettings",
     "StillsSummary",
-    "TableChanges",
     "build_dataset",
-    "change_table",
+    "change_lut",
     "make_stills",
 ]

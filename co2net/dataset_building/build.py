@@ -1,4 +1,4 @@
-"""Real videos with masks and color tables become a data set in HYouTube's layout.
+"""Real videos with masks and LUTs become a data set in HYouTube's layout.
 
 ::
 
@@ -31,7 +31,7 @@ from co2net.dataset_building.clip_job import (
     named_folder,
 )
 from co2net.dataset_building.lists import refuse_foreign_lists, write_lists
-from co2net.dataset_building.luts import Table, assign_tables
+from co2net.dataset_building.luts import Lut, assign_luts
 from co2net.dataset_building.parallel import run_jobs
 from co2net.dataset_building.records import Records, differences
 from co2net.dataset_building.sources import SourceClip, count_frames, find_clips
@@ -72,7 +72,7 @@ def build_dataset(
     Args:
         real: folder of videos, see :mod:`co2net.dataset_building.sources`.
         masks: folder of their masks.
-        luts: color tables, see :func:`~co2net.dataset_building.luts.assign_tables`.
+        luts: LUTs, see :func:`~co2net.dataset_building.luts.assign_luts`.
         output: folder of the data set; may be the one that holds `real` and `masks`.
         settings: how.
         clips: names ``<video>/<object>`` or ``<video>``; empty means all.
@@ -91,14 +91,14 @@ def build_dataset(
     sources = find_clips(real, masks, clips)
     records = Records(output / "build_records")
     if is_same_folder(named_folder(output, 1, settings.layout), masks):
-        # Masks of further tables' clips are copies of ours, no objects of their own.
+        # Masks of further LUTs' clips are copies of ours, no objects of their own.
         sources = [clip for clip in sources if (records.read(clip.name) or {}).get("masks") in (None, clip.object)]
-    assignment = assign_tables([clip.name for clip in sources], luts, settings.tables_per_clip, settings.seed)
+    assignment = assign_luts([clip.name for clip in sources], luts, settings.luts_per_clip, settings.seed)
     refuse_foreign_lists(output, settings.layout, train_share is not None)
     jobs = _plan(sources, assignment, settings, output, records, overwrite)
     todo = [job for job in jobs if not is_finished(job, records)]
-    for table in {job.table for job in todo}:
-        load_cube(table.path)  # before any work: a broken table ends in one sentence
+    for lut in {job.lut for job in todo}:
+        load_cube(lut.path)  # before any work: a broken LUT ends in one sentence
 
     counts = [count_frames(job.clip, settings.step) for job in todo] if on_progress else []
     total = None if None in counts else sum(count or 0 for count in counts)
@@ -118,7 +118,7 @@ def build_dataset(
 
 def _plan(
     sources: list[SourceClip],
-    assignment: dict[str, list[Table]],
+    assignment: dict[str, list[Lut]],
     settings: BuildSettings,
     output: Path,
     records: Records,
@@ -130,12 +130,12 @@ def _plan(
             raise InputError(f"{output} has the other layout already ({other.name}); change --layout or --output")
     jobs: dict[str, ClipJob] = {}
     for clip in sources:
-        for k, table in enumerate(assignment[clip.name]):
-            # The first table keeps the object's name, so asking for more tables later adds clips and changes none.
+        for k, lut in enumerate(assignment[clip.name]):
+            # The first LUT keeps the object's name, so asking for more LUTs later adds clips and changes none.
             name = clip.name if k == 0 else f"{clip.name}_{k + 1}"
             if name in jobs:
                 raise InputError(f"{clip.masks}: two clips would be called {name}; rename an object")
-            jobs[name] = ClipJob(clip, name, table, settings, output)
+            jobs[name] = ClipJob(clip, name, lut, settings, output)
     for job in jobs.values():
         record, composites = records.read(job.name), job_folder(job, 2)
         if overwrite:

@@ -16,8 +16,8 @@ from co2net.color_mapping.cube import load_cube
 from co2net.data.composites import lut_transfer
 from co2net.data.frame_lists import COLUMNS
 from co2net.data.pictures import read_image
-from co2net.dataset_building.lut_changes import TableChanges, change_table
-from co2net.dataset_building.luts import Table
+from co2net.dataset_building.lut_changes import LutChanges, change_lut
+from co2net.dataset_building.luts import Lut
 from co2net.dataset_building.output import encode, place_file, whole_folder, write_new
 from co2net.dataset_building.records import Record, Records, differences, make_folder
 from co2net.dataset_building.sources import SourceClip, read_clip
@@ -32,18 +32,18 @@ class BuildSettings:
     """How composites are made.
 
     Attributes:
-        tables_per_clip: so many composites of every clip, each with a color table of its own.
-        seed: which tables are drawn.
-        changes: made to every table before use.
+        luts_per_clip: so many composites of every clip, each with a LUT of its own.
+        seed: which LUTs are drawn.
+        changes: made to every LUT before use.
         step: take every `step`-th frame; None: every picture of a folder, every fifth frame of a video file.
         format: of the composites.
         quality: of JPEG; 75 is the data set's.
         layout: names of the folders, those of HYouTube's lists or those of its description.
     """
 
-    tables_per_clip: int = 1
+    luts_per_clip: int = 1
     seed: int = 0
-    changes: TableChanges = field(default_factory=TableChanges)
+    changes: LutChanges = field(default_factory=LutChanges)
     step: int | None = None
     format: Literal["jpg", "png"] = "jpg"
     quality: int = 75
@@ -67,7 +67,7 @@ class ClipJob(NamedTuple):
     clip: SourceClip
     name: str
     """``<video>/<object>`` in the output."""
-    table: Table
+    lut: Lut
     settings: BuildSettings
     output: Path
 
@@ -89,8 +89,8 @@ def job_record(job: ClipJob) -> Record:
         "video": job.clip.video,
         "object": job.name.split("/")[1],
         "masks": job.clip.object,
-        "lut": job.table.name,
-        "lut_sha256": job.table.sha256,
+        "lut": job.lut.name,
+        "lut_sha256": job.lut.sha256,
         "changes": asdict(settings.changes),
         "seed": settings.seed,
         "step": settings.step,
@@ -133,7 +133,7 @@ def build_clip(job: ClipJob) -> tuple[int, int]:
     record = job_record(job) | {"own_masks": own_masks}
     # A clip that is begun but not finished is known as ours, and replaced by the next run whatever is there of it.
     records.write(job.name, record | {"frames": None})
-    table = _load_table(job.table.path, settings.changes)
+    lut = _load_lut(job.lut.path, settings.changes)
     numbers: list[int] = []
     empty = 0
     with ExitStack() as stack:
@@ -150,7 +150,7 @@ def build_clip(job: ClipJob) -> tuple[int, int]:
             if not is_same_folder(masks, job.clip.masks):
                 hard = frame.mask or encode(frame.foreground.astype(np.uint8) * 255, None)
                 place_file(hard, masks / f"{name}.png")
-            composite = lut_transfer(image, frame.foreground, table)
+            composite = lut_transfer(image, frame.foreground, lut)
             write_new(composites / f"{name}.{settings.format}", encode(composite, settings.jpeg_quality))
             numbers.append(frame.number)
             empty += not frame.foreground.any()
@@ -183,5 +183,5 @@ def is_same_folder(one: Path, other: Path) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _load_table(path: Path, changes: TableChanges) -> Tensor:
-    return change_table(load_cube(path), changes)
+def _load_lut(path: Path, changes: LutChanges) -> Tensor:
+    return change_lut(load_cube(path), changes)

@@ -10,7 +10,7 @@ from co2net.dataset_building.records import Record
 from co2net.errors import InputError
 from co2net.files import write_beside
 
-TABLES = "LUT_list.txt"
+LUTS = "LUT_list.txt"
 
 
 def write_lists(
@@ -44,7 +44,7 @@ def write_lists(
         )
         for split, clips in contents.items()
     }
-    texts[TABLES] = "".join(f"{folders[2]}/{name} {records[name]['lut']}\n" for name in names)
+    texts[LUTS] = "".join(f"{folders[2]}/{name} {records[name]['lut']}\n" for name in names)
     paths = [output / name for name in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_beside(path, text)
@@ -60,7 +60,7 @@ def refuse_foreign_lists(output: Path, layout: str, with_split: bool) -> None:
     if (output / "build.json").exists():
         return
     splits = ("all", "train", "test") if with_split else ("all",)
-    for name in (*(_list_name(split, layout) for split in splits), TABLES):
+    for name in (*(_list_name(split, layout) for split in splits), LUTS):
         if (output / name).exists():
             raise InputError(f"{output / name} is there, but this command did not write it; give another --output")
 

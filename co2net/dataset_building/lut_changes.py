@@ -1,4 +1,4 @@
-"""The changes that HYouTube's example makes to a color table before it is used."""
+"""The changes that HYouTube's example makes to a LUT before it is used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 
 @dataclass(frozen=True)
-class TableChanges:
-    """How a table is changed; the defaults change nothing.
+class LutChanges:
+    """How a LUT is changed; the defaults change nothing.
 
     Attributes:
         contrast: 0.1 moves colors a tenth farther from middle gray.
@@ -26,12 +26,12 @@ class TableChanges:
     gamma: float = 1.0
 
 
-HYOUTUBE_EXAMPLE = TableChanges(contrast=0.1, vibrance=0.5, exposure=0.2, gamma=1.3)
+HYOUTUBE_EXAMPLE = LutChanges(contrast=0.1, vibrance=0.5, exposure=0.2, gamma=1.3)
 """What the data set's own example script uses."""
 
 
-def change_table(lut: Tensor, changes: TableChanges) -> Tensor:
-    """Change the colors that a table gives, in the order of the lines, each only where it is set.
+def change_lut(lut: Tensor, changes: LutChanges) -> Tensor:
+    """Change the colors that a LUT gives, in the order of the lines, each only where it is set.
 
     HYouTube's example, ``x`` for each of r, g, b::
 
@@ -45,17 +45,17 @@ def change_table(lut: Tensor, changes: TableChanges) -> Tensor:
         changes: what to do.
 
     Returns:
-        The changed table, of the same shape and type; `lut` itself where nothing is set.
+        The changed LUT, of the same shape and type; `lut` itself where nothing is set.
     """
-    table = lut.double()
+    changed = lut.double()
     if changes.contrast:
-        table = (table - 0.5) * (1 + changes.contrast) + 0.5
+        changed = (changed - 0.5) * (1 + changes.contrast) + 0.5
     if changes.vibrance:
-        strongest = table.amax(dim=-4, keepdim=True)
-        luma = (table * table.new_tensor(LUMA).view(3, 1, 1, 1)).sum(dim=-4, keepdim=True)
-        table = table + (table - strongest) * (strongest - luma) * 2 * changes.vibrance
+        strongest = changed.amax(dim=-4, keepdim=True)
+        luma = (changed * changed.new_tensor(LUMA).view(3, 1, 1, 1)).sum(dim=-4, keepdim=True)
+        changed = changed + (changed - strongest) * (strongest - luma) * 2 * changes.vibrance
     if changes.exposure:
-        table = 1 - (1 - table).clamp(min=0) ** (2**changes.exposure)
+        changed = 1 - (1 - changed).clamp(min=0) ** (2**changes.exposure)
     if changes.gamma != 1:
-        table = table.clamp(min=0) ** changes.gamma
-    return lut if changes == TableChanges() else table.to(lut.dtype)
+        changed = changed.clamp(min=0) ** changes.gamma
+    return lut if changes == LutChanges() else changed.to(lut.dtype)

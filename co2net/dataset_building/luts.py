@@ -1,4 +1,4 @@
-"""Which color table makes which clip: drawn from a folder, or as a list says."""
+"""Which LUT makes which clip: drawn from a folder, or as a list says."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from co2net.data.frame_lists import COLUMNS
 from co2net.errors import InputError
 from co2net.provenance import file_sha256
 
-Assignment = dict[str, list["Table"]]
+Assignment = dict[str, list["Lut"]]
 
 
-class Table(NamedTuple):
-    """A color table on disk."""
+class Lut(NamedTuple):
+    """A LUT on disk."""
 
     name: str
     path: Path
     sha256: str
 
 
-def assign_tables(clips: Iterable[str], luts: Path, per_clip: int, seed: int) -> Assignment:
-    """The tables of each clip.
+def assign_luts(clips: Iterable[str], luts: Path, per_clip: int, seed: int) -> Assignment:
+    """The LUTs of each clip.
 
-    From a folder they are drawn: all tables are put into an order that depends on the seed, the clip's name and the
-    table's name alone, and the first `per_clip` are taken. So a clip keeps its tables whatever other clips there are,
-    and a new table disturbs few.
+    From a folder they are drawn: all LUTs are put into an order that depends on the seed, the clip's name and the
+    LUT's name alone, and the first `per_clip` are taken. So a clip keeps its LUTs whatever other clips there are,
+    and a new LUT disturbs few.
 
     Args:
         clips: names ``<video>/<object>``.
         luts: a folder of ``.cube`` files, one ``.cube`` file, or a list like HYouTube's ``LUT_list.txt``
-            (``synthetic_composite_videos/<video>/<object> <n>.cube``) with the tables beside it.
+            (``synthetic_composite_videos/<video>/<object> <n>.cube``) with the LUTs beside it.
         per_clip: how many.
         seed: which draw.
 
     Raises:
-        InputError: no tables, too few, or the list lacks a clip.
+        InputError: no LUTs, too few, or the list lacks a clip.
     """
     if per_clip < 1:
-        raise InputError(f"{per_clip} tables per clip; give 1 or more")
+        raise InputError(f"{per_clip} LUTs per clip; give 1 or more")
     if luts.is_file() and luts.suffix.lower() != ".cube":
         if per_clip != 1:
-            raise InputError(f"{luts} names one table per clip; leave --tables-per-clip away, or give a folder")
+            raise InputError(f"{luts} names one LUT per clip; leave --luts-per-clip away, or give a folder")
         return _from_list(clips, luts)
     if luts.is_file():
-        tables = [_table(luts)]
+        choice = [_lut(luts)]
     elif luts.is_dir():
         files = [path for path in sorted(luts.iterdir()) if path.suffix.lower() == ".cube" and path.name[0] != "."]
-        tables = [_table(path) for path in files]
+        choice = [_lut(path) for path in files]
     else:
-        raise InputError(f"the color tables {luts} do not exist; give a folder of .cube files")
-    if len(tables) < per_clip:
-        raise InputError(f"{luts} holds {len(tables)} .cube file(s), {per_clip} per clip are wanted")
-    return {clip: sorted(tables, key=lambda table: _draw(seed, clip, table.name))[:per_clip] for clip in clips}
+        raise InputError(f"the LUTs {luts} do not exist; give a folder of .cube files")
+    if len(choice) < per_clip:
+        raise InputError(f"{luts} holds {len(choice)} .cube file(s), {per_clip} per clip are wanted")
+    return {clip: sorted(choice, key=lambda lut: _draw(seed, clip, lut.name))[:per_clip] for clip in clips}
 
 
 def draw_order(seed: int, names: Iterable[str]) -> list[str]:
@@ -70,7 +70,7 @@ def _from_list(clips: Iterable[str], path: Path) -> Assignment:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list of tables {path}: {error}") from error
+        raise InputError(f"cannot read the list of LUTs {path}: {error}") from error
     named: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(lines, start=1):
         words = line.replace("\\", "/").split(None, 1)
@@ -80,21 +80,21 @@ def _from_list(clips: Iterable[str], path: Path) -> Assignment:
         if len(parts) == 3 and parts[0] in COLUMNS[2][1]:
             parts = parts[1:]
         if len(parts) != 2 or len(words) != 2 or not words[1].strip().lower().endswith(".cube"):
-            raise InputError(f"{path}, line {number}: expected <folder of composites> <table>.cube, got {line.strip()}")
+            raise InputError(f"{path}, line {number}: expected <folder of composites> <LUT>.cube, got {line.strip()}")
         named["/".join(parts)] = number, words[1].strip()
-    tables: dict[str, Table] = {}
+    luts: dict[str, Lut] = {}
     assignment: Assignment = {}
     for clip in clips:
         if clip not in named:
-            raise InputError(f"{path} names no table for the clip {clip}; add a line")
+            raise InputError(f"{path} names no LUT for the clip {clip}; add a line")
         number, name = named[clip]
         file = path.parent / name
         if not file.is_file():
-            raise InputError(f"{path}, line {number}: {file} does not exist; the tables must be beside the list")
-        tables.setdefault(name, _table(file))
-        assignment[clip] = [tables[name]]
+            raise InputError(f"{path}, line {number}: {file} does not exist; the LUTs must be beside the list")
+        luts.setdefault(name, _lut(file))
+        assignment[clip] = [luts[name]]
     return assignment
 
 
-def _table(path: Path) -> Table:
-    return Table(path.name, path, file_sha256(path))
+def _lut(path: Path) -> Lut:
+    return Lut(path.name, path, file_sha256(path))

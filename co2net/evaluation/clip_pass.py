@@ -102,9 +102,9 @@ def harmonize_clip(
 
 
 def mapping_error(model: CO2Net, lut: Tensor, count: Tensor, neighbors: list[tuple[_Held, int]]) -> Tensor:
-    """How well a table describes what the backbone did to the neighbors, as the paper's LUT-only evaluation measures.
+    """How well a LUT describes what the backbone did to the neighbors, as the paper's LUT-only evaluation measures.
 
-    The neighbors are read through the table themselves and compared with the backbone's result: squared error per
+    The neighbors are read through the LUT themselves and compared with the backbone's result: squared error per
     foreground pixel, 8-bit levels, averaged over channels (``specs/co2net.md`` section 7, ``me``). The same as
     :func:`co2net.models.lut_only.mapping_statistics`, from what a pass over the clip holds anyway.
 

@@ -1,8 +1,8 @@
-"""Measure methods on clips: real frames with masks, composites made by color tables.
+"""Measure methods on clips: real frames with masks, composites made by LUTs.
 
-The protocol of every table on a model card: one color table per clip applied inside the mask, results rounded to
-8 bits, standard metrics, means over the frames of a clip, then over clips and tables. TL is the published temporal loss
-with DIS flow between the real frames instead of FlowNet2's, at the frames' own size: comparable within a table only.
+The protocol of every LUT on a model card: one LUT per clip applied inside the mask, results rounded to
+8 bits, standard metrics, means over the frames of a clip, then over clips and LUTs. TL is the published temporal loss
+with DIS flow between the real frames instead of FlowNet2's, at the frames' own size: comparable within a LUT only.
 Flicker is that of :func:`co2net.metrics.color_flicker`: the foreground's colors against the real clip's, without flow.
 """
 
@@ -33,13 +33,13 @@ Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
 
 @dataclass
 class Score:
-    """One method on one clip with one table: means over frames; errors in squared 8-bit levels, PSNR in dB.
+    """One method on one clip with one LUT: means over frames; errors in squared 8-bit levels, PSNR in dB.
 
     `tl` is ``nan`` where the motion was not given; `flicker` is in 8-bit levels, ``nan`` for fewer than three frames.
     """
 
     clip: str
-    table: str
+    lut: str
     method: str
     fmse: float
     psnr: float
@@ -82,15 +82,15 @@ def read_clip(
     return frames, masks
 
 
-def make_composites(frames: Frames, masks: Frames, table: Tensor) -> Frames:
-    """Apply a table ``(3, D, D, D)`` inside the (soft) mask, rounded to 8 bits."""
+def make_composites(frames: Frames, masks: Frames, lut: Tensor) -> Frames:
+    """Apply a LUT ``(3, D, D, D)`` inside the (soft) mask, rounded to 8 bits."""
     import trilinear
 
     composites = []
     for frame, mask in zip(frames, masks, strict=True):
         image = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
         alpha = torch.from_numpy(mask).float()[None, None] / 255
-        mixed = alpha * trilinear.apply_lut(table[None], image).clamp(0, 1) + (1 - alpha) * image
+        mixed = alpha * trilinear.apply_lut(lut[None], image).clamp(0, 1) + (1 - alpha) * image
         composites.append((mixed[0] * 255).round().byte().permute(1, 2, 0).numpy())
     return composites
 
@@ -103,7 +103,7 @@ def motion(real: Frames) -> list[Tensor]:
 
 def score(
     clip: str,
-    table: str,
+    lut: str,
     name: str,
     method: Method,
     composites: Frames,
@@ -129,7 +129,7 @@ def score(
         for images in (results, targets)
     )
     flicker = float(frame_flicker(colors, colors_real).nanmean())
-    return Score(clip, table, name, _mean(errors), _mean(ratios), _mean(changes), seconds, flicker)
+    return Score(clip, lut, name, _mean(errors), _mean(ratios), _mean(changes), seconds, flicker)
 
 
 def baselines() -> dict[str, Method]:
@@ -151,22 +151,22 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
 
     ``worse`` is the share of the clearly wrong composites whose error has grown by more than 1 %.
     """
-    composite = {(s.clip, s.table): s.fmse for s in scores if s.method == "composite"}
+    composite = {(s.clip, s.lut): s.fmse for s in scores if s.method == "composite"}
     rows: list[dict[str, float | str]] = []
     for method in dict.fromkeys(s.method for s in scores):
         own = [s for s in scores if s.method == method]
         mean = float(np.mean([s.fmse for s in own]))
-        wrong = [s for s in own if composite[s.clip, s.table] > CLEARLY_WRONG]
+        wrong = [s for s in own if composite[s.clip, s.lut] > CLEARLY_WRONG]
         rows.append(
             {
                 "method": method,
                 "fmse": mean,
                 "share": mean / max(float(np.mean(list(composite.values()))), 1e-9),
-                "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.table], 1e-9) for s in own])),
+                "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.lut], 1e-9) for s in own])),
                 "psnr": float(np.mean([s.psnr for s in own])),
                 "tl": float(np.mean([s.tl for s in own])),
                 "flicker": float(np.mean([s.flicker for s in own])),
-                "worse": float(np.mean([s.fmse > 1.01 * composite[s.clip, s.table] for s in wrong])) if wrong else 0.0,
+                "worse": float(np.mean([s.fmse > 1.01 * composite[s.clip, s.lut] for s in wrong])) if wrong else 0.0,
                 "seconds_per_frame": float(np.mean([s.seconds_per_frame for s in own])),
             }
         )

@@ -46,8 +46,8 @@ ROWS: tuple[PublishedRow, ...] = (
     PublishedRow("CO2Net (iSSAM, 8 + 8 neighbors)", "AB", 26.50, 186.72, 37.61, 0.8827, 5.11),
     PublishedRow("Harmonizer", "B", 32.28, 211.49, 36.48, None, 23.72),
     PublishedRow("Harmonizer, smoothed over time", "B", 30.17, 197.36, 36.84, None, 17.11),
-    PublishedRow("HINet, color table", "B", 24.45, 176.99, 38.56, None, 7.09),
-    PublishedRow("HINet, interpolated color tables", "B", 23.73, 171.80, 38.71, None, 6.73),
+    PublishedRow("HINet, LUT", "B", 24.45, 176.99, 38.56, None, 7.09),
+    PublishedRow("HINet, interpolated LUTs", "B", 23.73, 171.80, 38.71, None, 6.73),
     PublishedRow("HINet, decoder", "B", 22.38, 159.42, 39.12, None, 6.06),
 )
 

@@ -64,7 +64,7 @@ class CO2Net(nn.Module):
         backbone: per-frame network.
         use_feature: hand the backbone's features to the refinement.
         refinement: False: no ``refine_network``; the result is the color mapping alone.
-        mapping: "paper": colors that no neighbor shows fall back to the backbone. "smooth": the table is completed
+        mapping: "paper": colors that no neighbor shows fall back to the backbone. "smooth": the LUT is completed
             and smoothed first (:mod:`co2net.color_mapping.completion`). "predicted": the backbone predicts a LUT
             for each frame, and those of the neighbors and of the frame itself are averaged.
         unseen_rule: which pixels the color mapping says nothing about, see :func:`trilinear.unseen_map`.
@@ -156,14 +156,14 @@ class CO2Net(nn.Module):
             corrections, weighted by how sure the backbone is of them.
         """
         if self.mapping == "predicted":
-            assert out.lut is not None and out.doubt is not None  # noqa: S101  (the constructor has checked)
+            assert out.lut is not None and out.expected_error is not None  # noqa: S101  (the constructor has checked)
             # A frame without a foreground has nothing to say.
             there = (mask > 0).flatten(1).any(dim=1).to(out.lut.dtype).view(-1, 1, 1, 1, 1)
-            return prediction_volume(out.lut, out.doubt) * there
+            return prediction_volume(out.lut, out.expected_error) * there
         if self.mapping == "paper":
             return tridistribute.accumulate(image, out.image, mask)
-        # At a soft edge `out.image` is blended with the composite already. The table's result is blended once more
-        # when it is used, so the table must hold the whole correction.
+        # At a soft edge `out.image` is blended with the composite already. The LUT's result is blended once more
+        # when it is used, so the LUT must hold the whole correction.
         return tridistribute.accumulate(image, (out.image - image) / mask.clamp(min=0.5), mask)
 
     def window(self, neighbors: Mapping[int, int], number: int) -> dict[int, int]:
@@ -183,8 +183,8 @@ class CO2Net(nn.Module):
         """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
         if self.mapping == "paper":
             return tridistribute.normalize(volume)
-        # A completed or predicted table is filled everywhere, but without a single pixel it knows nothing (and is the
-        # identity): then the backbone must take over, as with the paper's table.
+        # A completed or predicted LUT is filled everywhere, but without a single pixel it knows nothing (and is the
+        # identity): then the backbone must take over, as with the paper's LUT.
         weights = volume[:, 3]
         seen = (weights > 0).flatten(1).any(dim=1)[:, None, None, None]
         lut = mean_prediction(volume) if self.mapping == "predicted" else complete(volume)
@@ -193,7 +193,7 @@ class CO2Net(nn.Module):
     def apply_mapping(
         self, lut: Tensor, count: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Steps 6 to 9: read the frame through the table; colors the table does not know come from the backbone.
+        """Steps 6 to 9: read the frame through the LUT; colors the LUT does not know come from the backbone.
 
         Args:
             lut: ``(B, 3, D, D, D)``.

@@ -14,13 +14,13 @@ from co2net.models.co2net import CO2Net
 
 @dataclass
 class MappingStatistics:
-    """How well a color table describes what the backbone did, one value per item.
+    """How well a LUT describes what the backbone did, one value per item.
 
     Attributes:
-        mapping_error: ``(B,)``, squared error per foreground pixel between the neighbors read through the table and
+        mapping_error: ``(B,)``, squared error per foreground pixel between the neighbors read through the LUT and
             the neighbors after the backbone, 8-bit units, averaged over the three channels. ``nan`` where all
             neighbor masks are empty.
-        invalid: ``(B,)``, fraction of the frame that the table says nothing about, in [0, 1]. The original reports
+        invalid: ``(B,)``, fraction of the frame that the LUT says nothing about, in [0, 1]. The original reports
             three times this number (it counts three equal channels).
     """
 

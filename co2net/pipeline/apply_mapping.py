@@ -1,4 +1,4 @@
-"""Painting a frame with a complete color table: integers in, integers out, only where the mask is."""
+"""Painting a frame with a complete LUT: integers in, integers out, only where the mask is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Window = tuple[slice, slice]
 
 
 def paint(frame: Picture, lut: Tensor, mask: Tensor, strength: float, window: Window) -> Picture:
-    """A copy of `frame`, same kind, with the table's colors blended in by the mask; own bits where the mask is 0.
+    """A copy of `frame`, same kind, with the LUT's colors blended in by the mask; own bits where the mask is 0.
 
     Args:
         frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].

@@ -97,7 +97,7 @@ def harmonize_video(
         codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
         quality: the encoder's quality value (CRF).
         preset: the encoder's speed against the file's size, "ultrafast" to "veryslow".
-        cube: also write the clip's color mapping as a ``.cube`` table.
+        cube: also write the clip's color mapping as a ``.cube`` LUT.
         mask_fit: "resize" accepts a mask of another size.
         mask_retime: "nearest" or "index" accepts a mask of another frame rate.
         mask_channel: "luma" or "alpha" of the mask file; "auto" takes an alpha channel that is not opaque.
@@ -114,7 +114,7 @@ def harmonize_video(
     stream = FrameStream(
         model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
     )
-    stream.collect_table = cube is not None
+    stream.collect_lut = cube is not None
     with ExitStack() as stack:
         info, pairs = _open_inputs(
             stack, composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate
@@ -137,7 +137,7 @@ def harmonize_video(
         if cube is not None:
             from co2net.color_mapping.cube import save_cube
 
-            save_cube(stream.table().cpu(), cube, title=f"co2net {info.path.stem}")
+            save_cube(stream.lut().cpu(), cube, title=f"co2net {info.path.stem}")
     notes = list(writer.notes)
     if key_frames is not None and stream.skips_refinement:
         notes.append("with key frames the refinement is left out: the color mapping alone makes the result")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import tridistribute
 import trilinear
-from co2net.color_mapping.completion import complete, identity_table
+from co2net.color_mapping.completion import complete, identity_lut
 from co2net.color_mapping.mappings import mean_prediction, refine_grid
 from co2net.color_mapping.window import neighbor_weights, window_volume
 from co2net.devices import upload
@@ -32,7 +32,7 @@ from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_fra
 from co2net.pipeline.resolution import enlarge, mean_foreground, shrink_foreground, working_shape
 
 _MISSING: Any = object()
-TABLE_POINTS = 33  # per axis of a clip's table
+LUT_POINTS = 33  # per axis of a clip's LUT
 
 
 def harmonize_frames(
@@ -124,7 +124,7 @@ class FrameStream:
         passes: number of backbone passes so far.
         skips_refinement: whether the model has a refinement that key frames leave out.
         covers_everything: whether the mask was full in every frame so far, so that there is no background.
-        collect_table: set to True before the first frame to gather the whole clip's color mapping.
+        collect_lut: set to True before the first frame to gather the whole clip's color mapping.
         cuts: numbers of the frames so far that begin a new shot (of a long clip, the latest).
     """
 
@@ -158,7 +158,7 @@ class FrameStream:
         self._backbone_pass = backbone_pass(model.backbone, self.device, precision)
         self.previous, self.future, self.strength = previous, future, strength
         self.harmonized = self.passes = 0
-        self.collect_table = False
+        self.collect_lut = False
         self.covers_everything = True
         look_for_cuts = self.model.mapping != "paper" if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
@@ -182,8 +182,8 @@ class FrameStream:
         while self._emitted < self._count:
             yield self._emit(last=self._count - 1)
 
-    def table(self) -> Tensor:
-        """The clip's color mapping as one complete table ``(1, 3, D, D, D)``; needs :attr:`collect_table`.
+    def lut(self) -> Tensor:
+        """The clip's color mapping as one complete LUT ``(1, 3, D, D, D)``; needs :attr:`collect_lut`.
 
         Raises:
             InputError: if no frame had a foreground.
@@ -191,7 +191,7 @@ class FrameStream:
         if self._clip_volume is None:
             raise InputError("the mask is empty in every frame, so there is no color mapping to write")
         if self.model.mapping == "predicted":
-            return refine_grid(mean_prediction(self._clip_volume), TABLE_POINTS)
+            return refine_grid(mean_prediction(self._clip_volume), LUT_POINTS)
         return complete(self._clip_volume)
 
     def _take_in(self, frame: Picture, mask: Picture, tag: Any) -> None:
@@ -239,7 +239,7 @@ class FrameStream:
         number = self._emitted
         entry = self._entries.pop(number)
         result = entry.frame
-        if entry.small is not None and (self.strength > 0 or self.collect_table):
+        if entry.small is not None and (self.strength > 0 or self.collect_lut):
             result = self._harmonize(entry, self._gather(number, last))
         self._emitted += 1
         oldest = self._emitted - self.previous
@@ -275,19 +275,19 @@ class FrameStream:
         small, mask = entry.small, entry.small_mask
         assert small is not None and mask is not None and self._shape is not None  # noqa: S101
         mapping = None if volume is None else self.model.color_mapping(volume)
-        table = self._complete_table(mapping)
+        lut = self._complete_lut(mapping)
         merged: CO2NetResult | None = None
-        if entry.out is not None and (table is None or self.collect_table):
+        if entry.out is not None and (lut is None or self.collect_lut):
             merged = self.model.merge(entry.out, mapping, small, mask)
-            if self.collect_table:
+            if self.collect_lut:
                 seen = self._seen(small, mask, merged.image, mapping)
                 self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
         window = _bounding_window(entry.mask)
         if window is None:
             return entry.frame
-        if table is not None:
-            return paint(entry.frame, table, entry.mask, self.strength, window)
-        assert merged is not None  # noqa: S101  (a frame between key frames has a key frame, and so a complete table)
+        if lut is not None:
+            return paint(entry.frame, lut, entry.mask, self.strength, window)
+        assert merged is not None  # noqa: S101  (a frame between key frames has a key frame, and so a complete LUT)
         image = frame_to_tensor(_cut(entry.frame, window), self.device)
         full_mask = upload(entry.mask[..., window[0], window[1]], self.device)
         if tuple(small.shape[-2:]) == self._shape:
@@ -298,8 +298,8 @@ class FrameStream:
             final = image + self.strength * full_mask * (final - image)
         return put_back(entry.frame, window, final, full_mask)
 
-    def _complete_table(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
-        """The table if it alone makes the result: complete, and nothing refines."""
+    def _complete_lut(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
+        """The LUT if it alone makes the result: complete, and nothing refines."""
         model = self.model
         if mapping is None or model.refinement or model.paper_lut_only or model.mapping == "paper":
             return None
@@ -307,9 +307,9 @@ class FrameStream:
         return lut if bool(count[0, 0, 0, 0] > 0) else None  # such counts are all alike
 
     def _seen(self, small: Tensor, mask: Tensor, final: Tensor, mapping: tuple[Tensor, Tensor] | None) -> Tensor:
-        """What a frame adds to the clip's table: a volume of corrections."""
+        """What a frame adds to the clip's LUT: a volume of corrections."""
         if self.model.mapping == "predicted" and mapping is not None:
-            correction = (mapping[0] - identity_table(mapping[0].shape[-1], small)) * self.strength
+            correction = (mapping[0] - identity_lut(mapping[0].shape[-1], small)) * self.strength
             return torch.cat([correction, torch.ones_like(correction[:, :1])], dim=1)
         change = (final - small) * (self.strength / mask.clamp(min=0.5))
         return tridistribute.accumulate(small, change, mask)
@@ -324,7 +324,7 @@ class FrameStream:
     ) -> Tensor:
         """Harmonized colors of the window at the video's size, not blended by the mask yet.
 
-        The table is read with the full-size colors. Where it says nothing, and where the refinement changed its result,
+        The LUT is read with the full-size colors. Where it says nothing, and where the refinement changed its result,
         the working size's correction is added.
         """
         model, small, mask, out = self.model, entry.small, entry.small_mask, entry.out

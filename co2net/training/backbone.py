@@ -1,8 +1,8 @@
 """Stage 1: train a backbone on single frames. The whole loop, top to bottom.
 
-Three recipes share it: ``quick`` (identity start, growing resolution, varied looks, foreground loss; good weights in an
-hour or two on a CPU), ``mapping`` (for networks that predict a LUT: one small size, averaged weights) and ``paper``
-(256 x 256, table composites, published loss and schedule). Each can ask for consistency over time
+Three recipes share it: ``quick`` (identity start, growing resolution, varied color changes, foreground loss; good
+weights in an hour or two on a CPU), ``mapping`` (for networks that predict a LUT: one small size, averaged weights)
+and ``paper`` (256 x 256, LUT composites, published loss and schedule). Each can ask for consistency over time
 (``temporal.py``) and train against a discriminator (``adversary.py``).
 """
 
@@ -27,7 +27,7 @@ from co2net.models.backbones.base import Backbone
 from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
 from co2net.training.checkpoint import load_checkpoint, save_checkpoint
-from co2net.training.color_changes import LookMix
+from co2net.training.color_changes import ColorChangeMix
 from co2net.training.interrupts import Interrupts, ignore_in_worker
 from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss, temporal_term
 from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, to_batch
@@ -62,8 +62,8 @@ class Stage1Config:
     schedule: str = "cosine"
     loss: str = "foreground"  # or "paper", or "mapping" for networks that predict a LUT
     area_only: bool = False  # pictures are shrunk by area averaging only, not half of them with two taps
-    varied: bool = True  # random looks beside the color tables, graded scenes, borrowed masks
-    mix: LookMix = field(default_factory=LookMix)
+    varied: bool = True  # random color changes beside the LUTs, graded scenes, borrowed masks
+    mix: ColorChangeMix = field(default_factory=ColorChangeMix)
     smoothness: float = 0.0  # weight of the LUT's roughness in the mapping loss
     averaging: float = 0.0  # share of the old in the running mean of the weights; 0 keeps the last weights
     largest_gradient: float = 0.0  # norm that gradients are clipped to; 0 does not clip
@@ -87,7 +87,7 @@ def mapping_config(backbone: str) -> Stage1Config:
         schedule="constant",
         loss="mapping",
         area_only=True,
-        mix=LookMix(untouched=0.25, weakened=0.28, distorted=0.15, blended=0.4, graded=0.0),
+        mix=ColorChangeMix(untouched=0.25, weakened=0.28, distorted=0.15, blended=0.4, graded=0.0),
         caution=0.0,
         smoothness=0.01,
         averaging=0.999,
@@ -118,8 +118,8 @@ def train_stage1(
     network: Backbone,
     examples: list[Example],
     validation: list[Example],
-    tables: Tensor,
-    validation_tables: Tensor,
+    luts: Tensor,
+    validation_luts: Tensor,
     config: Stage1Config,
     folder: Path,
     device: torch.device,
@@ -134,8 +134,8 @@ def train_stage1(
         network: freshly initialized backbone.
         examples: training pictures; with ``config.temporal`` those of :func:`co2net.data.samples.find_pairs`.
         validation: held-out pictures.
-        tables: ``(N, 3, 33, 33, 33)`` color tables for training composites.
-        validation_tables: tables for the validation composites.
+        luts: ``(N, 3, 33, 33, 33)`` LUTs for training composites.
+        validation_luts: LUTs for the validation composites.
         config: settings.
         folder: checkpoints and TensorBoard logs go here.
         device: where to train.
@@ -155,7 +155,7 @@ def train_stage1(
         raise ValueError("the temporal term needs a flow estimator")
     folder.mkdir(parents=True, exist_ok=True)
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tables, validation_tables = tables.to(device), validation_tables.to(device)
+    luts, validation_luts = luts.to(device), validation_luts.to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     average = Average(network, config.averaging) if config.averaging else None
     adversary = None if config.adversarial_weight is None else Adversary(config.learning_rate, device, config.seed)
@@ -166,7 +166,7 @@ def train_stage1(
     started, first_step = time.monotonic(), step
     means: dict[str, float] = {}  # of the loss and its terms, over the last 200 steps or so
     try:
-        for phase, batch, progress in _batches(examples, tables, config, estimate, first_step=step):
+        for phase, batch, progress in _batches(examples, luts, config, estimate, first_step=step):
             # One seed per step: dropout repeats exactly after a resume.
             torch.manual_seed(config.seed * 1_000_003 + step)
             for group in optimizer.param_groups:
@@ -191,7 +191,7 @@ def train_stage1(
                 started = time.monotonic()
             if step % config.validate_every == 0 or step == total:
                 with average.in_place() if average else contextlib.nullcontext():
-                    score, untouched, pictures = validate(network, validation, validation_tables, phase.size, device)
+                    score, untouched, pictures = validate(network, validation, validation_luts, phase.size, device)
                     change = (
                         validate_pairs(network, validation, phase.size, temporal, estimate, device)
                         if temporal and estimate
@@ -225,7 +225,7 @@ def train_stage1(
 
 
 def _batches(
-    examples: list[Example], tables: Tensor, config: Stage1Config, estimate: FlowEstimator | None, first_step: int
+    examples: list[Example], luts: Tensor, config: Stage1Config, estimate: FlowEstimator | None, first_step: int
 ) -> Iterator[tuple[Phase, Stage1Batch, float]]:
     """Every batch from `first_step` on, with its phase and the run's progress (by pixels seen) in [0, 1]."""
     cost = [phase.steps * phase.batch * phase.size**2 for phase in config.phases]
@@ -238,7 +238,7 @@ def _batches(
             Stage1Dataset(
                 examples,
                 phase.size,
-                len(tables),
+                len(luts),
                 config.seed,
                 varied=config.varied,
                 mix=config.mix,
@@ -257,7 +257,7 @@ def _batches(
         if begin < phase.steps:
             for offset, samples in enumerate(loader, start=begin):
                 progress = (spent + phase_cost * offset / phase.steps) / sum(cost)
-                yield phase, to_batch(samples, tables), progress
+                yield phase, to_batch(samples, luts), progress
         step, sample, spent = step + phase.steps, sample + phase.steps * phase.batch, spent + phase_cost
 
 
@@ -321,9 +321,9 @@ def _output(network: Backbone, composite: Tensor, mask: Tensor, config: Stage1Co
 
 @torch.no_grad()
 def validate(
-    network: Backbone, examples: list[Example], tables: Tensor, size: int, device: torch.device, seed: int = 7
+    network: Backbone, examples: list[Example], luts: Tensor, size: int, device: torch.device, seed: int = 7
 ) -> tuple[float, float, Tensor]:
-    """Score on held-out pictures with table composites.
+    """Score on held-out pictures with LUT composites.
 
     Returns:
         ``(share, untouched, pictures)``: summed foreground error over the composites' own; mean foreground squared
@@ -333,11 +333,11 @@ def validate(
     from co2net.metrics import fmse
 
     network.eval()
-    dataset = Stage1Dataset(examples, size, len(tables), seed, augment=False, varied=False)
+    dataset = Stage1Dataset(examples, size, len(luts), seed, augment=False, varied=False)
     errors, before, harm, shown = [], [], [], []
     for first in range(0, len(examples), 16):
         samples = [dataset[i] for i in range(first, min(first + 16, len(examples)))]
-        batch = to_batch(samples, tables)
+        batch = to_batch(samples, luts)
         image = network(batch.composite, batch.mask).image.clamp(0, 1)
         errors.append(fmse(image, batch.target, batch.mask))
         before.append(fmse(batch.composite, batch.target, batch.mask))

@@ -115,7 +115,7 @@ def temporal_term(output: Tensor, previous_output: Tensor, field: Tensor) -> Ten
     return (output - warp(previous_output, field.detach())).square().mean()
 
 
-SMALLEST_DOUBT = 1e-4  # squared error, [0, 1] space: 6.5 in 8-bit units
+SMALLEST_EXPECTED_ERROR = 1e-4  # squared error, [0, 1] space: 6.5 in 8-bit units
 
 
 def mapping_loss(output: BackboneOutput, target: Tensor, mask: Tensor, smoothness: float) -> Tensor:
@@ -125,7 +125,7 @@ def mapping_loss(output: BackboneOutput, target: Tensor, mask: Tensor, smoothnes
     the error gets no gradient from it.
 
     Args:
-        output: of the network; ``lut`` and ``doubt`` are used, ``raw`` is the LUT's output in [0, 1] space.
+        output: of the network; ``lut`` and ``expected_error`` are used, ``raw`` is the LUT's output in [0, 1] space.
         target: real frame, [0, 1] space.
         mask: ``(B, 1, H, W)`` in [0, 1].
         smoothness: weight of the mean squared second difference between the LUT's neighboring points.
@@ -137,12 +137,12 @@ def mapping_loss(output: BackboneOutput, target: Tensor, mask: Tensor, smoothnes
         ShapeError: if shapes do not fit.
         Co2netError: if the network predicts no LUT.
     """
-    if output.lut is None or output.doubt is None:
+    if output.lut is None or output.expected_error is None:
         raise Co2netError("the mapping loss needs a backbone that predicts a LUT")
     minimum_area = PAPER_MINIMUM_AREA * target.shape[-1] * target.shape[-2] / 256**2
     error = _per_item(output.raw, target, mask, minimum_area, weighted=True)
-    doubt = output.doubt.clamp(min=SMALLEST_DOUBT)
-    about_itself = (doubt.log() + error.detach() / doubt).mean()
+    expected_error = output.expected_error.clamp(min=SMALLEST_EXPECTED_ERROR)
+    about_itself = (expected_error.log() + error.detach() / expected_error).mean()
     return error.mean() + smoothness * roughness(output.lut) + 1e-3 * about_itself
 
 

@@ -21,7 +21,7 @@ from co2net.data.frame_lists import FrameEntry
 from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
-from co2net.training.color_changes import Look, LookMix, apply_looks, draw_look
+from co2net.training.color_changes import ColorChange, ColorChangeMix, apply_color_changes, draw_color_change
 from co2net.training.views import View, cut, draw_view, resize_as_published
 
 CACHE_BYTES = 3 << 30  # decoded pictures kept in memory; a data set larger than this is read again from disk
@@ -48,13 +48,13 @@ class PreviousSample:
 
 @dataclass
 class Stage1Sample:
-    """Arrays ``(H, W, 3)`` float32 in [0, 1]; `composite` is None where the looks make it."""
+    """Arrays ``(H, W, 3)`` float32 in [0, 1]; `composite` is None where the color changes make it."""
 
     real: np.ndarray
     mask: np.ndarray
     composite: np.ndarray | None
-    scene: Look
-    foreground: Look
+    scene: ColorChange
+    foreground: ColorChange
     foreground_from_scene: bool
     previous: PreviousSample | None = None
 
@@ -85,13 +85,13 @@ class Stage1Dataset(Dataset[Stage1Sample]):
     Args:
         examples: pictures to draw from.
         size: side of the square samples in pixels.
-        tables: number of color tables that looks may name.
+        luts: number of LUTs that color changes may name.
         seed: of the run.
         augment: random crop (area 0.5 to 1, with `varied` 0.3 to 1; aspect 3/4 to 4/3) and flip; False only resizes
             and takes sample n from example n.
-        varied: see :func:`co2net.training.color_changes.draw_look`; also grades some whole scenes and borrows
+        varied: see :func:`co2net.training.color_changes.draw_color_change`; also grades some whole scenes and borrows
             some masks.
-        mix: shares of the varied looks.
+        mix: shares of the varied color changes.
         area_only: shrink by area averaging in every view, not in half of them.
         resize_only: with `augment`, draws samples but shows whole frames, resized as published
             (``specs/hyoutube.md`` section 13.1: the mask of the frame before by nearest neighbor).
@@ -103,19 +103,19 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         self,
         examples: Sequence[Example],
         size: int,
-        tables: int,
+        luts: int,
         seed: int,
         *,
         augment: bool = True,
         varied: bool = True,
-        mix: LookMix | None = None,
+        mix: ColorChangeMix | None = None,
         area_only: bool = False,
         resize_only: bool = False,
         flow_input: FlowInput | None = None,
         estimate: FlowEstimator | None = None,
     ) -> None:
-        self.mix = mix or LookMix()
-        self.examples, self.size, self.tables, self.seed = list(examples), size, tables, seed
+        self.mix = mix or ColorChangeMix()
+        self.examples, self.size, self.luts, self.seed = list(examples), size, luts, seed
         self.augment, self.varied, self.resize_only = augment, varied, resize_only
         self.area_only = area_only
         self.flow_input, self.estimate = flow_input, estimate
@@ -147,8 +147,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             real=real,
             mask=mask,
             composite=composite,
-            scene=draw_look(rng, self.tables) if graded else Look(strength=0.0),
-            foreground=draw_look(rng, self.tables, varied=self.varied, mix=self.mix),
+            scene=draw_color_change(rng, self.luts) if graded else ColorChange(strength=0.0),
+            foreground=draw_color_change(rng, self.luts, varied=self.varied, mix=self.mix),
             foreground_from_scene=bool(not graded or rng.random() < 0.6),
             previous=previous,
         )
@@ -209,13 +209,13 @@ def _fitting(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
-    """Stack samples and make the missing composites, on the device of `tables`.
+def to_batch(samples: list[Stage1Sample], luts: Tensor) -> Stage1Batch:
+    """Stack samples and make the missing composites, on the device of `luts`.
 
-    ``composite = mask * look(real) + (1 - mask) * real``; where the whole scene is graded too, the target is the graded
-    scene and the foreground shows another look.
+    ``composite = mask * color_change(real) + (1 - mask) * real``; where the whole scene is graded too, the target is
+    the graded scene and the foreground shows another color change.
     """
-    device = tables.device
+    device = luts.device
 
     def stack(arrays: list[np.ndarray]) -> Tensor:
         stacked = torch.from_numpy(np.stack(arrays)).to(device)
@@ -229,9 +229,9 @@ def to_batch(samples: list[Stage1Sample], tables: Tensor) -> Stage1Batch:
     target = real.clone()
     graded = [i for i, s in enumerate(samples) if s.scene.strength > 0]
     if graded:
-        target[graded] = apply_looks([samples[i].scene for i in graded], real[graded], tables)
+        target[graded] = apply_color_changes([samples[i].scene for i in graded], real[graded], luts)
     from_scene = torch.tensor([s.foreground_from_scene for s in samples], device=device).view(-1, 1, 1, 1)
-    changed = apply_looks([s.foreground for s in samples], torch.where(from_scene, target, real), tables)
+    changed = apply_color_changes([s.foreground for s in samples], torch.where(from_scene, target, real), luts)
     return Stage1Batch(mask * changed + (1 - mask) * target, target, mask)
 
 

@@ -113,7 +113,7 @@ def validate_pairs(
     dataset = Stage1Dataset(
         examples,
         size,
-        tables=0,
+        luts=0,
         seed=0,
         augment=False,
         varied=False,
@@ -121,11 +121,11 @@ def validate_pairs(
         flow_input=config.flow_input,
         estimate=in_samples(config, estimate),
     )
-    tables = torch.zeros(0, 3, 33, 33, 33, device=device)
+    luts = torch.zeros(0, 3, 33, 33, 33, device=device)
     total = 0.0
     for first in range(0, len(examples), 16):
         samples = [dataset[i] for i in range(first, min(first + 16, len(examples)))]
-        batch = to_batch(samples, tables)
+        batch = to_batch(samples, luts)
         field, previous = motion(batch, config, estimate, network), batch.previous
         if previous is not None:
             outputs = network(batch.composite, batch.mask).raw, network(previous.composite, previous.mask).raw

@@ -16,7 +16,7 @@ SAMPLE = HERE / "sample_data"
 def test_help(run):
     for job, words in {
         "check": ("--list", "--split", "iHarmony4"),
-        "build": ("--tables-per-clip", "--train-share", "LUT_list.txt", "--workers"),
+        "build": ("--luts-per-clip", "--train-share", "LUT_list.txt", "--workers"),
         "stills": ("--per-picture", "--size", "index.csv"),
     }.items():
         code, out, _ = run("dataset", job, "--help")

@@ -124,7 +124,7 @@ def test_shared_color_tables_are_named(run, data_set):
     text = "\r\n".join(f"synthetic_composite_videos/{video}/object_0 {table}.cube" for video, table in clips)
     (data_set / "LUT_list.txt").write_text(text)
     _, out, _ = run("evaluate", data_set, "--size", 32, "-o", "out")
-    assert "2 color tables made these clips; 1 of them made other clips too (LUT_list.txt)" in out
+    assert "2 LUTs made these clips; 1 of them made other clips too (LUT_list.txt)" in out
 
 
 @pytest.mark.parametrize(

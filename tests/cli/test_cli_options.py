@@ -38,7 +38,7 @@ def test_unknown_options_are_named_as_written(parser, capsys):
 def test_verbs_and_scripts_take_both(run):
     code, _, err = run("evaluate", "--sample", "--limit_clips", "0")
     assert code == 2 and "at least 1, got 0" in err
-    code, _, err = run("dataset", "build", "--tables_per_clip", "x")
-    assert code == 2 and "argument --tables-per-clip: invalid int value" in err
+    code, _, err = run("dataset", "build", "--luts_per_clip", "x")
+    assert code == 2 and "argument --luts-per-clip: invalid int value" in err
     code, _, err = run("train", "refinement", "--dataset-path", "nowhere", "--train-list", "x", "--exp-name", "y")
     assert code == 2 and err.startswith("co2net: --backbone is missing")

@@ -1,4 +1,4 @@
-"""The smooth table: what it must reproduce, and that it invents nothing."""
+"""The smooth LUT: what it must reproduce, and that it invents nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 import tridistribute
 import trilinear
-from co2net.color_mapping.completion import complete, identity_table
+from co2net.color_mapping.completion import complete, identity_lut
 
 GAIN = torch.tensor([[0.8, 0.1, 0.0], [0.05, 0.7, 0.05], [0.0, -0.1, 0.9]])
 SHIFT = torch.tensor([0.1, 0.05, -0.02])
@@ -28,19 +28,19 @@ def cloud(pixels=20000, center=(0.6, 0.5, 0.35), width=0.12):
 
 
 def test_without_a_pixel_it_is_the_identity():
-    table = complete(torch.zeros(2, 4, 33, 33, 33))
-    assert torch.equal(table, identity_table(33, table).expand(2, -1, -1, -1, -1))
+    lut = complete(torch.zeros(2, 4, 33, 33, 33))
+    assert torch.equal(lut, identity_lut(33, lut).expand(2, -1, -1, -1, -1))
 
 
-def test_the_identity_table_returns_the_picture():
+def test_the_identity_lut_returns_the_picture():
     image = torch.rand(1, 3, 40, 50)
-    read = trilinear.apply_lut(identity_table(33, image), image)
+    read = trilinear.apply_lut(identity_lut(33, image), image)
     torch.testing.assert_close(read, image, rtol=0, atol=1e-6)
 
 
 def test_nothing_changed_gives_the_identity():
-    table = complete(volume_of(cloud(), lambda colors: colors))
-    torch.testing.assert_close(table, identity_table(33, table), rtol=0, atol=1e-6)
+    lut = complete(volume_of(cloud(), lambda colors: colors))
+    torch.testing.assert_close(lut, identity_lut(33, lut), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dim", [9, 16, 33])
@@ -55,9 +55,9 @@ def test_an_affine_change_is_reproduced(dim):
 
 def test_an_affine_change_is_continued_to_colors_far_away():
     colors = cloud()
-    corners = identity_table(2, colors).flatten(2)[..., None]
+    corners = identity_lut(2, colors).flatten(2)[..., None]
     read = trilinear.apply_lut(complete(volume_of(colors, affine)), corners)
-    # The ridge holds slopes back where few colors determine them; the paper's table has nothing there at all.
+    # The ridge holds slopes back where few colors determine them; the paper's LUT has nothing there at all.
     assert (read - affine(corners)).abs().amax() < 0.12
     assert (read - affine(corners)).abs().mean() < (corners - affine(corners)).abs().mean() / 4
 
@@ -84,9 +84,9 @@ def hard_volumes():
 
 @pytest.mark.parametrize("name", ["one pixel", "two pixels", "a gray ramp", "a tiny weight", "a huge weight", "empty"])
 def test_finite_and_sane_everywhere(name):
-    table = complete(hard_volumes()[name])
-    assert table.isfinite().all()
-    assert table.amin() > -0.5 and table.amax() < 1.5
+    lut = complete(hard_volumes()[name])
+    assert lut.isfinite().all()
+    assert lut.amin() > -0.5 and lut.amax() < 1.5
 
 
 def test_random_targets_stay_finite():
@@ -110,7 +110,7 @@ def test_a_stray_pixel_does_not_spoil_its_surroundings():
         torch.full((1, 3, 1, 1), 0.95), torch.full((1, 3, 1, 1), -0.9), torch.ones(1, 1, 1, 1)
     )
     clean, spoiled = complete(volume_of(colors, affine)), complete(volume_of(colors, affine) + stray)
-    read = [trilinear.apply_lut(table, colors) for table in (clean, spoiled)]
+    read = [trilinear.apply_lut(lut, colors) for lut in (clean, spoiled)]
     assert (read[0] - read[1]).abs().mean() < 1e-3
 
 

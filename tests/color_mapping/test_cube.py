@@ -168,12 +168,12 @@ BROKEN = {
     "nan first": (SIZE + "nan nan nan\n" + ROWS[6:], "line 2: not a finite number"),
     "infinity": (SIZE + "0 0 -inf\n" + ROWS[6:], "line 2: not a finite number"),
     "beyond float32": (SIZE + "0 1e39 0\n" + ROWS[6:], "line 2: not a finite number"),
-    "1D": ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "line 1: LUT_1D_SIZE: this file is a 1D table"),
+    "1D": ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "line 1: LUT_1D_SIZE: this file is a 1D LUT"),
     "1D, keyword later": (
         "# x\nTITLE y\nlut_1d_size 2\n0 0 0\n1 1 1\n",
-        "line 3: LUT_1D_SIZE: this file is a 1D table",
+        "line 3: LUT_1D_SIZE: this file is a 1D LUT",
     ),
-    "1D, no numbers": ("LUT_1D_SIZE 2\n", "line 1: LUT_1D_SIZE: this file is a 1D table"),
+    "1D, no numbers": ("LUT_1D_SIZE 2\n", "line 1: LUT_1D_SIZE: this file is a 1D LUT"),
     "shaper missing": ("LUT_1D_SIZE 2\n" + SIZE + ROWS, "8 colors, but LUT_3D_SIZE 2 and LUT_1D_SIZE 2 wants 10"),
     "shaper twice": ("LUT_1D_SIZE 2\n" * 2, "line 2: a second LUT_1D_SIZE"),
     "shaper of one": ("LUT_1D_SIZE 1\n" + SIZE + ROWS, "line 1: LUT_1D_SIZE 1 is outside 2..65536"),
@@ -313,10 +313,10 @@ def test_writing_replaces_whole_files_only(tmp_path, monkeypatch):
 def test_save_errors(tmp_path):
     path = tmp_path / "a.cube"
     for bad, message in [
-        (torch.zeros(2, 3, 4, 4, 4), "one table"),
-        (torch.zeros(3, 4, 4, 5), "one table"),
-        (torch.zeros(4, 4, 4, 3), "one table"),
-        (torch.tensor(0.0), "one table"),
+        (torch.zeros(2, 3, 4, 4, 4), "one LUT"),
+        (torch.zeros(3, 4, 4, 5), "one LUT"),
+        (torch.zeros(4, 4, 4, 3), "one LUT"),
+        (torch.tensor(0.0), "one LUT"),
         (torch.zeros(3, 1, 1, 1), "2 to 256"),
         (torch.zeros(3, 2, 2, 2, dtype=torch.int32), "float tensor"),
         (torch.full((3, 2, 2, 2), torch.nan), "must be finite"),

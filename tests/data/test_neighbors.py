@@ -1,4 +1,4 @@
-"""Neighbor numbers: the recorded tables and the rules behind them."""
+"""Neighbor numbers: the recorded LUTs and the rules behind them."""
 
 import sys
 from pathlib import Path
@@ -13,12 +13,12 @@ from co2net.errors import InputError
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
 import fixtures
 
-CASE, TABLES = fixtures.load("hyoutube_neighbors")
+CASE, LUTS = fixtures.load("hyoutube_neighbors")
 
 
 @pytest.mark.parametrize("case", CASE["settings"]["cases"], ids=lambda case: case["name"])
-def test_recorded_tables(case):
-    for frame, row in zip(case["frames"], TABLES[case["name"]], strict=True):
+def test_recorded_luts(case):
+    for frame, row in zip(case["frames"], LUTS[case["name"]], strict=True):
         available = case["frames_with_mask"]
         assert neighbor_numbers(frame, available, case["previous"], case["future"], 5) == row.astype(int).tolist()
 

@@ -1,4 +1,4 @@
-"""Building a data set: layouts, sources, tables, records; what resumes, and what is refused."""
+"""Building a data set: layouts, sources, LUTs, records; what resumes, and what is refused."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from PIL import Image
 
 from co2net import data
 from co2net.color_mapping.cube import load_cube, save_cube
-from co2net.dataset_building import BuildSettings, TableChanges, build_dataset, change_table, clip_job
-from co2net.dataset_building.luts import assign_tables
+from co2net.dataset_building import BuildSettings, LutChanges, build_dataset, change_lut, clip_job
+from co2net.dataset_building.luts import assign_luts
 from co2net.errors import InputError, OutputError
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -101,17 +101,17 @@ def test_composites_are_jpeg_of_the_data_sets_quality(source, tmp_path):
             assert picture.quantization == wanted.quantization
 
 
-def test_tables_are_a_function_of_seed_and_clip(source, tmp_path):
+def test_luts_are_a_function_of_seed_and_clip(source, tmp_path):
     names = [f"v{k}/object_0" for k in range(40)]
-    drawn = assign_tables(names, source / "luts", 2, seed=3)
-    assert assign_tables(names[7:8], source / "luts", 2, seed=3)[names[7]] == drawn[names[7]]
-    assert all(len({t.name for t in tables}) == 2 for tables in drawn.values())
-    assert {tables[0].name for tables in drawn.values()} == {f"{k}.cube" for k in range(4)}
-    assert assign_tables(names, source / "luts", 2, seed=4) != drawn
-    assert assign_tables(names, source / "luts", 3, seed=3)[names[0]][:2] == drawn[names[0]]
+    drawn = assign_luts(names, source / "luts", 2, seed=3)
+    assert assign_luts(names[7:8], source / "luts", 2, seed=3)[names[7]] == drawn[names[7]]
+    assert all(len({t.name for t in luts}) == 2 for luts in drawn.values())
+    assert {luts[0].name for luts in drawn.values()} == {f"{k}.cube" for k in range(4)}
+    assert assign_luts(names, source / "luts", 2, seed=4) != drawn
+    assert assign_luts(names, source / "luts", 3, seed=3)[names[0]][:2] == drawn[names[0]]
 
 
-def test_several_tables_per_clip_and_building_in_place(source, tmp_path):
+def test_several_luts_per_clip_and_building_in_place(source, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(source / "real", root / "real_videos")
     shutil.copytree(source / "masks", root / "foreground_mask")
@@ -125,15 +125,15 @@ def test_several_tables_per_clip_and_building_in_place(source, tmp_path):
 
     assert again().built == 3
     before = tree(root / "synthetic_composite_videos")
-    assert again(tables_per_clip=2)[:2] == (3, 3)  # more tables add clips, and change none
-    assert again(tables_per_clip=2)[:2] == (0, 6)  # the copies of masks are no new objects
+    assert again(luts_per_clip=2)[:2] == (3, 3)  # more LUTs add clips, and change none
+    assert again(luts_per_clip=2)[:2] == (0, 6)  # the copies of masks are no new objects
     assert before.items() <= tree(root / "synthetic_composite_videos").items()
     used = json.loads((root / "build.json").read_text())["clips"]
     assert used["aa/object_0"]["lut"] != used["aa/object_0_2"]["lut"]
     assert data.check_pictures(data.read_dataset(root)) == [] and len(data.read_dataset(root)) == 18
 
 
-def test_a_list_says_which_table(source, tmp_path):
+def test_a_list_says_which_lut(source, tmp_path):
     lines = [
         "synthetic_composite_videos/aa/object_0 2.cube",
         "Composite\\aa\\object_1  1.cube",
@@ -146,20 +146,20 @@ def test_a_list_says_which_table(source, tmp_path):
         "synthetic_composite_videos/aa/object_0 2.cube",
         "synthetic_composite_videos/aa/object_1 1.cube",
     ]
-    with pytest.raises(InputError, match=r"LUT_list\.txt names no table for the clip bb/object_0"):
+    with pytest.raises(InputError, match=r"LUT_list\.txt names no LUT for the clip bb/object_0"):
         run(source, tmp_path / "out2", "luts/LUT_list.txt")
     (source / "luts/LUT_list.txt").write_text("aa/object_0 9.cube\n")
-    with pytest.raises(InputError, match=r"line 1: .*9\.cube does not exist; the tables must be beside the list"):
+    with pytest.raises(InputError, match=r"line 1: .*9\.cube does not exist; the LUTs must be beside the list"):
         run(source, tmp_path / "out2", "luts/LUT_list.txt", clips=["aa/object_0"])
     (source / "luts/LUT_list.txt").write_text("aa/object_0\n")
-    with pytest.raises(InputError, match="line 1: expected <folder of composites> <table>"):
+    with pytest.raises(InputError, match="line 1: expected <folder of composites> <LUT>"):
         run(source, tmp_path / "out2", "luts/LUT_list.txt", clips=["aa/object_0"])
 
 
-def test_changes_of_the_tables(source, tmp_path):
-    changes = TableChanges(contrast=0.1, vibrance=0.5, exposure=0.2, gamma=1.3)
+def test_changes_of_the_luts(source, tmp_path):
+    changes = LutChanges(contrast=0.1, vibrance=0.5, exposure=0.2, gamma=1.3)
     run(source, tmp_path / "out", "luts/1.cube", clips=["bb"], format="png", changes=changes)
-    lut = change_table(load_cube(source / "luts/1.cube"), changes)
+    lut = change_lut(load_cube(source / "luts/1.cube"), changes)
     made = data.read_image(tmp_path / "out/synthetic_composite_videos/bb/object_0/00010.png")
     np.testing.assert_array_equal(made, data.lut_transfer(frame(10), mask(2), lut))
     assert not np.array_equal(made, data.lut_transfer(frame(10), mask(2), load_cube(source / "luts/1.cube")))
@@ -171,7 +171,7 @@ def test_changes_of_the_tables(source, tmp_path):
 )
 def test_splits_never_part_a_video(source, tmp_path, layout, train, test):
     out = tmp_path / "out"
-    run(source, out, share=0.6, layout=layout, tables_per_clip=2)
+    run(source, out, share=0.6, layout=layout, luts_per_clip=2)
     videos = [{entry.real.parent.name for entry in data.read_dataset(out, out / name)} for name in (train, test)]
     assert videos[0] | videos[1] == {"aa", "bb", "cc"} and not videos[0] & videos[1] and len(videos[0]) == 2
     assert data.read_dataset(out, split="train") == data.read_dataset(out, out / train)
@@ -305,9 +305,9 @@ BAD = {
         "object_0: no masks in it",
     ),
     "blank in the name": (lambda s: (s / "masks/bb/object_0").rename(s / "masks/bb/a b"), "a b: the name has a blank"),
-    "broken table": (lambda s: (s / "luts/0.cube").write_text("1"), r"0\.cube, line 1: expected a LUT_3D_SIZE"),
-    "no tables": (lambda s: shutil.rmtree(s / "luts"), "the color tables .*luts do not exist"),
-    "empty tables": (lambda s: [f.unlink() for f in (s / "luts").iterdir()], r"holds 0 \.cube file"),
+    "broken LUT": (lambda s: (s / "luts/0.cube").write_text("1"), r"0\.cube, line 1: expected a LUT_3D_SIZE"),
+    "no LUTs": (lambda s: shutil.rmtree(s / "luts"), "the LUTs .*luts do not exist"),
+    "empty LUTs": (lambda s: [f.unlink() for f in (s / "luts").iterdir()], r"holds 0 \.cube file"),
     "no folder": (lambda s: shutil.rmtree(s / "masks"), "the folder of masks .*masks does not exist"),
     "two of a name": (lambda s: (s / "real/bb.mp4").touch(), "both bb and bb.mp4; which is bb"),
 }
@@ -318,7 +318,7 @@ def test_bad_sources_end_in_one_sentence(source, tmp_path, name):
     spoil, message = BAD[name]
     spoil(source)
     with pytest.raises(InputError, match=message) as caught:
-        run(source, tmp_path / "out", tables_per_clip=4)
+        run(source, tmp_path / "out", luts_per_clip=4)
     assert "\n" not in str(caught.value)
     for folder in (tmp_path / "out").glob("synthetic_composite_videos/*"):
         assert not list(folder.glob(".*"))  # nothing half-written
@@ -326,8 +326,8 @@ def test_bad_sources_end_in_one_sentence(source, tmp_path, name):
 
 def test_bad_settings(source, tmp_path):
     for settings, message in [
-        ({"tables_per_clip": 5}, "holds 4 .cube file.s., 5 per clip"),
-        ({"tables_per_clip": 0}, "0 tables per clip"),
+        ({"luts_per_clip": 5}, "holds 4 .cube file.s., 5 per clip"),
+        ({"luts_per_clip": 0}, "0 LUTs per clip"),
         ({"quality": 0}, "quality 0: JPEG takes 1 to 100"),
         ({"step": 0}, "step 0: take every frame"),
         ({"share": 2}, "a train share of 2"),

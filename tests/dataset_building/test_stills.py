@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from co2net import data
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 from co2net.color_mapping.cube import save_cube
 from co2net.dataset_building import BuildSettings, StillsSettings, build_dataset, make_stills
 from co2net.dataset_building.camera_moves import Window, crop_image, crop_mask, draw_move
@@ -97,7 +97,7 @@ def test_it_goes_on_and_is_careful(photos, tmp_path):
 def test_a_data_set_can_be_built_of_them_and_no_photo_is_in_both_splits(photos, tmp_path):
     out = tmp_path / "out"
     make_stills(photos, out, StillsSettings(per_picture=2))
-    save_cube(identity_table(5, torch.zeros(1)).clamp(0.2, 0.8), tmp_path / "look.cube")
+    save_cube(identity_lut(5, torch.zeros(1)).clamp(0.2, 0.8), tmp_path / "look.cube")
     real, masks = out / "real_videos", out / "foreground_mask"
     build_dataset(real, masks, tmp_path / "look.cube", out, BuildSettings(), train_share=0.5)
     assert data.check_pictures(data.read_dataset(out)) == []

@@ -1,4 +1,4 @@
-"""The changes of HYouTube's example, against the recorded table."""
+"""The changes of HYouTube's example, against the recorded LUT."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from co2net.dataset_building import TableChanges, change_table
+from co2net.dataset_building import LutChanges, change_lut
 from co2net.dataset_building.lut_changes import HYOUTUBE_EXAMPLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
@@ -23,10 +23,10 @@ def by_hand(r, g, b, c=0.0, v=0.0, e=0.0, p=1.0):
     return [max(0.0, value) ** p for value in x] if p != 1 else x
 
 
-@pytest.mark.parametrize("changes", [HYOUTUBE_EXAMPLE, TableChanges(exposure=-1), TableChanges(-0.3, -0.4, 0.7, 0.8)])
+@pytest.mark.parametrize("changes", [HYOUTUBE_EXAMPLE, LutChanges(exposure=-1), LutChanges(-0.3, -0.4, 0.7, 0.8)])
 def test_against_the_definition(changes):
     lut = torch.rand(1, 3, 3, 4, 5) * 2 - 0.5
-    result = change_table(lut, changes)
+    result = change_lut(lut, changes)
     assert result.shape == lut.shape and result.dtype == lut.dtype
     for (b, g, r), _ in np.ndenumerate(np.zeros((3, 4, 5))):
         color = lut[0, :, b, g, r].double().tolist()
@@ -34,16 +34,16 @@ def test_against_the_definition(changes):
         np.testing.assert_allclose(result[0, :, b, g, r], wanted, atol=1e-6)
 
 
-def test_the_recorded_table():
-    """The same table is recorded with and without the example's changes."""
+def test_the_recorded_lut():
+    """The same LUT is recorded with and without the example's changes."""
     plain = fixtures.load("hyoutube_lut_16")[1]["lut"]
     case, wanted = fixtures.load("hyoutube_lut_16_enhanced")
     if fixtures.load("hyoutube_lut_16")[0]["settings"]["lut"] != case["settings"]["lut"]:
-        pytest.fail("the cases are of different tables")
-    result = change_table(torch.from_numpy(plain).permute(3, 0, 1, 2), HYOUTUBE_EXAMPLE)
+        pytest.fail("the cases are of different LUTs")
+    result = change_lut(torch.from_numpy(plain).permute(3, 0, 1, 2), HYOUTUBE_EXAMPLE)
     np.testing.assert_allclose(result.permute(1, 2, 3, 0), wanted["lut"], atol=2e-6)
 
 
 def test_nothing_set_changes_nothing():
     lut = torch.rand(3, 4, 4, 4) * 3 - 1
-    assert change_table(lut, TableChanges()) is lut
+    assert change_lut(lut, LutChanges()) is lut

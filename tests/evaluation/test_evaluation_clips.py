@@ -11,7 +11,7 @@ import torch
 from video import clips
 
 from co2net.cli.measure_clips import main as measure_clips
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
 from co2net.evaluation.methods import BACKBONE, network_methods
@@ -63,18 +63,18 @@ def test_read_clip_refuses_a_mask_of_another_size(folder):
 
 def test_composites_change_inside_the_mask_only(folder):
     frames, masks = read_clip(folder)
-    negative = 1 - identity_table(33, torch.zeros(1))[0]
+    negative = 1 - identity_lut(33, torch.zeros(1))[0]
     for frame, mask, composite in zip(frames, masks, make_composites(frames, masks, negative), strict=True):
         assert composite.dtype == np.uint8 and np.array_equal(composite[mask == 0], frame[mask == 0])
         assert np.abs(composite[mask == 255].astype(int) - (255 - frame[mask == 255].astype(int))).max() <= 1
-    same = make_composites(frames, masks, identity_table(33, torch.zeros(1))[0])
+    same = make_composites(frames, masks, identity_lut(33, torch.zeros(1))[0])
     assert all(np.array_equal(a, b) for a, b in zip(same, frames, strict=True))
 
 
 def test_scores_of_known_errors(folder):
     frames, masks = read_clip(folder)
     perfect = score("clip", "table", "perfect", lambda composites, masks: frames, frames, masks, frames)
-    assert perfect.fmse == 0 and (perfect.clip, perfect.table, perfect.method) == ("clip", "table", "perfect")
+    assert perfect.fmse == 0 and (perfect.clip, perfect.lut, perfect.method) == ("clip", "table", "perfect")
     shifted = [frame + 10 for frame in (frame // 2 for frame in frames)]
     ten = score("clip", "table", "ten", lambda c, m: shifted, frames, masks, [frame // 2 for frame in frames])
     assert ten.fmse == pytest.approx(100, rel=1e-4) and ten.psnr == pytest.approx(28.13, abs=0.01)
@@ -171,12 +171,12 @@ def test_the_script_prints_flicker_and_what_a_perfect_result_would_get(tmp_path,
     (tmp_path / "luts").mkdir()
     (tmp_path / "luts" / "look.cube").write_bytes((ROOT / "sample_data" / "look.cube").read_bytes())
     output = tmp_path / "scores.json"
-    arguments = ["--clips", folder.parent, "--names", folder.name, "--luts", tmp_path / "luts", "--tables", 1]
+    arguments = ["--clips", folder.parent, "--names", folder.name, "--luts", tmp_path / "luts", "--lut-count", 1]
     arguments += ["--frames", 3, "--sizes", 32, "--output", output, "--key-frames", "auto"]
     assert measure_clips([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
     assert "TL (DIS) | flicker |" in out and "1 clips, 1 composites" in out
     (truth,) = [line for line in out.splitlines() if line.startswith("| truth |")]
     assert truth.split("|")[2].strip() == "0.0" and truth.split("|")[7].strip() == "0.00"
-    scores = json.loads(output.read_text())["size 32, all tables"]
+    scores = json.loads(output.read_text())["size 32, all LUTs"]
     assert {"composite", "co2net", "co2net, key frames auto", "truth"} <= {score["method"] for score in scores}

@@ -153,7 +153,7 @@ def test_a_constant_shift_comes_back_from_the_color_mapping():
     image, mask, images, masks = clip(height=64, width=64)
     result = CO2Net(Tint(0.1), refinement=False).eval()(image, mask, images, masks)
     torch.testing.assert_close(result.backbone, image + 0.1 * mask, atol=1e-5, rtol=0)
-    # A table holds means over cells 1/32 wide on either side, so a sparse one is off by up to twice that.
+    # A LUT holds means over cells 1/32 wide on either side, so a sparse one is off by up to twice that.
     torch.testing.assert_close(result.lut, image + 0.1 * mask, atol=2 / 32, rtol=0)
     assert 0 < result.unseen.mean() < 0.5
 
@@ -329,6 +329,6 @@ def test_mapping_error_needs_neighbors():
 def test_identical_neighbor_gives_small_mapping_error():
     image, mask, *_ = clip()
     statistics = mapping_statistics(CO2Net(Tint()).eval(), image, mask, image[:, None], mask[:, None])
-    assert statistics.invalid.max() == 0  # every color of the frame is in the table
+    assert statistics.invalid.max() == 0  # every color of the frame is in the LUT
     assert statistics.mapping_error.max() < (255 / 32) ** 2
     assert trilinear.backend(image) in ("cpp", "torch")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from co2net.cli.release_weights import main as release
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
 from co2net.models.backbones.lutnet import LUTNet
@@ -40,16 +40,16 @@ def test_a_fresh_network_changes_nothing():
     network.initialize()
     out = network.eval()(*frames())
     torch.testing.assert_close(out.image, frames()[0], atol=2e-6, rtol=0)
-    torch.testing.assert_close(out.lut, identity_table(5, out.lut).expand(2, -1, -1, -1, -1))
+    torch.testing.assert_close(out.lut, identity_lut(5, out.lut).expand(2, -1, -1, -1, -1))
 
 
 def test_mirrored_frames_get_the_same_lut():
     network = trained(mirrored=True)
     image, mask = frames()
-    lut, doubt = network.predict(image, mask)
-    mirrored, mirrored_doubt = network.predict(image.flip(3), mask.flip(3))
+    lut, expected_error = network.predict(image, mask)
+    mirrored, mirrored_expected_error = network.predict(image.flip(3), mask.flip(3))
     torch.testing.assert_close(lut, mirrored, atol=1e-6, rtol=0)
-    torch.testing.assert_close(doubt, mirrored_doubt)
+    torch.testing.assert_close(expected_error, mirrored_expected_error)
 
 
 def test_members_are_averaged():
@@ -67,7 +67,7 @@ def test_the_correction_is_bounded():
     for member in network.members:
         member.residual.weight.data *= 1e4
     lut, _ = network.predict(*frames())
-    assert lut.isfinite().all() and (lut - identity_table(5, lut)).abs().max() < 3
+    assert lut.isfinite().all() and (lut - identity_lut(5, lut)).abs().max() < 3
 
 
 @pytest.mark.parametrize("near", [True, False])
@@ -86,7 +86,7 @@ def test_empty_and_full_masks():
     image, _ = frames()
     for mask in (torch.zeros(2, 1, 40, 48), torch.ones(2, 1, 40, 48)):
         out = network(image, mask)
-        assert out.image.isfinite().all() and out.doubt.min() > 0
+        assert out.image.isfinite().all() and out.expected_error.min() > 0
     assert torch.equal(network(image, torch.zeros(2, 1, 40, 48)).image, image)
 
 
@@ -103,8 +103,8 @@ def test_the_model_averages_the_window():
     model = CO2Net(backbone, refinement=False, mapping="predicted").eval()
     image, mask = frames(3)
     result = model(image[:1], mask[:1], image[None, 1:], mask[None, 1:])
-    lut, doubt = backbone.predict(image, mask)
-    weight = (1 / doubt.clamp(min=1e-3)).view(-1, 1, 1, 1, 1)
+    lut, expected_error = backbone.predict(image, mask)
+    weight = (1 / expected_error.clamp(min=1e-3)).view(-1, 1, 1, 1, 1)
     from trilinear import apply_lut
 
     mean = (lut * weight).sum(0, keepdim=True) / weight.sum()
@@ -128,7 +128,7 @@ def test_other_backbones_predict_nothing():
     assert create_model(backbone="lutnet").mapping == "predicted"
 
 
-def test_the_mapping_loss_trains_lut_and_doubt():
+def test_the_mapping_loss_trains_lut_and_expected_error():
     torch.manual_seed(0)
     network = LUTNet(**SMALL).train()
     image, mask = frames(8)
@@ -146,7 +146,7 @@ def test_the_mapping_loss_trains_lut_and_doubt():
 
 
 def test_affine_maps_are_smooth():
-    assert roughness(identity_table(5, torch.zeros(1)) * 0.5 + 0.1) < 1e-10
+    assert roughness(identity_lut(5, torch.zeros(1)) * 0.5 + 0.1) < 1e-10
     assert roughness(torch.rand(1, 3, 5, 5, 5)) > 0.1
 
 
@@ -165,7 +165,7 @@ def test_doubtful_corrections_are_left_out():
     free, _ = network.predict(image, mask)
     network.caution.fill_(1e6)
     held, _ = network.predict(image, mask)
-    torch.testing.assert_close(held, identity_table(5, held).expand_as(held))
+    torch.testing.assert_close(held, identity_lut(5, held).expand_as(held))
     network.caution.fill_(1e-9)
     torch.testing.assert_close(network.predict(image, mask)[0], free)
 

@@ -94,7 +94,7 @@ def test_backward_reaches_every_parameter(name):
     mask[..., 10:30, 10:30] = 1
     out = network(image, mask)
     # The doubt about a prediction is trained beside it and does not touch the picture.
-    (out.image.square().sum() + (0 if out.doubt is None else out.doubt.sum())).backward()
+    (out.image.square().sum() + (0 if out.expected_error is None else out.expected_error.sum())).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 

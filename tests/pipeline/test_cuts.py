@@ -70,15 +70,15 @@ def test_the_stream_equals_the_batch_computation():
         torch.testing.assert_close(whole[i], wanted[0].clamp(0, 1), atol=1e-5, rtol=0)
 
 
-def test_the_table_of_a_clip_is_the_mean_prediction():
+def test_the_lut_of_a_clip_is_the_mean_prediction():
     model = lut_model()
     frames, _ = shots(lengths=(5,))
     stream = FrameStream(model, 8, 8)
-    stream.collect_table = True
+    stream.collect_lut = True
     mask = torch.ones(1, 48, 64)
     for frame in frames:
         list(stream.push(frame, mask))
     list(stream.finish())
     lut, _ = model.backbone.predict(frames, mask.expand(5, 1, 48, 64))
-    assert stream.table().shape == (1, 3, 33, 33, 33)
-    torch.testing.assert_close(stream.table()[..., ::8, ::8, ::8], lut.mean(0, keepdim=True), atol=1e-5, rtol=0)
+    assert stream.lut().shape == (1, 3, 33, 33, 33)
+    torch.testing.assert_close(stream.lut()[..., ::8, ::8, ::8], lut.mean(0, keepdim=True), atol=1e-5, rtol=0)

@@ -134,10 +134,10 @@ def test_a_mask_that_covers_everything_deserves_a_note(tmp_path, clip, model):
     assert any("is it inverted" in note for note in report.notes)
 
 
-def test_the_table_of_the_clip_is_written(tmp_path, clip, model):
+def test_the_lut_of_the_clip_is_written(tmp_path, clip, model):
     harmonize_video(*clip, tmp_path / "out.mp4", model, 1, 1, cube=tmp_path / "look.cube")
-    table = load_cube(tmp_path / "look.cube")
-    assert tuple(table.shape[-3:]) == (33, 33, 33) and table.isfinite().all()
+    lut = load_cube(tmp_path / "look.cube")
+    assert tuple(lut.shape[-3:]) == (33, 33, 33) and lut.isfinite().all()
 
 
 def test_a_still_mask_and_a_single_image(tmp_path, model):

@@ -99,7 +99,7 @@ def test_predicted_mappings_are_interpolated_between_key_frames():
     frames, masks = stubs.moving_clip(5)
     images, alphas = stubs.as_tensors(frames, masks)
     stream = FrameStream(model, 0, 0, key_frames=4, cuts=False)
-    # Nothing follows within a window of 0 + 0, so each frame reads the last key frame's table.
+    # Nothing follows within a window of 0 + 0, so each frame reads the last key frame's LUT.
     results = [r for image, alpha in zip(images, alphas, strict=True) for _, r in stream.push(image, alpha)]
     alone = list(harmonize_frames(images[:1], alphas[:1], model, 0, 0))
     assert stream.passes == 2 and torch.equal(results[0], alone[0])

@@ -47,11 +47,11 @@ def harmonize(model, frames, mask, previous=1, future=0, **settings):
 def test_a_backbone_that_changes_nothing_changes_no_detail(mapping, mask):
     model = stubs.model_of(stubs.Known(lambda picture: picture, WORKING), mapping=mapping)
     frames = large_clip()
-    # The paper's table keeps one mean color per grid point, over the cells around it (1/32 wide); a pixel that reads it
+    # The paper's LUT keeps one mean color per grid point, over the cells around it (1/32 wide); a pixel that reads it
     # may lie at the other end of them.
     tolerance = 1e-5 if mapping == "smooth" else 2 / 32
     torch.testing.assert_close(harmonize(model, frames, mask), frames, rtol=0, atol=tolerance)
-    # Without neighbors there is no table, and no such error.
+    # Without neighbors there is no LUT, and no such error.
     torch.testing.assert_close(harmonize(model, frames, mask, 0, 0), frames, rtol=0, atol=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_a_backbone_that_changes_nothing_returns_the_very_same_8_bit_frames():
 @pytest.mark.parametrize(("mapping", "mean", "worst"), [("paper", 0.012, 0.13), ("smooth", 0.004, 0.05)])
 def test_a_global_change_of_color_arrives_at_full_size(mask, mapping, mean, worst):
     # Known answer: the change itself, blended by the full-size mask; at edges and in strands as everywhere else. The
-    # paper's table learns from blended colors at soft edges, and has nothing for colors that its few pixels miss.
+    # paper's LUT learns from blended colors at soft edges, and has nothing for colors that its few pixels miss.
     model = stubs.model_of(stubs.Known(stubs.warm, WORKING), mapping=mapping)
     frames = large_clip()
     expected = mask * stubs.warm(frames) + (1 - mask) * frames
@@ -91,7 +91,7 @@ def test_no_halo_at_mask_edges():
 
 @pytest.mark.parametrize("refinement", [True, False])
 @pytest.mark.parametrize("window", [(0, 0), (1, 1)], ids=str)
-def test_corrections_of_the_working_size_arrive_without_a_table(refinement, window):
+def test_corrections_of_the_working_size_arrive_without_a_lut(refinement, window):
     # A shift by a constant, whatever the color: what the backbone and the refinement add must survive enlarging.
     shift = torch.tensor([0.1, -0.05, 0.03]).view(1, 3, 1, 1)
     model = stubs.model_of(stubs.Known(lambda picture: picture + shift, WORKING), refinement=refinement)
@@ -101,7 +101,7 @@ def test_corrections_of_the_working_size_arrive_without_a_table(refinement, wind
     factor = 2 if refinement else 1
     result = harmonize(model, frames, mask, *window)
     error = (result - (frames + factor * mask * shift)).abs()
-    assert error.amax() < (1e-5 if window == (0, 0) else 0.1), "with a table, its own error comes on top"
+    assert error.amax() < (1e-5 if window == (0, 0) else 0.1), "with a LUT, its own error comes on top"
     assert error.mean() < 2e-3
 
 

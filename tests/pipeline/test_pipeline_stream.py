@@ -276,25 +276,25 @@ def test_settings_are_checked_when_asked_for_not_at_the_first_frame(settings, se
         harmonize_frames([], [], stubs.model_of(stubs.Tiny()), **settings)
 
 
-def test_the_table_of_the_clip_describes_what_was_done():
+def test_the_lut_of_the_clip_describes_what_was_done():
     stream = FrameStream(stubs.model_of(stubs.Known(stubs.warm), mapping="smooth"), 1, 1)
-    stream.collect_table = True
+    stream.collect_lut = True
     frames, masks = stubs.moving_clip(4)
     for frame, mask in zip(frames, masks, strict=True):
         for _ in stream.push(frame, mask):
             pass
     list(stream.finish())
     colors = torch.from_numpy(frames[masks == 255]).T[None, :, None].float() / 255
-    read = trilinear.apply_lut(stream.table(), colors)
+    read = trilinear.apply_lut(stream.lut(), colors)
     torch.testing.assert_close(read, stubs.warm(colors), rtol=0, atol=0.02)
 
 
-def test_at_strength_zero_the_table_changes_nothing():
+def test_at_strength_zero_the_lut_changes_nothing():
     stream = FrameStream(stubs.model_of(stubs.Tiny()), 1, 1, strength=0)
-    stream.collect_table = True
+    stream.collect_lut = True
     frames, masks = stubs.moving_clip(3)
     results = [r for f, m in zip(frames, masks, strict=True) for _, r in stream.push(f, m)]
     results += [r for _, r in stream.finish()]
     assert np.array_equal(np.array(results), frames)
     colors = torch.rand(1, 3, 20, 20)
-    torch.testing.assert_close(trilinear.apply_lut(stream.table(), colors), colors, rtol=0, atol=1e-5)
+    torch.testing.assert_close(trilinear.apply_lut(stream.lut(), colors), colors, rtol=0, atol=1e-5)

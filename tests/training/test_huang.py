@@ -27,7 +27,7 @@ from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 CPU = torch.device("cpu")
-NO_TABLES = torch.zeros(0, 3, 33, 33, 33)
+NO_LUTS = torch.zeros(0, 3, 33, 33, 33)
 
 
 class Gain(Backbone):
@@ -56,7 +56,7 @@ def run(root, folder, chosen, **options):
     train, held_out = (find_pairs(root, "", 5, list_path=f"clips_{name}.txt") for name in ("train", "test"))
     estimate = create_flow("dis") if chosen.temporal else None
     score = train_stage1(
-        network, train, held_out, NO_TABLES, NO_TABLES, chosen, folder, CPU, estimate=estimate, quiet=True, **options
+        network, train, held_out, NO_LUTS, NO_LUTS, chosen, folder, CPU, estimate=estimate, quiet=True, **options
     )
     return network, score
 
@@ -209,7 +209,7 @@ def test_both_frames_of_a_pair_are_cut_alike(root):
 def test_fields_lead_from_a_frame_to_the_one_before(root):
     """The scene moves by one pixel per frame; crops and flips turn the motion with the picture."""
     dataset = samples(root)
-    batch = to_batch([dataset[number] for number in range(20)], NO_TABLES)
+    batch = to_batch([dataset[number] for number in range(20)], NO_LUTS)
     previous = batch.previous
     inner = (..., slice(4, -4), slice(4, -4))  # what enters the picture cannot be explained
     warped = warp(previous.real, previous.field)
@@ -245,7 +245,7 @@ def test_what_the_estimator_sees(root, flow_input):
     temporal = TemporalConfig(flow="raft", flow_input=flow_input)
     assert in_samples(temporal, estimate) is None
     dataset, network = samples(root, flow_input=flow_input, estimate=None), Gain()
-    batch = to_batch([dataset[number] for number in range(4)], NO_TABLES)
+    batch = to_batch([dataset[number] for number in range(4)], NO_LUTS)
     motion(batch, temporal, estimate, network)
     wanted = {
         "real": (batch.target, batch.previous.real),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from co2net.cli.train_backbone import main
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 from co2net.data.samples import examples_from_list, find_examples
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
@@ -46,7 +46,7 @@ def pictures(tmp_path):
 
 
 def darker() -> torch.Tensor:
-    return identity_table(33, torch.zeros(1)) * 0.8
+    return identity_lut(33, torch.zeros(1)) * 0.8
 
 
 def config(**changes) -> Stage1Config:

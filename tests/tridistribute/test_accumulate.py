@@ -1,4 +1,4 @@
-"""Writing a table: closed forms and properties, then the kernel against the definition, then what PyTorch may do."""
+"""Writing a LUT: closed forms and properties, then the kernel against the definition, then what PyTorch may do."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The CUDA kernels that write a table and their launch code, run on the CPU by cuda_on_cpu.h."""
+"""The CUDA kernels that write a LUT and their launch code, run on the CPU by cuda_on_cpu.h."""
 
 import sys
 from pathlib import Path

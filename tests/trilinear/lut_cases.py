@@ -62,7 +62,7 @@ def colors(batch: int, height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def identity(dim: int, batch: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the table that maps grid point i to i / (D - 1) on each axis."""
+    """Return the LUT that maps grid point i to i / (D - 1) on each axis."""
     axis = torch.linspace(0, 1, dim, dtype=dtype)
     b, g, r = torch.meshgrid(axis, axis, axis, indexing="ij")
     return torch.stack([r, g, b]).expand(batch, -1, -1, -1, -1)

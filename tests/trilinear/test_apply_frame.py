@@ -1,4 +1,4 @@
-"""Tables applied to decoded frames: closed forms, windows and masks, the kernel against the definition, arguments."""
+"""LUTs applied to decoded frames: closed forms, windows and masks, the kernel against the definition, arguments."""
 
 import lut_cases
 import numpy as np
@@ -36,7 +36,7 @@ def mask_of(height, width, kind, seed=0):
     return None if kind is None else mask if kind == "float" else (mask * 255).astype(np.uint8)
 
 
-def table(dim, seed=1):
+def random_lut(dim, seed=1):
     return torch.rand((1, 3, dim, dim, dim), generator=torch.Generator().manual_seed(seed)) * 1.4 - 0.2  # to be clamped
 
 
@@ -44,14 +44,14 @@ def table(dim, seed=1):
 
 
 @pytest.mark.parametrize("dtype", LARGEST)
-def test_identity_table_changes_nothing(backend, dtype):
+def test_identity_lut_changes_nothing(backend, dtype):
     frame = frame_of(9, 37, dtype)
     done = trilinear.apply_lut_frame(lut_cases.identity(33).float() * 1.000001, frame)
     assert done.dtype == frame.dtype and done is not frame
     assert np.abs(done.astype(int) - frame).max() <= (0 if dtype is np.uint8 else 1)
 
 
-def test_constant_table_blends_by_mask_and_strength(backend):
+def test_constant_lut_blends_by_mask_and_strength(backend):
     lut = torch.ones(1, 3, 2, 2, 2) * torch.tensor([1.0, 0.5, -3.0]).view(1, 3, 1, 1, 1)
     frame = np.full((1, 4, 3), 100, np.uint8)
     mask = np.array([[0, 0.5, 1, 1e-9]], np.float32)
@@ -70,7 +70,7 @@ def test_ties_go_to_the_even_code(backend):
 
 @pytest.mark.parametrize("dtype", LARGEST)
 def test_agrees_with_apply_lut(backend, dtype):
-    lut, frame, largest = table(17), frame_of(20, 150, dtype), LARGEST[dtype]
+    lut, frame, largest = random_lut(17), frame_of(20, 150, dtype), LARGEST[dtype]
     image = torch.from_numpy(frame.astype(np.float32) / largest).permute(2, 0, 1)[None]
     wanted = (trilinear.apply_lut(lut, image).clamp(0, 1) * largest)[0].permute(1, 2, 0)
     done = trilinear.apply_lut_frame(lut, frame).astype(np.float32)
@@ -82,7 +82,7 @@ def test_nothing_changes_outside_the_mask(backend, weight):
     frame = frame_of(5, 200, np.uint16)
     mask = np.full((5, 200), weight, np.float32)
     mask[2, 70:90] = 1
-    done = trilinear.apply_lut_frame(table(5), frame, mask)
+    done = trilinear.apply_lut_frame(random_lut(5), frame, mask)
     changed = (done != frame).any(2)
     assert changed[2, 70:90].any() and not changed[~(mask > 0)].any()
 
@@ -94,21 +94,21 @@ def test_a_window_is_the_whole_inside_and_the_frame_outside(data, height, width)
     columns = slice(*(data.draw(st.none() | st.integers(-160, 160)) for _ in range(2)))
     frame, mask = frame_of(height, width, np.uint8), mask_of(height, width, "float")
     wanted = frame.copy()
-    wanted[rows, columns] = trilinear.apply_lut_frame(table(5), frame, mask)[rows, columns]
-    assert np.array_equal(trilinear.apply_lut_frame(table(5), frame, mask, window=(rows, columns)), wanted)
+    wanted[rows, columns] = trilinear.apply_lut_frame(random_lut(5), frame, mask)[rows, columns]
+    assert np.array_equal(trilinear.apply_lut_frame(random_lut(5), frame, mask, window=(rows, columns)), wanted)
 
 
 def test_arrays_tensors_and_layouts(backend):
     frame, mask = frame_of(12, 40, np.uint16), mask_of(12, 40, "uint8")
-    wanted = trilinear.apply_lut_frame(table(5), frame, mask)
+    wanted = trilinear.apply_lut_frame(random_lut(5), frame, mask)
     before = frame.copy()
-    done = trilinear.apply_lut_frame(table(5), torch.from_numpy(frame), torch.from_numpy(mask))
+    done = trilinear.apply_lut_frame(random_lut(5), torch.from_numpy(frame), torch.from_numpy(mask))
     assert isinstance(done, torch.Tensor) and done.dtype == torch.uint16 and np.array_equal(done.numpy(), wanted)
     planar = np.ascontiguousarray(frame.transpose(2, 0, 1)).transpose(1, 2, 0)
     flipped = np.ascontiguousarray(frame[:, ::-1])[:, ::-1]
     locked = frame.copy()
     locked.flags.writeable = False
-    turned = table(5).permute(0, 4, 3, 2, 1).contiguous().permute(0, 4, 3, 2, 1)
+    turned = random_lut(5).permute(0, 4, 3, 2, 1).contiguous().permute(0, 4, 3, 2, 1)
     for other in (planar, flipped, locked):
         assert np.array_equal(trilinear.apply_lut_frame(turned, other, mask), wanted)
     assert np.array_equal(frame, before)
@@ -123,7 +123,7 @@ def test_arrays_tensors_and_layouts(backend):
 def test_kernel_equals_definition(dim, height, width, dtype, kind):
     lut_cases.needs_kernel()
     frame, mask = torch.from_numpy(frame_of(height, width, dtype)), mask_of(height, width, kind)
-    given = (table(dim), frame, None if mask is None else torch.from_numpy(mask), 0.8, (0, height, 0, width))
+    given = (random_lut(dim), frame, None if mask is None else torch.from_numpy(mask), 0.8, (0, height, 0, width))
     actual, wanted = cpp.apply_lut_frame(*given).numpy().astype(int), reference.apply_lut_frame(*given).numpy()
     off = np.abs(actual - wanted)
     assert off.max() <= 1 and (off > 0).mean() < (1e-4 if dtype is np.uint8 else 5e-3)
@@ -140,7 +140,7 @@ def test_instruction_sets_and_threads_agree_to_the_bit():
         for newest, workers in ((2, 1), (1, 2), (0, 3)):
             kernel.co2net_limit_instructions(newest)
             torch.set_num_threads(workers)
-            results.append([trilinear.apply_lut_frame(table(33), frame, mask, 0.7) for frame, mask in cases])
+            results.append([trilinear.apply_lut_frame(random_lut(33), frame, mask, 0.7) for frame, mask in cases])
     finally:
         kernel.co2net_limit_instructions(2)
         torch.set_num_threads(threads)
@@ -171,7 +171,7 @@ def test_instruction_sets_and_threads_agree_to_the_bit():
     ],
 )
 def test_wrong_arguments(change, words):
-    given = {"lut": table(4), "frame": np.zeros((4, 5, 3), np.uint8)}
+    given = {"lut": random_lut(4), "frame": np.zeros((4, 5, 3), np.uint8)}
     with pytest.raises(ValueError, match=words):
         trilinear.apply_lut_frame(**(given | change))
 

@@ -1,4 +1,4 @@
-"""Reading a table: the definition against closed forms, then the kernel against the definition."""
+"""Reading a LUT: the definition against closed forms, then the kernel against the definition."""
 
 import lut_cases
 import pytest
@@ -19,7 +19,7 @@ def backend(request, monkeypatch):
     return request.param
 
 
-def table(dim, batch, filled, seed=1):
+def random_lut(dim, batch, filled, seed=1):
     generator = torch.Generator().manual_seed(seed)
     lut = torch.rand((batch, 3, dim, dim, dim), generator=generator)
     if filled is None:
@@ -31,14 +31,14 @@ def table(dim, batch, filled, seed=1):
 
 
 @pytest.mark.parametrize("dim", [2, 3, 17, 33, 64])
-def test_identity_table_returns_the_image(backend, dim):
+def test_identity_lut_returns_the_image(backend, dim):
     image = lut_cases.colors(2, 9, 11)
     output = trilinear.apply_lut(lut_cases.identity(dim, 2), image)
     torch.testing.assert_close(output, image.clamp(0, 1) / 1.000001, atol=3e-7, rtol=0)
 
 
 def test_equals_grid_sample_within_the_longer_axis(backend):
-    lut, _ = table(9, 2, None)
+    lut, _ = random_lut(9, 2, None)
     image = torch.rand(2, 3, 8, 10)
     grid = (image / 1.000001 * 2 - 1).permute(0, 2, 3, 1)[:, None]
     wanted = F.grid_sample(lut, grid, align_corners=True)[:, :, 0]
@@ -53,14 +53,14 @@ def test_axes_are_blue_green_red(backend):
 
 
 def test_every_filled_cell_equals_no_count(backend):
-    lut, _ = table(9, 1, None)
+    lut, _ = random_lut(9, 1, None)
     image = lut_cases.colors(1, 20, 20)
     counted = trilinear.apply_lut(lut, image, torch.full((1, 9, 9, 9), 7, dtype=torch.int64))
     torch.testing.assert_close(counted, trilinear.apply_lut(lut, image), atol=3e-7, rtol=0)
 
 
 def test_all_empty(backend):
-    lut, count = table(5, 1, 0.0)
+    lut, count = random_lut(5, 1, 0.0)
     image = lut_cases.colors(1, 6, 7)
     assert not trilinear.apply_lut(lut, image, count).any()
     assert trilinear.unseen_map(count, image).all() and trilinear.unseen_map(count, image, "all_empty").all()
@@ -87,7 +87,7 @@ def test_weights_too_small_for_the_dtype_are_no_information(backend):
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 5), (2, 3, 0, 5), (1, 3, 4, 0)])
 def test_empty_images(backend, shape):
-    lut, count = table(3, shape[0], 0.5)
+    lut, count = random_lut(3, shape[0], 0.5)
     image = torch.rand(shape, requires_grad=True)
     output = trilinear.apply_lut(lut.requires_grad_(), image, count)
     assert output.shape == shape and trilinear.unseen_map(count, image).shape == (shape[0], 1, *shape[2:])
@@ -96,7 +96,7 @@ def test_empty_images(backend, shape):
 
 
 def test_layouts_do_not_matter(backend):
-    lut, count = table(5, 2, 0.6)
+    lut, count = random_lut(5, 2, 0.6)
     image = torch.rand(2, 3, 6, 8)
     wanted = trilinear.apply_lut(lut, image, count)
     strided = torch.empty(2, 5, 12, 8)[:, 1:4, ::2].copy_(image)
@@ -114,7 +114,7 @@ def test_layouts_do_not_matter(backend):
 
 @pytest.mark.parametrize("filled", [None, 0.6])
 def test_gradcheck(filled):
-    lut, count = table(4, 2, filled)
+    lut, count = random_lut(4, 2, filled)
     image = torch.rand(2, 3, 3, 4, dtype=torch.float64).mul(0.8).add(0.1)
     image = torch.where((image * 3 - (image * 3).round()).abs() < 1e-3, image + 0.01, image)  # off the cell borders
     inputs = (lut.double().requires_grad_(), image.requires_grad_())
@@ -123,7 +123,7 @@ def test_gradcheck(filled):
 
 @pytest.mark.parametrize("filled", [None, 0.5])
 def test_written_gradient_is_that_of_the_definition(filled):
-    lut, count = table(5, 2, filled)
+    lut, count = random_lut(5, 2, filled)
     image = lut_cases.colors(2, 8, 9).double()
     image[image == image[image > 0].min()] = 0.3  # at 1e-30 the automatic gradient of a quotient has no digits left
     inputs = (lut.double().requires_grad_(), image.requires_grad_())
@@ -136,7 +136,7 @@ def test_written_gradient_is_that_of_the_definition(filled):
 
 
 def test_no_gradient_along_an_axis_with_one_side_empty(backend):
-    lut, _ = table(3, 1, None)
+    lut, _ = random_lut(3, 1, None)
     count = torch.zeros(1, 3, 3, 3)
     count[..., 1] = 1  # the far side of the first cell along red, where this color has weight 2e-12
     image = torch.tensor([1e-12, 0.3, 1.0]).view(1, 3, 1, 1).requires_grad_()
@@ -152,7 +152,7 @@ def test_clamped_colors_have_no_gradient(backend):
 
 
 def test_only_the_asked_gradients(backend):
-    lut, count = table(5, 1, 0.6)
+    lut, count = random_lut(5, 1, 0.6)
     image = torch.rand(1, 3, 4, 4)
     for needed in (lut, image):
         needed.requires_grad_()
@@ -168,9 +168,9 @@ def test_only_the_asked_gradients(backend):
 @pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
 def test_kernel_equals_definition(dim, batch, height, width, filled):
     lut_cases.needs_kernel()
-    lut, count = table(dim, batch, filled)
+    lut, count = random_lut(dim, batch, filled)
     image = lut_cases.colors(batch, height, width)
-    # The worst of eight rounded products and a quotient, for tables in [0, 1]: measured 4e-7.
+    # The worst of eight rounded products and a quotient, for LUTs in [0, 1]: measured 4e-7.
     torch.testing.assert_close(
         cpp.apply_lut(lut, image, count), reference.apply_lut(lut, image, count), atol=1e-6, rtol=0
     )
@@ -187,7 +187,7 @@ def test_kernel_equals_definition(dim, batch, height, width, filled):
 def test_instruction_sets_and_threads_agree_to_the_bit():
     lut_cases.needs_kernel()
     kernel, threads = _native.library("trilinear"), torch.get_num_threads()
-    lut, count = table(33, 1, 0.5)
+    lut, count = random_lut(33, 1, 0.5)
     image, flow = lut_cases.colors(1, 600, 900), torch.randn(1, 3, 600, 900)
     results = []
     try:
@@ -205,8 +205,8 @@ def test_instruction_sets_and_threads_agree_to_the_bit():
 
 @settings(max_examples=30, deadline=None)
 @given(dim=st.integers(2, 20), seed=st.integers(0, 2**31), filled=st.sampled_from([0.05, 0.5, 0.95]))
-def test_output_stays_between_the_tables_values(dim, seed, filled):
-    lut, count = table(dim, 1, filled, seed)
+def test_output_stays_between_the_luts_values(dim, seed, filled):
+    lut, count = random_lut(dim, 1, filled, seed)
     image = lut_cases.colors(1, 7, 9, seed)
     output, unseen = trilinear.apply_lut(lut, image, count), trilinear.unseen_map(count, image)
     assert output.min() >= 0 and output.max() <= lut.max() * (1 + 1e-6)

@@ -23,7 +23,7 @@ def kernels_are_there():
     assert trilinear.backend(image) == tridistribute.backend(image) == "cuda", "the warning says why"
 
 
-def table(dim, batch, filled, seed=1):
+def random_lut(dim, batch, filled, seed=1):
     generator = torch.Generator().manual_seed(seed)
     lut = torch.rand((batch, 3, dim, dim, dim), generator=generator)
     count = (
@@ -76,7 +76,7 @@ def check_writing(source, target, mask, dim):
 @pytest.mark.parametrize("filled", [None, 0.5, 0.02, 0.0])
 @pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
 def test_reading_equals_definition(dim, batch, height, width, filled):
-    lut, count = table(dim, batch, filled)
+    lut, count = random_lut(dim, batch, filled)
     check_reading(lut, cuda_cases.hard_images(dim, batch, height, width)["random"].cuda(), count)
 
 
@@ -89,7 +89,7 @@ def test_writing_equals_definition(dim, batch, height, width):
 @pytest.mark.parametrize("name", cuda_cases.HARD)
 def test_hard_images(name, dim):
     image = cuda_cases.hard_images(dim, 2, 70, 90)[name]
-    lut, count = table(dim, 2, 0.7)
+    lut, count = random_lut(dim, 2, 0.7)
     check_reading(lut, image.cuda(), None if name == "cell borders" else count)
     check_writing(*pixels(image), dim)
 
@@ -110,7 +110,7 @@ def test_a_batch_of_4k_frames():
     batch, height, width = 90, 2160, 3840
     if torch.cuda.mem_get_info()[0] < 3 * 4 * 3 * batch * height * width:
         pytest.skip("needs 27 GB of GPU memory")
-    lut, count = table(33, batch, None)[0], torch.ones(batch, 33, 33, 33, device="cuda")
+    lut, count = random_lut(33, batch, None)[0], torch.ones(batch, 33, 33, 33, device="cuda")
     image = torch.rand(batch, 3, height, width, device="cuda")
     output = trilinear.apply_lut(lut, image, count)
     last = reference.apply_lut(lut[-1:], image[-1:, :, -64:], count[-1:])
@@ -123,7 +123,7 @@ def test_a_batch_of_4k_frames():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_colors_that_are_not_finite(value):
-    lut, count = table(9, 1, 1.0)
+    lut, count = random_lut(9, 1, 1.0)
     image = torch.rand(1, 3, 8, 9, device="cuda")
     image[0, 1, 3, 4] = value
     output = trilinear.apply_lut(lut, image, count)
@@ -140,7 +140,7 @@ def everything(lut, image, count, target, mask):
 
 
 def arguments(seed=0):
-    lut, count = table(9, 2, 0.7, seed)
+    lut, count = random_lut(9, 2, 0.7, seed)
     image, target, mask = pixels(cuda_cases.hard_images(9, 2, 33, 40)["eight bit"], seed)
     return lut.requires_grad_(), image.requires_grad_(), count, target, mask
 
@@ -214,7 +214,7 @@ def test_compiles():
 
 
 def test_the_same_bits_where_pytorch_is_asked_for_them():
-    lut, _ = table(9, 1, None)
+    lut, _ = random_lut(9, 1, None)
     source, target, mask = pixels(cuda_cases.hard_images(9, 1, 200, 200)["eight bit"])
     torch.use_deterministic_algorithms(True)
     try:

@@ -1,4 +1,4 @@
-"""The CUDA kernels that read a table and their launch code, run on the CPU by cuda_on_cpu.h."""
+"""The CUDA kernels that read a LUT and their launch code, run on the CPU by cuda_on_cpu.h."""
 
 import cuda_cases
 import pytest
@@ -16,14 +16,14 @@ def on_cpu(monkeypatch):
         yield
 
 
-def table(dim, batch, filled, seed=1):
+def random_lut(dim, batch, filled, seed=1):
     generator = torch.Generator().manual_seed(seed)
     lut = torch.rand((batch, 3, dim, dim, dim), generator=generator)
     return lut, None if filled is None else (torch.rand((batch, dim, dim, dim), generator=generator) < filled).float()
 
 
 def check(lut, image, count, flow):
-    # Eight rounded products and a quotient, for tables in [0, 1]: worst measured 3e-7.
+    # Eight rounded products and a quotient, for LUTs in [0, 1]: worst measured 3e-7.
     wanted = reference.apply_lut(lut, image, count)
     torch.testing.assert_close(cuda.apply_lut(lut, image, count), wanted, atol=1e-6, rtol=0)
     grad_lut, grad_image = cuda.apply_lut_backward(flow, lut, image, count, True, True)
@@ -41,16 +41,16 @@ def check(lut, image, count, flow):
 @pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
 def test_equals_definition(dim, batch, height, width, filled):
     image = cuda_cases.hard_images(dim, batch, height, width)["random"]
-    check(*table(dim, batch, filled)[:1], image, table(dim, batch, filled)[1], torch.randn(image.shape))
+    check(*random_lut(dim, batch, filled)[:1], image, random_lut(dim, batch, filled)[1], torch.randn(image.shape))
 
 
 @pytest.mark.parametrize("dim", [2, 17, 33])
 @pytest.mark.parametrize("name", cuda_cases.HARD)
 def test_hard_images(name, dim):
     image = cuda_cases.hard_images(dim, 2, 17, 20)[name]
-    lut, count = table(dim, 2, 0.7)
+    lut, count = random_lut(dim, 2, 0.7)
     check(lut, image, None, torch.randn(image.shape))
-    # Where a border runs through a table with holes, colors within rounding of it see one hole or another.
+    # Where a border runs through a LUT with holes, colors within rounding of it see one hole or another.
     if name != "cell borders":
         check(lut, image, count, torch.randn(image.shape))
 
@@ -58,13 +58,13 @@ def test_hard_images(name, dim):
 @pytest.mark.parametrize("dim", [22, 33, 66])  # a rounded position lies past a border at 22, before one at 66
 def test_cells_on_both_sides_of_a_border_agree(dim):
     image = cuda_cases.hard_images(dim, 1, 30, 30)["cell borders"]
-    lut, count = table(dim, 1, 0.5)
+    lut, count = random_lut(dim, 1, 0.5)
     output, wanted = cuda.apply_lut(lut, image, count), reference.apply_lut(lut, image, count)
     torch.testing.assert_close(output, wanted, atol=1e-6, rtol=0)
 
 
 def test_only_the_asked_gradients():
-    lut, count = table(9, 1, 0.7)
+    lut, count = random_lut(9, 1, 0.7)
     image, flow = torch.rand(1, 3, 6, 7), torch.randn(1, 3, 6, 7)
     both = cuda.apply_lut_backward(flow, lut, image, count, True, True)
     only_lut, nothing = cuda.apply_lut_backward(flow, lut, image, count, True, False)
@@ -75,7 +75,7 @@ def test_only_the_asked_gradients():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_color_that_is_not_finite_gives_nan_there_and_only_there(value):
-    lut, count = table(9, 2, 1.0)
+    lut, count = random_lut(9, 2, 1.0)
     image, flow = torch.rand(2, 3, 4, 6), torch.randn(2, 3, 4, 6)
     broken = image.clone()
     broken[1, 2, 3, 1] = value
@@ -93,7 +93,7 @@ def test_a_color_that_is_not_finite_gives_nan_there_and_only_there(value):
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 5), (2, 3, 0, 5), (1, 3, 4, 0)])
 def test_empty_images(shape):
-    lut, count = table(3, shape[0], 0.5)
+    lut, count = random_lut(3, shape[0], 0.5)
     image = torch.rand(shape)
     assert cuda.apply_lut(lut, image, count).shape == shape
     assert cuda.unseen_map(count, image).shape == (shape[0], 1, *shape[2:])
@@ -105,7 +105,7 @@ def test_four_at_a_time_only_where_aligned(monkeypatch):
     launched = []
     launch = _cuda.launch
     monkeypatch.setattr(_cuda, "launch", lambda *arguments: launched.append(arguments[1]) or launch(*arguments))
-    lut, count = table(5, 1, 0.7)
+    lut, count = random_lut(5, 1, 0.7)
     memory = torch.rand(3 * 24 + 1)
     for start, wanted in ((0, ["apply_lut_by_four", "unseen_map_by_four"]), (1, ["apply_lut", "unseen_map"])):
         image = memory[start : start + 72].view(1, 3, 4, 6)
@@ -117,7 +117,7 @@ def test_four_at_a_time_only_where_aligned(monkeypatch):
 
 
 def test_inputs_in_any_layout():
-    lut, count = table(5, 2, 0.7)
+    lut, count = random_lut(5, 2, 0.7)
     image = torch.rand(2, 3, 4, 6)
     striped = image.to(memory_format=torch.channels_last), count.transpose(1, 3).contiguous().transpose(1, 3)
     assert torch.equal(cuda.apply_lut(lut, *striped), cuda.apply_lut(lut, image, count))
@@ -125,6 +125,6 @@ def test_inputs_in_any_layout():
 
 def test_more_items_than_a_grid_holds(monkeypatch):
     monkeypatch.setattr(_cuda, "_MOST_BLOCKS", 2)
-    lut, count = table(3, 5, 0.7)
+    lut, count = random_lut(3, 5, 0.7)
     image = torch.rand(5, 3, 4, 5)
     check(lut, image, count, torch.randn(image.shape))

@@ -75,7 +75,7 @@ def _mapping(model: CO2Net) -> str:
 
 
 def _tables(dataset: Path, clips: Iterable[str]) -> str | None:
-    """Which color tables made the clips, where the data set says so."""
+    """Which LUTs made the clips, where the data set says so."""
     try:
         lines = (dataset / TABLE_LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -91,4 +91,4 @@ def _tables(dataset: Path, clips: Iterable[str]) -> str | None:
     if not here:
         return None
     shared = len(here & elsewhere)
-    return f"{len(here)} color tables made these clips; {shared} of them made other clips too ({TABLE_LIST})."
+    return f"{len(here)} LUTs made these clips; {shared} of them made other clips too ({TABLE_LIST})."

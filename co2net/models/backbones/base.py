@@ -36,7 +36,7 @@ class BackboneOutput:
     features: Tensor
     raw: Tensor
     lut: Tensor | None = None
-    doubt: Tensor | None = None
+    expected_error: Tensor | None = None
 
 
 class Backbone(nn.Module):
@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         feature_channels: channels of the feature map (set by the instance where a setting decides it).
         title: the network's name in messages.
         parts: first components of the state-dict names; weight files are recognized by them.
-        predicts_mapping: whether :meth:`forward` fills ``lut`` and ``doubt``.
+        predicts_mapping: whether :meth:`forward` fills ``lut`` and ``expected_error``.
     """
 
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 import trilinear
 from co2net.checks import check_image, check_mask
-from co2net.color_mapping.completion import identity_table
+from co2net.color_mapping.completion import identity_lut
 from co2net.errors import WeightsError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.backbones.region_statistics import (
@@ -62,9 +62,9 @@ class LUTNet(Backbone):
         mirrored: in eval mode, average with the prediction for the mirrored frame (a little better, half as fast).
 
     The state dict also holds ``caution``, chosen after training on held-out pictures (0 without): in eval mode a
-    correction is scaled by ``1 - caution * doubt / size``, at least 0, where size is its own mean square over the
-    foreground. Small corrections that the network doubts are thereby left out, large ones hardly change: most footage
-    is nearly right already and must not be harmed.
+    correction is scaled by ``1 - caution * expected_error / size``, at least 0, where size is its own mean square over
+    the foreground. Small corrections that the network doubts are thereby left out, large ones hardly change: most
+    footage is nearly right already and must not be harmed.
     """
 
     caution: Tensor
@@ -138,7 +138,8 @@ class LUTNet(Backbone):
             mask: ``(B, 1, H, W)`` in [0, 1].
 
         Returns:
-            ``(lut, doubt)``: ``(B, 3, P, P, P)`` output colors, about [0, 1], not clamped; and ``(B,)``, the squared
+            ``(lut, expected_error)``: ``(B, 3, P, P, P)`` output colors, about [0, 1], not clamped; and ``(B,)``, the
+            squared
             error that the network expects of itself, mean over the foreground, [0, 1] space.
         """
         check_image(image)
@@ -158,11 +159,11 @@ class LUTNet(Backbone):
         pixels = torch.cat([image - MIDDLE, mask], dim=1).contiguous(memory_format=torch.channels_last)
         predictions = [member(pixels, weights, colors) for member in self.members]
         lut = torch.stack([lut for lut, _ in predictions]).mean(dim=0)
-        doubt = torch.stack([doubt for _, doubt in predictions]).mean(dim=0)
+        expected_error = torch.stack([expected_error for _, expected_error in predictions]).mean(dim=0)
         if len(lut) > count:
             image, mask = image[:count], mask[:count]
-            lut, doubt = (lut[:count] + lut[count:]) / 2, (doubt[:count] + doubt[count:]) / 2
-        return (lut if self.training else self._hold_back(lut, doubt, image, mask)), doubt
+            lut, expected_error = (lut[:count] + lut[count:]) / 2, (expected_error[:count] + expected_error[count:]) / 2
+        return (lut if self.training else self._hold_back(lut, expected_error, image, mask)), expected_error
 
     def _color_features(self, image: Tensor, regions: Tensor) -> Tensor:
         found = [regions.mean(dim=(2, 3)), moments(image, Regions(regions).weights(*regions.shape[2:]))]
@@ -170,11 +171,11 @@ class LUTNet(Backbone):
             found += [color_statistics(image, regions, self.bins), color_quantiles(image, regions)]
         return torch.cat(found, dim=1)
 
-    def _hold_back(self, lut: Tensor, doubt: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    def _hold_back(self, lut: Tensor, expected_error: Tensor, image: Tensor, mask: Tensor) -> Tensor:
         square = ((trilinear.apply_lut(lut, image) - image) ** 2).mean(dim=1, keepdim=True)
         size = (square * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1e-6)
-        share = (1 - self.caution * doubt / size.clamp(min=1e-9)).clamp(min=0).view(-1, 1, 1, 1, 1)
-        identity = identity_table(lut.shape[-1], lut)
+        share = (1 - self.caution * expected_error / size.clamp(min=1e-9)).clamp(min=0).view(-1, 1, 1, 1, 1)
+        identity = identity_lut(lut.shape[-1], lut)
         return identity + share * (lut - identity)
 
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,13 +184,15 @@ class LUTNet(Backbone):
         return out.raw, out.features
 
     def forward(self, image: Tensor, mask: Tensor) -> BackboneOutput:
-        """See :meth:`Backbone.forward`; fills :attr:`BackboneOutput.lut` and :attr:`BackboneOutput.doubt` too."""
+        """See :meth:`Backbone.forward`; fills ``lut`` and ``expected_error`` of the result too."""
         with torch.autocast(
             image.device.type, enabled=False
         ):  # colors need float32; the convolutions choose themselves
-            lut, doubt = self.predict(image, mask)
+            lut, expected_error = self.predict(image, mask)
             raw = trilinear.apply_lut(lut, image)
-        return BackboneOutput(image=self.blend(raw, mask, image), features=image[:, :0], raw=raw, lut=lut, doubt=doubt)
+        return BackboneOutput(
+            image=self.blend(raw, mask, image), features=image[:, :0], raw=raw, lut=lut, expected_error=expected_error
+        )
 
 
 def join_members(files: Sequence[WeightFile]) -> dict[str, Tensor]:
@@ -240,7 +243,7 @@ class Member(nn.Module):
         self.residual = nn.Linear(hidden, 3 * points**3)
         self.doubt = nn.Linear(hidden, 1)
         self.register_buffer("layout", torch.tensor([bins, int(near)]))  # what shapes do not tell, for loading
-        self.register_buffer("grid", identity_table(points, torch.zeros(1))[0], persistent=False)
+        self.register_buffer("grid", identity_lut(points, torch.zeros(1))[0], persistent=False)
         self.start_at_identity()
 
     def start_at_identity(self) -> None:

@@ -126,8 +126,8 @@ def color_statistics(image: Tensor, regions: Tensor, bins: int) -> Tensor:
         volume = tridistribute.accumulate(properties, differences, mask, dim=bins)
         total = colors.sum(dim=(1, 2, 3)).clamp(min=1)[:, None]
         histograms = [
-            (table.sum(dim=axes) / total).sqrt()  # square roots: rare colors (black, white) tell a lot
-            for table in (colors, volume[:, 3])
+            (lut.sum(dim=axes) / total).sqrt()  # square roots: rare colors (black, white) tell a lot
+            for lut in (colors, volume[:, 3])
             for axes in ((1, 2), (1, 3), (2, 3))
         ]
         share = volume[:, 3].sum(dim=(1, 2)) / total

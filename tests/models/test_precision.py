@@ -4,10 +4,11 @@ from pipeline import stubs
 from torch import nn
 
 from co2net.errors import InputError
+from co2net.models import precision
 from co2net.models.backbones.base import Backbone
 from co2net.models.precision import backbone_pass, fold_batch_norms, one_thread_for
 from co2net.models.registry import create_backbone
-from co2net.pipeline import harmonize_frames, inference
+from co2net.pipeline import harmonize_frames
 
 CPU = torch.device("cpu")
 
@@ -41,7 +42,7 @@ def test_folding_batch_norms_changes_nothing():
 
 @torch.inference_mode()
 def test_bfloat16_is_close_and_leaves_the_network_alone(monkeypatch):
-    monkeypatch.setattr(inference, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     network, (image, mask) = settled("issam"), inputs()
     state = {name: value.clone() for name, value in network.state_dict().items()}
     wanted = network(image, mask)
@@ -55,11 +56,11 @@ def test_bfloat16_is_close_and_leaves_the_network_alone(monkeypatch):
 
 def test_full_precision_and_other_processors_take_the_network_itself(monkeypatch):
     network = settled("issam")
-    monkeypatch.setattr(inference, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     assert backbone_pass(network, CPU, "full") is network
     lutnet = create_backbone("lutnet")
     assert backbone_pass(lutnet, CPU, "auto") is lutnet
-    monkeypatch.setattr(inference, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
     assert backbone_pass(network, CPU, "auto") is network
 
 
