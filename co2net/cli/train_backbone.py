@@ -199,16 +199,14 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
     from dataclasses import replace
 
     from co2net.flow.dis import SMALLEST_SIDE
-    from co2net.models.backbones import backbone_class
-    from co2net.training.backbone import Stage1Config, mapping_config, paper_config
+    from co2net.training.backbone import paper_config, recipe_config
 
-    recipe = options.recipe or ("mapping" if backbone_class(options.backbone_type).predicts_mapping else "quick")
-    if recipe == "paper":
+    if options.recipe == "paper":
         if options.phases:
             raise InputError(f"--phases {options.phases}: the paper's recipe has phases of its own, leave it out")
         config = paper_config(options.backbone_type, samples_per_epoch, temporal)
     else:
-        config = mapping_config(options.backbone_type) if recipe == "mapping" else Stage1Config(options.backbone_type)
+        config = recipe_config(options.backbone_type, options.recipe)
         config.temporal = temporal
         if options.phases:
             config.phases = _parse_phases(options.phases)

@@ -14,16 +14,18 @@ from co2net.color_mapping.completion import identity_lut
 SMALLEST_EXPECTED_ERROR = 1e-3  # squared error; below it no frame is trusted more than others
 
 
-def prediction_volume(lut: Tensor, expected_error: Tensor) -> Tensor:
+def prediction_volume(lut: Tensor, expected_error: Tensor | None = None) -> Tensor:
     """A frame's contribution to the mean, weighted by one over the squared error that is expected of it.
 
     Args:
         lut: ``(B, 3, D, D, D)`` output colors.
-        expected_error: ``(B,)`` expected squared error, [0, 1] space.
+        expected_error: ``(B,)`` expected squared error, [0, 1] space; None: all frames are trusted alike.
 
     Returns:
         ``(B, 4, D, D, D)``: weighted correction (3) and weight (1).
     """
+    if expected_error is None:
+        expected_error = lut.new_zeros(len(lut))
     weight = (SMALLEST_EXPECTED_ERROR / expected_error.clamp(min=SMALLEST_EXPECTED_ERROR)).view(-1, 1, 1, 1, 1)
     correction = lut - identity_lut(lut.shape[-1], lut)
     return torch.cat([correction * weight, weight.expand_as(lut[:, :1])], dim=1)

@@ -138,9 +138,12 @@ class CO2Net(nn.Module):
     # The steps, one method each; `forward` and the streaming pipeline call the same ones.
 
     @torch.no_grad()
-    def run_backbone(self, image: Tensor, mask: Tensor) -> BackboneOutput:
-        """Steps 1 and 2 (3 for a neighbor): one backbone pass without gradients; shapes as in :meth:`forward`."""
-        return self.backbone(image, mask)
+    def run_backbone(self, image: Tensor, mask: Tensor, **planes: Tensor) -> BackboneOutput:
+        """Steps 1 and 2 (3 for a neighbor): one backbone pass without gradients; shapes as in :meth:`forward`.
+
+        `planes` are further inputs of the full-size frame (:meth:`Backbone.prepare`), where the caller has it.
+        """
+        return self.backbone(image, mask, **planes)
 
     def frame_volume(self, image: Tensor, mask: Tensor, out: BackboneOutput) -> Tensor:
         """Part of step 5: what one frame tells about the color mapping; volumes of several frames add up.
@@ -156,7 +159,7 @@ class CO2Net(nn.Module):
             corrections, weighted by how sure the backbone is of them.
         """
         if self.mapping == "predicted":
-            assert out.lut is not None and out.expected_error is not None  # noqa: S101  (the constructor has checked)
+            assert out.lut is not None  # noqa: S101  (the constructor has checked)
             # A frame without a foreground has nothing to say.
             there = (mask > 0).flatten(1).any(dim=1).to(out.lut.dtype).view(-1, 1, 1, 1, 1)
             return prediction_volume(out.lut, out.expected_error) * there

@@ -19,9 +19,7 @@ Precision = Literal["auto", "full"]
 """Digits of the backbone's convolutions: "full" float32, "auto" bfloat16 where that is faster."""
 
 
-def backbone_pass(
-    backbone: Backbone, device: torch.device, precision: Precision
-) -> Callable[[Tensor, Tensor], BackboneOutput]:
+def backbone_pass(backbone: Backbone, device: torch.device, precision: Precision) -> Callable[..., BackboneOutput]:
     """How to run `backbone` with that precision; arguments and result as of the backbone itself.
 
     "auto" takes a copy of a network that paints pixels, with its batch norms folded into the convolutions, channels
@@ -33,13 +31,13 @@ def backbone_pass(
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(get_args(Precision))}")
-    if precision == "full" or device.type != "cpu" or backbone.predicts_mapping or not has_bfloat16():
+    if precision == "full" or device.type != "cpu" or not backbone.paints or not has_bfloat16():
         return backbone
     fast = fold_batch_norms(copy.deepcopy(backbone)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(image: Tensor, mask: Tensor) -> BackboneOutput:
+    def run(image: Tensor, mask: Tensor, **planes: Tensor) -> BackboneOutput:
         with torch.autocast("cpu", torch.bfloat16):
-            out = fast(image.contiguous(memory_format=torch.channels_last), mask)
+            out = fast(image.contiguous(memory_format=torch.channels_last), mask, **planes)
         return replace(
             out, image=out.image.float().contiguous(), features=out.features.float(), raw=out.raw.float().contiguous()
         )
@@ -55,7 +53,7 @@ def one_thread_for(backbone: Backbone, device: torch.device) -> Iterator[None]:
     wait busily for each other on the cores that decoder and encoder need.
     """
     before = torch.get_num_threads()
-    few = backbone.predicts_mapping and device.type == "cpu" and before > 1
+    few = not backbone.paints and device.type == "cpu" and before > 1
     if few:
         torch.set_num_threads(1)
     try:

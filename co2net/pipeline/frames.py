@@ -49,6 +49,15 @@ def frame_to_tensor(frame: Picture, device: torch.device | None = None) -> Tenso
     return (tensor.permute(2, 0, 1).to(torch.float32) / FULL_SCALE[tensor.dtype])[None]
 
 
+def as_bytes(frame: Picture) -> np.ndarray:
+    """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to ``(H, W, 3)`` uint8, rounded."""
+    tensor = as_tensor(frame, "frame")
+    if tensor.dtype == torch.uint8:
+        return tensor.cpu().numpy()
+    values = frame_to_tensor(frame)[0].clamp(0, 1).mul(255).round_().to(torch.uint8)
+    return values.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
 def mask_to_tensor(mask: Picture, shape: tuple[int, int]) -> Tensor:
     """``(1, H, W)`` or ``(H, W)``, float in [0, 1], uint8, uint16 or bool, to float32 ``(1, 1, H, W)`` in [0, 1].
 

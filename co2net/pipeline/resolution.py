@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from co2net.pipeline.frames import FULL_SCALE, Picture, as_tensor, frame_to_tensor
+from co2net.devices import upload
+from co2net.models.backbones import Backbone
+from co2net.pipeline.frames import FULL_SCALE, Picture, as_bytes, as_tensor, frame_to_tensor
 
 
 def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -56,6 +58,15 @@ def sample(frame: Picture, shape: tuple[int, int]) -> Tensor:
         share = _positions(picture.shape[axis - 1], size).frac().to(taps).unsqueeze(1 if axis == 1 else 0)
         taps = torch.lerp(near, far, share)
     return (taps / full)[None]
+
+
+def further_inputs(backbone: Backbone, frame: Picture, small: Tensor) -> dict[str, Tensor]:
+    """What `backbone` makes of the full-size frame (:meth:`Backbone.prepare`), at the size and device of `small`."""
+    if not backbone.planes:
+        return {}
+    shape = small.shape[-2], small.shape[-1]
+    planes = backbone.prepare(as_bytes(frame))
+    return {name: upload(sample(plane, shape), small.device) for name, plane in planes.items()}
 
 
 def _positions(length: int, small: int) -> Tensor:

@@ -29,7 +29,7 @@ from co2net.pipeline.apply_mapping import paint
 from co2net.pipeline.cuts import CutDetector
 from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor, mask_to_tensor, put_back
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
-from co2net.pipeline.resolution import enlarge, mean_foreground, shrink_foreground, working_shape
+from co2net.pipeline.resolution import enlarge, further_inputs, mean_foreground, shrink_foreground, working_shape
 
 _MISSING: Any = object()
 LUT_POINTS = 33  # per axis of a clip's LUT
@@ -207,7 +207,7 @@ class FrameStream:
         self._shape = shape
         number = self._count
         entry = _Entry(frame, mask_to_tensor(mask, shape), tag)
-        shrink = mean_foreground if self.model.backbone.predicts_mapping else shrink_foreground
+        shrink = mean_foreground if self.model.backbone.averages_areas else shrink_foreground
         small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.backbone.frame_size))
         if self._detector is not None and self._detector.is_cut(small):
             self.cuts.append(number)
@@ -229,7 +229,8 @@ class FrameStream:
     def _look_at(self, entry: _Entry, number: int, keep: bool) -> None:
         """Run the backbone; `keep` what the frame tells about the mapping."""
         assert entry.small is not None and entry.small_mask is not None  # noqa: S101
-        entry.out = self._backbone_pass(entry.small, entry.small_mask)
+        planes = further_inputs(self.model.backbone, entry.frame, entry.small)
+        entry.out = self._backbone_pass(entry.small, entry.small_mask, **planes)
         self.passes += 1
         if keep:
             self._volumes[number] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)

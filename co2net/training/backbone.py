@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,20 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from co2net.data.samples import Example
+from co2net.errors import InputError
 from co2net.flow import FlowEstimator
-from co2net.models.backbones.base import Backbone
+from co2net.models.backbones import Backbone, BackboneOutput, Recipe, backbone_class
 from co2net.training.adversary import Adversary
 from co2net.training.averaging import Average
 from co2net.training.checkpoint import load_checkpoint, save_checkpoint
 from co2net.training.color_changes import ColorChangeMix
 from co2net.training.interrupts import Interrupts, ignore_in_worker
-from co2net.training.losses import foreground_loss, mapping_loss, stage1_loss, temporal_term
+from co2net.training.losses import temporal_term
 from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, to_batch
 from co2net.training.schedule import SCHEDULES
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
+
+RECIPE_FIELDS = {field.name for field in dataclasses.fields(Recipe)}
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Stage1Config:
     )
     learning_rate: float = 1e-3
     schedule: str = "cosine"
-    loss: str = "foreground"  # or "paper", or "mapping" for networks that predict a LUT
+    loss: str = "foreground"  # or "paper", or one of the network's own
     area_only: bool = False  # pictures are shrunk by area averaging only, not half of them with two taps
     varied: bool = True  # random color changes beside the LUTs, graded scenes, borrowed masks
     mix: ColorChangeMix = field(default_factory=ColorChangeMix)
@@ -79,20 +82,21 @@ class Stage1Config:
     checkpoint_every: int = 250
 
 
-def mapping_config(backbone: str) -> Stage1Config:
-    """The recipe of a network that predicts a LUT: some minutes on two cores; longer ones fit what they know only."""
-    return Stage1Config(
-        backbone,
-        phases=[Phase(64, 48_000, 32)],
-        schedule="constant",
-        loss="mapping",
-        area_only=True,
-        mix=ColorChangeMix(untouched=0.25, weakened=0.28, distorted=0.15, blended=0.4, graded=0.0),
-        caution=0.0,
-        smoothness=0.01,
-        averaging=0.999,
-        largest_gradient=1.0,
-    )
+def recipe_config(backbone: str, recipe: str | None = None) -> Stage1Config:
+    """The settings of a recipe of that backbone; None: its usual one.
+
+    Raises:
+        InputError: there is no such backbone or recipe; lists what there is.
+    """
+    recipes = backbone_class(backbone).recipes
+    name = recipe or next(iter(recipes))
+    if name not in recipes:
+        raise InputError(f"backbone {backbone} has no recipe {name!r}; it has {', '.join(recipes)}")
+    given = {
+        f.name: getattr(recipes[name], f.name) for f in dataclasses.fields(Stage1Config) if f.name in RECIPE_FIELDS
+    }
+    given |= {"phases": [Phase(*phase) for phase in recipes[name].phases], "mix": ColorChangeMix(**recipes[name].mix)}
+    return Stage1Config(backbone, **given)
 
 
 def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig | None = None) -> Stage1Config:
@@ -100,18 +104,12 @@ def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig
 
     With `temporal` that of the Huang et al. baseline (``specs/hyoutube.md`` section 13.3): batch 32, no crops or flips.
     """
-    phases = [Phase(256, 120 * samples_per_epoch, 32 if temporal else 16)]
-    return Stage1Config(
-        backbone,
-        phases=phases,
-        temporal=dataclasses.replace(temporal, resize_only=True) if temporal else None,
-        schedule="milestones",
-        loss="paper",
-        varied=False,
-        caution=0.0,
-        start_as_identity=False,
-        precision="fp32",
-    )
+    config = recipe_config(backbone, "paper")
+    (phase,) = config.phases
+    epochs = backbone_class(backbone).recipes["paper"].epochs
+    config.phases = [Phase(phase.size, epochs * samples_per_epoch, 32 if temporal else phase.batch)]
+    config.temporal = dataclasses.replace(temporal, resize_only=True) if temporal else None
+    return config
 
 
 def train_stage1(
@@ -275,7 +273,7 @@ def _train_step(
     loss, output = _loss(network, batch, config, device)
     terms = {"pixel": loss.detach()}
     if config.temporal and estimate and batch.previous:
-        previous = _output(network, batch.previous.composite, batch.previous.mask, config, device)
+        previous = _run(network, batch.previous.composite, batch.previous.mask, config, device).raw.float()
         field = motion(batch, config.temporal, estimate, network)
         terms["temporal"] = temporal_term(output, previous, field)
         loss = loss + config.temporal.weight * terms["temporal"]
@@ -297,26 +295,28 @@ def _train_step(
 
 def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> tuple[Tensor, Tensor]:
     """The pixel loss, and the network's raw output ``(B, 3, S, S)`` in its normalized space."""
-    if config.loss == "mapping":
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            out = network(batch.composite, batch.mask)
-        target = torch.lerp(batch.target, batch.composite, config.caution)
-        return mapping_loss(out, target, batch.mask, config.smoothness), out.raw.float()
-    output = _output(network, batch.composite, batch.mask, config, device)
+    out = _run(network, batch.composite, batch.mask, config, device)
     # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
     # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
-    target = network.normalize(torch.lerp(batch.target, batch.composite, config.caution))
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor] = foreground_loss if config.loss == "foreground" else stage1_loss
-    return loss(output, target, batch.mask), output
+    target = torch.lerp(batch.target, batch.composite, config.caution)
+    terms = network.losses(out, target, batch.mask, recipe_of(config))
+    return torch.stack(list(terms.values())).sum(), out.raw.float()
 
 
-def _output(network: Backbone, composite: Tensor, mask: Tensor, config: Stage1Config, device: torch.device) -> Tensor:
+def recipe_of(config: Stage1Config) -> Recipe:
+    """The network's part of the settings."""
+    given = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name in RECIPE_FIELDS}
+    phases = tuple((phase.size, phase.samples, phase.batch) for phase in config.phases)
+    return Recipe(**given | {"phases": phases, "mix": dataclasses.asdict(config.mix)})
+
+
+def _run(
+    network: Backbone, composite: Tensor, mask: Tensor, config: Stage1Config, device: torch.device
+) -> BackboneOutput:
+    if network.paints:
+        composite = composite.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        if config.loss == "mapping":
-            return network(composite, mask).raw.float()
-        image = network.normalize(composite).contiguous(memory_format=torch.channels_last)
-        raw, _ = network.run(image, mask)
-    return raw.float()
+        return network(composite, mask)
 
 
 @torch.no_grad()

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from co2net.errors import InputError
+from co2net.models.backbones.losses import foreground_loss
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
 from co2net.training.frozen_part import DTYPES, Prepared
-from co2net.training.losses import foreground_loss, stage2_loss
+from co2net.training.losses import stage2_loss
 from co2net.training.refinement_config import Stage2Config
 
 

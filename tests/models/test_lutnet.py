@@ -7,12 +7,12 @@ from co2net.cli.release_weights import main as release
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
-from co2net.models.backbones.lutnet import LUTNet
+from co2net.models.backbones.losses import roughness
+from co2net.models.backbones.lutnet import LUTNet, mapping_loss
 from co2net.models.backbones.region_statistics import QUANTILES, color_quantiles, color_statistics, look_closer
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, load_model
 from co2net.models.weight_files import save_weights
-from co2net.training.losses import mapping_loss, roughness
 
 SMALL = {"width": 4, "hidden": 16, "points": 5, "bins": 6}
 

@@ -5,8 +5,7 @@ import torch
 
 import co2net
 from co2net.errors import InputError, WeightsError
-from co2net.models.backbones import BACKBONES, Backbone, RainNet
-from co2net.models.backbones.registration import register
+from co2net.models.backbones import BACKBONES, Backbone, RainNet, register
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
 from co2net.models.releases import list_releases, releases_folder

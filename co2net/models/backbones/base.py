@@ -1,20 +1,24 @@
-"""What every backbone shares: its color space, padding to sizes it can take, and its result.
+"""What every backbone shares: its color space, padding to sizes it can take, its result, and the list of them.
 
-A backbone file holds one network and subclasses :class:`Backbone`; see ``docs/adding_a_backbone.md``.
+A backbone file holds one network with its recipe and losses, subclasses :class:`Backbone` and adds itself with
+:func:`register`; see ``docs/adding_a_backbone.md``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from co2net.checks import check_image, check_mask
+from co2net.errors import InputError
+from co2net.models.backbones.losses import foreground_loss, stage1_loss
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -28,8 +32,8 @@ class BackboneOutput:
         features: feature map ``(B, feature_channels, H, W)`` that the refinement can read.
         raw: the network's own output ``(B, 3, H, W)`` in its normalized space, as the refinement expects it.
         lut: the color mapping ``(B, 3, P, P, P)`` where the network predicts one, None elsewhere.
-        doubt: ``(B,)``, the squared error that such a network expects of itself ([0, 1] space, mean over the
-            foreground).
+        expected_error: ``(B,)``, the squared error that such a network expects of itself ([0, 1] space, mean over the
+            foreground); None where it expects none.
     """
 
     image: Tensor
@@ -39,8 +43,69 @@ class BackboneOutput:
     expected_error: Tensor | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained on pictures, as far as the network decides it; a run may change every value.
+
+    Attributes:
+        phases: stretches of a run, each ``(pixels square, samples, batch)``; the samples of the last one may be 0 where
+            `epochs` counts them.
+        epochs: passes over the data set, for published recipes; 0: `phases` says how long.
+        learning_rate: of Adam.
+        schedule: name of the learning rate's course.
+        milestones: epochs from which the rate is a tenth, for the schedule "milestones".
+        loss: what :meth:`Backbone.losses` is to compute.
+        area_only: pictures are shrunk by area averaging only, not half of them with two taps.
+        varied: random color changes beside the LUTs, graded scenes, borrowed masks.
+        mix: shares of the varied color changes that differ from the usual ones.
+        smoothness: weight of a predicted LUT's roughness.
+        averaging: share of the old in the running mean of the weights; 0 keeps the last weights.
+        largest_gradient: norm that gradients are clipped to; 0 does not clip.
+        caution: share by which targets are moved back to the composite.
+        start_as_identity: as of :meth:`Backbone.initialize`.
+        precision: "bf16" or "fp32".
+        least_foreground: pixels; crops whose mask sums to no more are drawn again, but for one in twenty.
+    """
+
+    phases: tuple[tuple[int, int, int], ...] = ((64, 130_000, 32), (128, 16_000, 16), (256, 2_000, 8))
+    epochs: int = 0
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    milestones: tuple[int, ...] = (105, 115)
+    loss: str = "foreground"
+    area_only: bool = False
+    varied: bool = True
+    mix: Mapping[str, float] = field(default_factory=dict)
+    smoothness: float = 0.0
+    averaging: float = 0.0
+    largest_gradient: float = 0.0
+    caution: float = 0.15
+    start_as_identity: bool = True
+    precision: str = "bf16"
+    least_foreground: float = 0.0
+
+
+QUICK = Recipe()
+"""Good weights in an hour or two on a CPU: growing resolution, varied color changes, loss on the foreground."""
+
+PAPER = Recipe(
+    phases=((256, 0, 16),),
+    epochs=120,
+    schedule="milestones",
+    loss="paper",
+    varied=False,
+    caution=0.0,
+    start_as_identity=False,
+    precision="fp32",
+)
+"""The published training of iSSAM and of CO2Net's backbones."""
+
+
 class Backbone(nn.Module):
     """Per-frame harmonization network; subclasses implement :meth:`network`.
+
+    A network paints pixels, predicts a color mapping (a LUT), or both; it does so at its training size, or takes frames
+    of any size and paints them whole.
 
     Class attributes:
         mean, std: statistics of the normalized space, per channel.
@@ -48,7 +113,14 @@ class Backbone(nn.Module):
         feature_channels: channels of the feature map (set by the instance where a setting decides it).
         title: the network's name in messages.
         parts: first components of the state-dict names; weight files are recognized by them.
-        predicts_mapping: whether :meth:`forward` fills ``lut`` and ``expected_error``.
+        predicts_mapping: whether :meth:`forward` fills ``lut``, perhaps ``expected_error`` too.
+        averages_areas: whether frames are shrunk for it by averaging over areas, and not by taking pixels that occur.
+        planes: names of further inputs that :meth:`prepare` makes; :meth:`forward` takes them as keyword arguments.
+        recipes: ways to train it by name, the usual one first.
+
+    Attributes:
+        paints: whether :attr:`BackboneOutput.image` is more than the LUT's result. Networks that do both can be told
+            to leave the painting out.
     """
 
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
@@ -58,7 +130,11 @@ class Backbone(nn.Module):
     title: ClassVar[str] = ""
     parts: ClassVar[tuple[str, ...]] = ()
     predicts_mapping: ClassVar[bool] = False
+    averages_areas: ClassVar[bool] = False
+    planes: ClassVar[tuple[str, ...]] = ()
+    recipes: ClassVar[Mapping[str, Recipe]] = {"quick": QUICK, "paper": PAPER}
 
+    paints: bool = True
     training_size: int = 256  # height and width the weights were trained at
 
     _mean: Tensor
@@ -73,6 +149,20 @@ class Backbone(nn.Module):
     @classmethod
     def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Constructor settings under which the network takes `state`; entries may be missing."""
+        return {}
+
+    def prepare(self, composite: np.ndarray) -> dict[str, np.ndarray]:
+        """Further inputs, made of a full-size composite before anything is resized.
+
+        Whoever resizes, crops or flips the composite does the same to them and hands them to :meth:`forward` by name,
+        as ``(B, C, h, w)`` float in [0, 1] (codes / 255). Networks make them of the image where they are not given.
+
+        Args:
+            composite: ``(H, W, 3)`` uint8 RGB.
+
+        Returns:
+            For each of :attr:`planes` an array ``(H, W, C)`` uint8.
+        """
         return {}
 
     @property
@@ -106,6 +196,18 @@ class Backbone(nn.Module):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / (fan_in + fan_out)))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def losses(self, out: BackboneOutput, target: Tensor, mask: Tensor, recipe: Recipe) -> dict[str, Tensor]:
+        """The terms of a recipe's objective, scalars by name; their sum is minimized.
+
+        Args:
+            out: of :meth:`forward`, in train mode.
+            target: what the frame should look like, ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)`` in [0, 1].
+            recipe: its `loss` says which objective: "foreground" or "paper", or one of the network's own.
+        """
+        loss = {"foreground": foreground_loss, "paper": stage1_loss}[recipe.loss]
+        return {"pixel": loss(out.raw.float(), self.normalize(target), mask)}
 
     def normalize(self, image: Tensor) -> Tensor:
         """[0, 1] space to the network's normalized space."""
@@ -146,3 +248,37 @@ class Backbone(nn.Module):
         check_mask(mask, image)
         raw, features = self.run(self.normalize(image), mask)
         return BackboneOutput(image=self.blend(raw, mask, image), features=features, raw=raw)
+
+
+BACKBONES: dict[str, type[Backbone]] = {}
+
+_BackboneClass = TypeVar("_BackboneClass", bound=type[Backbone])
+
+
+def register(name: str) -> Callable[[_BackboneClass], _BackboneClass]:
+    """Class decorator: make a :class:`Backbone` available under `name`.
+
+    Raises:
+        ValueError: if the name is taken, or the class does not say how to recognize its files.
+    """
+
+    def add(network: _BackboneClass) -> _BackboneClass:
+        if name in BACKBONES and BACKBONES[name] is not network:
+            raise ValueError(f"backbone {name!r} is registered already, by {BACKBONES[name].__qualname__}")
+        if not network.parts:
+            raise ValueError(f"{network.__qualname__} needs `parts`: the first components of its state-dict names")
+        BACKBONES[name] = network
+        return network
+
+    return add
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The class registered under `name`.
+
+    Raises:
+        InputError: if there is none; lists what there is.
+    """
+    if name not in BACKBONES:
+        raise InputError(f"unknown backbone {name!r}; available: {', '.join(sorted(BACKBONES))}")
+    return BACKBONES[name]

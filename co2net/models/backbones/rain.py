@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from co2net.models.backbones.base import Backbone
-from co2net.models.backbones.registration import register
+from co2net.models.backbones.base import Backbone, register
 
 EPS = 1e-5
 
