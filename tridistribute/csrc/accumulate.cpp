@@ -1,4 +1,4 @@
-// Writing a color table on the CPU: sums of corner weight x (target, 1), and the gradient. Float32, contiguous.
+// Building a LUT on the CPU: sums of corner weight x (target, 1), and the gradient. Float32, contiguous.
 // The definition is tridistribute/reference.py; arguments arrive checked, see tridistribute/cpp.py.
 
 #include "color_grid.h"

@@ -1,4 +1,4 @@
-// Writing a color table on a GPU: sums of corner weight x (target, 1), and the gradient. Float32, contiguous.
+// Building a LUT on a GPU: sums of corner weight x (target, 1), and the gradient. Float32, contiguous.
 // The definition is tridistribute/reference.py; arguments arrive checked, sizes and grids come from tridistribute/cuda.py.
 //
 // Grids are (blocks over the pixels, blocks over the batch). `scale` is (D - 1) / 1.000001.

@@ -1,9 +1,9 @@
-// Reading a table for frames as they are decoded: 8 or 16 bits per channel, channels side by side, blended under a
+// Reading a LUT for frames as they are decoded: 8 or 16 bits per channel, channels side by side, blended under a
 // mask. The definition is apply_lut_frame() in trilinear/reference.py.
 
 #pragma once
 
-#include "read_table.h"
+#include "packed_lut.h"
 
 namespace co2net {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 enum MaskKind { kNoMask = 0, kFloatMask = 1, kByteMask = 2 };
 
 struct Frame {
-  const float* table;  // from pack_pairs(), in codes
+  const float* packed;  // from pack_pairs(), in codes
   const void *frame, *mask;
   void* output;
   int64_t width, top, bottom, left, right;  // outside the window nothing changes
@@ -25,7 +25,7 @@ struct Blend {
   const Frame* frame;
   int64_t pixel;       // the first of
   int size;            // at most kBlock
-  const float* share;  // of the table's color; a pixel with a share of 0 or less, or NaN, stays
+  const float* share;  // of the LUT's color; a pixel with a share of 0 or less, or NaN, stays
 };
 
 // Writes the mask's values in [0, 1]; returns whether any pixel changes.
@@ -66,7 +66,7 @@ CO2NET_INLINE void blend_codes(const Blend& block) {
   locate_quickly(colors[0], kBlock, size, job.steps, at);
   for (int i = 0; i < size; ++i) {
     if (!(block.share[i] > 0.0f)) continue;
-    const F4 read = read_pixel<kEights>(job.table, slab, at, i);
+    const F4 read = read_pixel<kEights>(job.packed, slab, at, i);
     const float weight = job.strength * block.share[i];
     for (int k = 0; k < 3; ++k) {
       const float code = static_cast<float>(codes[3 * i + k]);
@@ -132,7 +132,7 @@ CO2NET_WIDE void blend_codes_wide(const Blend& block) {
     const __m512 part = _mm512_maskz_loadu_ps(lanes(size - i), block.share + i);
     const __mmask16 inside = _mm512_cmp_ps_mask(part, _mm512_setzero_ps(), _CMP_GT_OQ);
     if (!inside) continue;
-    const Sixteen read = read_sixteen(job.table, slab, at, i);
+    const Sixteen read = read_sixteen(job.packed, slab, at, i);
     const __m512 weight = _mm512_mul_ps(_mm512_set1_ps(job.strength), part);
     __m256i channel[3];
     for (int k = 0; k < 3; ++k) {

@@ -1,16 +1,16 @@
-// Reading a color table on the CPU: the colors, the map of unseen pixels, and the gradient. Float32, contiguous.
+// Applying a LUT on the CPU: the colors, the map of unseen pixels, and the gradient. Float32, contiguous.
 // The definition is trilinear/reference.py; arguments arrive checked, see trilinear/cpp.py.
 
 #include <cfloat>
 
 #include "apply_frame.h"
 #include "color_grid.h"
-#include "read_table.h"
+#include "packed_lut.h"
 
 namespace co2net {
 namespace {
 
-// For gradients: the table as cells of (v L, v), v = 0 in empty cells, so one weighted sum gives the numerator and S.
+// For gradients: the LUT as cells of (v L, v), v = 0 in empty cells, so one weighted sum gives the numerator and S.
 Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t cells, int64_t threads) {
   Buffer<float> packed = allocate<float>(batch * cells * 4);
   parallel(batch, useful_threads(batch * cells, threads), [&](int64_t item) {
@@ -31,7 +31,7 @@ Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t 
 constexpr int64_t kLargeOutput = int64_t{1} << 22;
 
 struct Apply {
-  const float *table, *image;  // of one item, the table from pack_pairs()
+  const float *packed, *image;  // of one item, the LUT from pack_pairs()
   float* output;
   int64_t plane, begin, end;
   Steps steps;
@@ -51,7 +51,7 @@ CO2NET_INLINE void apply_pixels(const Apply& job) {
     // Small weights must keep their digits where they are divided by their sum.
     finite &= job.counted ? locate(job.image + first, plane, size, job.steps.dim, at)
                           : locate_quickly(job.image + first, plane, size, job.steps, at);
-    for (int i = 0; i < size; ++i) store(sums[i], read_pixel<kEights>(job.table, slab, at, i));
+    for (int i = 0; i < size; ++i) store(sums[i], read_pixel<kEights>(job.packed, slab, at, i));
     float* output = job.output + first;
     if (job.counted) {
       for (int i = 0; i < size; ++i) {
@@ -95,7 +95,7 @@ CO2NET_WIDE void apply_pixels_wide(const Apply& job) {
     for (int i = 0; i < size; i += 16) {
       // Three planes far apart are more than some processors fetch ahead by themselves.
       for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
-      Sixteen read = read_sixteen(job.table, slab, at, i);
+      Sixteen read = read_sixteen(job.packed, slab, at, i);
       if (job.counted) {
         const __mmask16 known = _mm512_cmp_ps_mask(read.weight, _mm512_set1_ps(FLT_MIN), _CMP_GE_OQ);
         for (__m512& color : read.color) color = _mm512_maskz_div_ps(known, color, read.weight);
@@ -121,7 +121,7 @@ CO2NET_VERSIONS_OF(apply_pixels, apply_pixels<false>, apply_pixels<true>, apply_
 struct ApplyBackward {
   const float *grad, *cells, *image;  // of one item
   float* grad_image;                  // may be null
-  double* volume;                     // sums for the gradient of the table, may be null
+  double* volume;                     // sums for the gradient of the LUT, may be null
   int64_t plane, begin, end;
   int dim;
   bool counted;
@@ -164,8 +164,8 @@ CO2NET_VERSIONS(apply_backward_pixels, ApplyBackward)
 
 // ---- the map of unseen pixels ----
 
-// Which of the eight corners of each cell are filled, one bit each. Most cells of a real table are all or nothing, so
-// one byte per pixel (36 KB for the table, not 575 KB) mostly settles it.
+// Which of the eight corners of each cell are filled, one bit each. Most cells of a real LUT are all or nothing, so
+// one byte per pixel (36 KB for the LUT, not 575 KB) mostly settles it.
 void filled_corners(const float* count, int64_t dim, uint8_t* bits) {
   for (int64_t b = 0; b + 1 < dim; ++b)
     for (int64_t g = 0; g + 1 < dim; ++g)
@@ -226,13 +226,13 @@ CO2NET_API int co2net_apply_lut(const float* lut, const float* count, const floa
                                 int64_t pixels, int64_t dim, int64_t threads) try {
   std::atomic<int> status{kDone};
   const int64_t cells = dim * dim * dim;
-  const Buffer<float> table = pack_pairs(lut, count, batch, dim, 1.0f, threads);
+  const Buffer<float> packed = pack_pairs(lut, count, batch, dim, 1.0f, threads);
   const Steps steps(static_cast<int>(dim));
   const bool large = 3 * static_cast<int64_t>(sizeof(float)) * batch * pixels > kLargeOutput;
   const auto run = apply_pixels_best();
   parallel_pixels(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t end) {
     const int64_t colors = item * 3 * pixels;
-    run({table.get() + item * cells * kPair, image + colors, output + colors, pixels, begin, end, steps,
+    run({packed.get() + item * cells * kPair, image + colors, output + colors, pixels, begin, end, steps,
          count != nullptr, large, &status});
   });
   return status;
@@ -247,8 +247,8 @@ CO2NET_API int co2net_apply_lut_frame(const float* lut, const void* frame, const
                                       int64_t mask_kind, int64_t top, int64_t bottom, int64_t left, int64_t right,
                                       int64_t threads) try {
   const float largest = two_bytes ? 65535.0f : 255.0f;
-  const Buffer<float> table = pack_pairs(lut, nullptr, 1, dim, largest, threads);
-  const Frame job{table.get(), frame, mask, output, width, top, bottom, left, right, Steps(static_cast<int>(dim)),
+  const Buffer<float> packed = pack_pairs(lut, nullptr, 1, dim, largest, threads);
+  const Frame job{packed.get(), frame, mask, output, width, top, bottom, left, right, Steps(static_cast<int>(dim)),
                   *strength, largest, two_bytes != 0, static_cast<int>(mask_kind)};
   const auto run = blend_block_best();
   const int64_t band = 1 + kPixelsPerThread / (width > 0 ? width : 1);

@@ -1,4 +1,4 @@
-// Reading a color table on a GPU: the colors, the map of unseen pixels, and the gradient. Float32, contiguous.
+// Applying a LUT on a GPU: the colors, the map of unseen pixels, and the gradient. Float32, contiguous.
 // The definition is trilinear/reference.py; arguments arrive checked, sizes and grids come from trilinear/cuda.py.
 //
 // Grids are (blocks over the pixels, blocks over the batch). `scale` is (D - 1) / 1.000001.
@@ -141,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(kBlock)
 // ---- the map of unseen pixels ----
 
 // count (batch, dim^3) -> filled (batch, dim^3): which of the eight corners of each cell are filled, one bit each. One
-// byte per pixel (36 KB for the table, not 575 KB) then mostly settles it. Cells beyond the last on an axis: 0.
+// byte per pixel (36 KB for the LUT, not 575 KB) then mostly settles it. Cells beyond the last on an axis: 0.
 extern "C" __global__ void __launch_bounds__(kBlock)
     filled_corners(const float* __restrict__ count, unsigned char* __restrict__ filled, long long batch,
                    long long dim) {
@@ -178,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(kBlock)
 // ---- gradient ----
 
 // grad, image and grad_image (batch, 3, pixels); sums (batch, dim^3, 4), cleared before, becomes the gradient of the
-// table. Either result may be null.
+// LUT. Either result may be null.
 extern "C" __global__ void __launch_bounds__(kBlock)
     apply_lut_backward(const float* __restrict__ grad, const float4* __restrict__ packed,
                        const float* __restrict__ image, float* __restrict__ grad_image, double* __restrict__ sums,
@@ -190,8 +190,8 @@ extern "C" __global__ void __launch_bounds__(kBlock)
   const Axis axis = split(scale);
   const Span span = span_of_warp(pixels);
   for (int64 item = blockIdx.y; item < batch; item += gridDim.y) {
-    const float4* table = packed + item * cells;
-    WarpSums table_sums(shared[threadIdx.x / kLanes], sums == nullptr ? nullptr : sums + item * cells * 4, points);
+    const float4* own = packed + item * cells;
+    WarpSums lut_sums(shared[threadIdx.x / kLanes], sums == nullptr ? nullptr : sums + item * cells * 4, points);
     for (int64 first = span.begin; first < span.end; first += kLanes) {  // the same for all lanes of a warp
       const int64 pixel = first + lane, place = item * 3 * pixels + pixel;
       const bool inside = pixel < span.end;
@@ -201,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(kBlock)
       Place<double> at;
       locate(color, scale, points, at);
       Reading reading;
-      read_sides(table, points, at, reading);
+      read_sides(own, points, at, reading);
       const double weight = counted ? reading.value[3] : 1.0;
       const bool known = inside && finite && static_cast<float>(weight) >= kSmallest;
       const double divisor = known ? weight : 1.0;
@@ -228,9 +228,9 @@ extern "C" __global__ void __launch_bounds__(kBlock)
         locate(color, axis, points, corners);
         const float4 value = {static_cast<float>(flow[0]), static_cast<float>(flow[1]), static_cast<float>(flow[2]),
                               0.0f};
-        table_sums.add(known, corners, value);
+        lut_sums.add(known, corners, value);
       }
     }
-    if (sums != nullptr) table_sums.finish();
+    if (sums != nullptr) lut_sums.finish();
   }
 }

@@ -1,7 +1,7 @@
-// What reading and writing a color table share on a GPU: where a color lies, its corners, sums per cell.
+// What applying and building a LUT share on a GPU: where a color lies, its corners, sums per cell.
 //
 // Compiled by NVRTC, which brings no headers, and by the tests as C++ for the CPU. The definition is
-// trilinear/reference.py. Tables are packed as cells of 4 floats first, so that a corner comes with one load.
+// trilinear/reference.py. LUTs are packed as cells of 4 floats first, so that a corner comes with one load.
 //
 // Nothing here waits for the host, so colors that are not finite cannot raise an error as on the CPU: reading gives NaN
 // for them, writing leaves them out.
@@ -249,7 +249,7 @@ __device__ __forceinline__ Span span_of_warp(int64 pixels) {
 
 }  // namespace co2net
 
-// ---- tables in and out ----
+// ---- LUTs in and out ----
 
 // planes (batch, channels, cells), count (batch, cells) or null -> packed (batch, cells, 4). Three channels become
 // (v L, v), v = 0 in empty cells: one weighted sum then gives the numerator and S together.

@@ -1,7 +1,7 @@
-// What reading and writing a color table share: where a color lies, corners, threads, sums per cell.
+// What applying and building a LUT share: where a color lies, corners, threads, sums per cell.
 //
 // Plain C++17 without PyTorch or OpenMP: one build serves every PyTorch, and a process may fork between calls. The
-// definition is trilinear/reference.py. Tables are stored as cells of 4 floats here, so that two neighbors along red
+// definition is trilinear/reference.py. LUTs are stored as cells of 4 floats here, so that two neighbors along red
 // come with one load. Included by exactly one source file per library.
 
 #pragma once
@@ -28,7 +28,7 @@ namespace co2net {
 
 enum Status { kDone = 0, kNotFinite = 1, kNoMemory = 2 };  // results of an entry point, as _native.py knows them
 
-constexpr double kExtent = 1.000001;  // length of the table's axes in color units
+constexpr double kExtent = 1.000001;  // length of the LUT's axes in color units
 constexpr int kBlock = 128;           // pixels located at a time: a block stays in the first-level cache
 
 // ---- where colors lie ----
@@ -66,7 +66,7 @@ CO2NET_INLINE bool locate(const float* colors, int64_t plane, int size, int dim,
   return infinite == 0;
 }
 
-// What locate_quickly() knows about a table: the reciprocal of the cell size h, never too small, and h in two parts,
+// What locate_quickly() knows about a LUT: the reciprocal of the cell size h, never too small, and h in two parts,
 // the first short enough that its product with any cell number is exact.
 struct Steps {
   explicit Steps(int dim) : dim(dim) {

@@ -15,7 +15,7 @@
 
 namespace co2net {
 
-// A cell of a table is 4 numbers, two neighbors along red are 8. CO2NET_PLAIN_LANES tries what other compilers get.
+// A cell of a LUT is 4 numbers, two neighbors along red are 8. CO2NET_PLAIN_LANES tries what other compilers get.
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(CO2NET_PLAIN_LANES)
 typedef float F4 __attribute__((vector_size(16)));
 typedef float F8 __attribute__((vector_size(32)));

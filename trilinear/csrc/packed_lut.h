@@ -1,7 +1,7 @@
-// A table laid out for reading, and reading it: one pixel at a time, or 16 with AVX-512.
+// A LUT laid out for reading, and reading it: one pixel at a time, or 16 with AVX-512.
 //
 // Each grid point holds 8 floats, its own cell (r, g, b, filled) and that of its neighbor along green, so that the four
-// corners on one side along blue are 16 floats in a row. The table is twice as large as it need be and still fits the
+// corners on one side along blue are 16 floats in a row. The LUT is twice as large as it need be and still fits the
 // second-level cache; four times (all corners of a side in one aligned line) would not, and is slower.
 
 #pragma once
@@ -16,7 +16,7 @@ namespace co2net {
 
 constexpr int64_t kPair = 8;  // floats per grid point
 
-// Packs the tables lut (batch, 3, dim^3), times `factor`; count (batch, dim^3) or null says which cells are filled.
+// Packs the LUTs lut (batch, 3, dim^3), times `factor`; count (batch, dim^3) or null says which cells are filled.
 // Empty cells are all 0, so one weighted sum gives the numerator and the sum of the weights together.
 inline Buffer<float> pack_pairs(const float* lut, const float* count, int64_t batch, int64_t dim, float factor,
                                 int64_t threads) {
@@ -42,8 +42,8 @@ inline Buffer<float> pack_pairs(const float* lut, const float* count, int64_t ba
 // The weighted sum over the corners of pixel i: r, g, b and, with a count, the sum of the weights. `kEights` uses lanes
 // of 8 floats, which only pays where the processor has them.
 template <bool kEights>
-CO2NET_INLINE F4 read_pixel(const float* table, int64_t slab, const Block<float>& at, int i) {
-  const float *p = table + kPair * static_cast<int64_t>(at.cell[i]), *q = p + slab;
+CO2NET_INLINE F4 read_pixel(const float* packed, int64_t slab, const Block<float>& at, int i) {
+  const float *p = packed + kPair * static_cast<int64_t>(at.cell[i]), *q = p + slab;
   const float b0 = at.near[2][i], b1 = at.far[2][i], g0 = at.near[1][i], g1 = at.far[1][i];
   F4 near, far;
   if (kEights) {
@@ -65,11 +65,11 @@ struct Sixteen {
 
 // Four pixels: their sums (r, g, b, weight), one after the other. The near and far weights along red and green come
 // with each pixel's weight repeated four times.
-CO2NET_WIDE __m512 read_four(const float* table, int64_t slab, const int32_t* cell, const float* b0, const float* b1,
+CO2NET_WIDE __m512 read_four(const float* packed, int64_t slab, const int32_t* cell, const float* b0, const float* b1,
                              __m512 g0, __m512 g1, __m512 r0, __m512 r1) {
   __m512 v[4];  // per pixel, its corners (near r, near g), (near, far), (far, near), (far, far)
   for (int j = 0; j < 4; ++j) {
-    const float* p = table + kPair * static_cast<int64_t>(cell[j]);
+    const float* p = packed + kPair * static_cast<int64_t>(cell[j]);
     v[j] = _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(b0[j]), _mm512_loadu_ps(p)),
                          _mm512_mul_ps(_mm512_set1_ps(b1[j]), _mm512_loadu_ps(p + slab)));
   }
@@ -84,14 +84,14 @@ CO2NET_WIDE __m512 read_four(const float* table, int64_t slab, const int32_t* ce
 }
 
 // The pixels i .. i + 15 of a block, by channel.
-CO2NET_WIDE Sixteen read_sixteen(const float* table, int64_t slab, const Block<float>& at, int i) {
+CO2NET_WIDE Sixteen read_sixteen(const float* packed, int64_t slab, const Block<float>& at, int i) {
   const __m512i first = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
   const __m512 g0 = _mm512_loadu_ps(at.near[1] + i), g1 = _mm512_loadu_ps(at.far[1] + i);
   const __m512 r0 = _mm512_loadu_ps(at.near[0] + i), r1 = _mm512_loadu_ps(at.far[0] + i);
   __m512 four[4];
   for (int q = 0; q < 4; ++q) {
     const __m512i each = _mm512_add_epi32(first, _mm512_set1_epi32(4 * q));
-    four[q] = read_four(table, slab, at.cell + i + 4 * q, at.near[2] + i + 4 * q, at.far[2] + i + 4 * q,
+    four[q] = read_four(packed, slab, at.cell + i + 4 * q, at.near[2] + i + 4 * q, at.far[2] + i + 4 * q,
                         _mm512_permutexvar_ps(each, g0), _mm512_permutexvar_ps(each, g1),
                         _mm512_permutexvar_ps(each, r0), _mm512_permutexvar_ps(each, r1));
   }
@@ -128,7 +128,7 @@ CO2NET_WIDE __mmask16 locate_sixteen(const __m512* colors, const Steps& steps, B
   return infinite;
 }
 
-// Lets read_sixteen() read whole sixteens: what follows the last pixel is pixel 0 of the table with weight 0.
+// Lets read_sixteen() read whole sixteens: what follows the last pixel is pixel 0 of the LUT with weight 0.
 CO2NET_WIDE void fill_up(Block<float>& at, int size) {
   for (int i = size; i < kBlock && i % 16 != 0; ++i) {
     at.cell[i] = 0;
