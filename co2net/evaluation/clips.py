@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.data.pictures import read_mask8
 from co2net.errors import InputError
 from co2net.evaluation.classical import CLASSICAL
 from co2net.flow import create_flow
@@ -68,9 +69,9 @@ def read_clip(
     frames, masks = [], []
     for path in paths:
         frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        mask = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        if frame is None or mask is None:
-            raise InputError(f"{path} or its mask {path.stem}.png is missing or not a picture")
+        if frame is None:
+            raise InputError(f"{path} is missing or not a picture")
+        mask = read_mask8(folder / "masks" / f"{path.stem}.png")
         if frame.shape[:2] != mask.shape:
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its frame {frame.shape[1]}x{frame.shape[0]}"
             raise InputError(f"mask {folder / 'masks' / path.stem}.png is {sizes}; they must be of one size")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from co2net.devices import upload
 from co2net.errors import ShapeError
+from co2net.video.mask_files import MaskArrays
 
 Picture = np.ndarray | Tensor
 
@@ -58,13 +59,19 @@ def as_bytes(frame: Picture) -> np.ndarray:
     return values.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def mask_to_tensor(mask: Picture, shape: tuple[int, int]) -> Tensor:
+def mask_to_tensor(mask: Picture, shape: tuple[int, int], read: MaskArrays | None = None) -> Tensor:
     """``(1, H, W)`` or ``(H, W)``, float in [0, 1], uint8, uint16 or bool, to float32 ``(1, 1, H, W)`` in [0, 1].
 
     It stays on its device; float32 is not copied.
 
+    Args:
+        mask: the mask; what integers mean is decided in :mod:`co2net.video.mask_files`.
+        shape: the frame's.
+        read: remembers the clip's masks so far; None reads this one by itself.
+
     Raises:
         ShapeError: if it is something else or does not have the frame's `shape`.
+        InputError: integers that could mean two things.
     """
     tensor = as_tensor(mask, "mask")
     if tensor.ndim == 3 and tensor.shape[0] == 1:
@@ -72,12 +79,28 @@ def mask_to_tensor(mask: Picture, shape: tuple[int, int]) -> Tensor:
     if tuple(tensor.shape) != tuple(shape):
         raise ShapeError(f"the mask is {tuple(tensor.shape)}, its frame {tuple(shape)}; they must have the same size")
     if tensor.dtype in FULL_SCALE:
-        tensor = tensor.to(torch.float32) / FULL_SCALE[tensor.dtype]
+        values = (read or MaskArrays())(tensor.cpu().numpy())
+        tensor = torch.from_numpy(values).to(tensor.device)
     elif tensor.is_floating_point() or tensor.dtype == torch.bool:
         tensor = tensor.to(torch.float32)
     else:
         raise ShapeError(f"a mask must be float in [0, 1], uint8, uint16 or bool, got {tensor.dtype}")
     return tensor[None, None]
+
+
+def check_mask_range(mask: Picture) -> None:
+    """Refuse a floating-point mask that leaves [0, 1] or holds nan; a tenth beyond, as interpolation gives, is taken.
+
+    Raises:
+        ShapeError: with what it holds.
+    """
+    tensor = as_tensor(mask, "mask")
+    if not tensor.is_floating_point() or not tensor.numel():
+        return
+    low, high = (float(value) for value in torch.aminmax(tensor))
+    if not (low >= -0.1 and high <= 1.1):
+        held = "nan" if low != low else f"values from {low:g} to {high:g}"
+        raise ShapeError(f"a float mask must be in [0, 1], this one holds {held}; scale it, or give uint8")
 
 
 def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: Tensor) -> Picture:

@@ -116,7 +116,7 @@ def harmonize_video(
     )
     stream.collect_lut = cube is not None
     with ExitStack() as stack:
-        info, pairs = _open_inputs(
+        info, pairs, mask_notes = _open_inputs(
             stack, composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate
         )
         target = output if output is not None else default_output(info)
@@ -138,7 +138,7 @@ def harmonize_video(
             from co2net.color_mapping.cube import save_cube
 
             save_cube(stream.lut().cpu(), cube, title=f"co2net {info.path.stem}")
-    notes = list(writer.notes)
+    notes = [*mask_notes, *writer.notes]
     if key_frames is not None and stream.skips_refinement:
         notes.append("with key frames the refinement is left out: the color mapping alone makes the result")
     if stream.covers_everything:
@@ -204,14 +204,14 @@ def _open_inputs(
     mask_retime: str,
     mask_channel: str,
     frame_rate: Fraction | None,
-) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]]]:
+) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]], list[str]]:
     if foreground is not None or background is not None:
         if composite is not None:
             raise InputError("give either a composite, or --foreground with --background, not both")
         if foreground is None or background is None:
             raise InputError("--foreground and --background belong together; one of them is missing")
         composed = stack.enter_context(open_composed(foreground, background, mask, retime=mask_retime))  # type: ignore[arg-type]
-        return composed.info, iter(composed)
+        return composed.info, iter(composed), composed.notes
     if composite is None:
         raise InputError("give a composite video, or --foreground with --background")
     reader = stack.enter_context(open_video(composite, frame_rate=frame_rate))
@@ -228,7 +228,7 @@ def _open_inputs(
     else:
         raise InputError(f"{composite} has no alpha channel; say where its foreground is with --mask")
     stack.enter_context(masks)
-    return reader.info, pair(reader, masks)
+    return reader.info, pair(reader, masks), masks.notes
 
 
 def _check_cube(cube: Path, inputs: list[PathLike]) -> None:

@@ -27,9 +27,10 @@ from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.models.precision import Precision, backbone_pass, one_thread_for
 from co2net.pipeline.apply_mapping import paint
 from co2net.pipeline.cuts import CutDetector
-from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor, mask_to_tensor, put_back
+from co2net.pipeline.frames import Picture, check_mask_range, frame_shape, frame_to_tensor, mask_to_tensor, put_back
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
 from co2net.pipeline.resolution import enlarge, further_inputs, mean_foreground, shrink_foreground, working_shape
+from co2net.video.mask_files import MaskArrays
 
 _MISSING: Any = object()
 LUT_POINTS = 33  # per axis of a clip's LUT
@@ -96,6 +97,7 @@ def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Itera
                 f"there are fewer {shorter} than {'masks' if shorter == 'frames' else 'frames'}; "
                 "every frame needs its mask"
             )
+        check_mask_range(mask)
         for _, result in stream.push(frame, mask):
             yield result
     for _, result in stream.finish():
@@ -170,6 +172,7 @@ class FrameStream:
         self._count = 0  # frames pushed
         self._emitted = 0
         self._shape: tuple[int, int] | None = None
+        self._read_mask = MaskArrays()
 
     def push(self, frame: Picture, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
         """Take in one frame; yields ``(tag, result)`` of every frame that is complete now."""
@@ -206,7 +209,7 @@ class FrameStream:
             )
         self._shape = shape
         number = self._count
-        entry = _Entry(frame, mask_to_tensor(mask, shape), tag)
+        entry = _Entry(frame, mask_to_tensor(mask, shape, self._read_mask), tag)
         shrink = mean_foreground if self.model.backbone.averages_areas else shrink_foreground
         small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.backbone.frame_size))
         if self._detector is not None and self._detector.is_cut(small):

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from co2net.data.frame_lists import FrameEntry
+from co2net.data.pictures import read_mask8
 from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
@@ -193,7 +194,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
     def _read(self, path: str, flag: int) -> np.ndarray:
         if path in self._cache:
             return self._cache[path]
-        picture = cv2.imread(path, flag)
+        picture = read_mask8(path) if flag == cv2.IMREAD_GRAYSCALE else cv2.imread(path, flag)
         if picture is None:
             raise InputError(f"{path} is missing or is not a picture; remove it from the list or restore it")
         picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture

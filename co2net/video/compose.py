@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from co2net.errors import InputError
-from co2net.video.closing import Closing
 from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask
-from co2net.video.metadata import Frame
+from co2net.video.metadata import Closing, Frame
 from co2net.video.pairing import pair
 from co2net.video.pictures import PictureReader
 from co2net.video.reader import VideoReader, open_video
@@ -77,6 +76,7 @@ class ComposedReader(Closing):
             )
         sources = (*back.sources, *front.sources, *((masks.path,) if masks is not None else ()))
         self.info = replace(back, sources=sources)
+        self.notes: list[str] = masks.notes if masks is not None else []
 
     def close(self) -> None:
         """Close all sources."""

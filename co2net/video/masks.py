@@ -1,58 +1,36 @@
-"""Masks for a clip: from a video, a folder, one still picture, or an alpha channel.
+"""The masks of a clip, one per frame: from a video, a folder, one still picture, or an alpha channel.
 
-How a value is read:
-
-* Grey pictures and the luma of grey or YUV video: black is 0, white is 1, anything between stays soft (8-bit / 255,
-  16-bit / 65535). Limited-range video is stretched from 16..235 by its tag; untagged YUV video is limited range.
-* Codecs and pictures with loss (H.264, JPEG, ...) leave noise near black and white, which would make the whole
-  background "slightly masked": there, up to 2/255 counts as 0 and from 253/255 as 1. Lossless ones are read to the bit.
-* RGB: the brightest channel, so that a colored shape on black counts fully where a channel is full.
-* Palette pictures: their grey values, or, with a colored palette (label maps), 0 for entry 0 and 1 for all others.
-* Pictures that only hold the values 0 and 1 mean 0 and 1, not 0 and 1/255 (up to three pictures of a folder are tried).
-* An alpha channel is the mask unless it is opaque all over in the first picture; ``channel`` decides otherwise.
+What their values mean is decided in :mod:`co2net.video.mask_files`. Luma of limited-range video is stretched from
+16..235 by its tag; untagged YUV video is limited range.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from co2net.errors import InputError
 from co2net.video import color
-from co2net.video.closing import Closing
-from co2net.video.metadata import Frame, VideoInfo
-from co2net.video.pictures import LOSSY_ENDINGS, PictureReader, read_picture
+from co2net.video.mask_evidence import brightest
+from co2net.video.mask_files import Channel, MaskOptions, MaskReading, RawMask, decide, read_raw
+from co2net.video.metadata import Closing, Frame, VideoInfo
+from co2net.video.pictures import LOSSY_ENDINGS, PictureReader
 from co2net.video.reader import VideoReader, open_video
 
 Fit = Literal["error", "resize"]
 Retime = Literal["error", "nearest", "index"]
-Channel = Literal["auto", "luma", "alpha"]
 
-LOSSLESS_CODECS = frozenset(
-    {
-        "ffv1",
-        "huffyuv",
-        "ffvhuff",
-        "utvideo",
-        "png",
-        "apng",
-        "qtrle",
-        "rawvideo",
-        "v210",
-        "v410",
-        "r210",
-        "magicyuv",
-        "gif",
-    }
-)
-DEAD_ZONE = 2 / 255
+LOSSLESS_CODECS = frozenset("ffv1 huffyuv ffvhuff utvideo png apng qtrle rawvideo v210 v410 r210 magicyuv gif".split())
 _RATE_TOLERANCE = 0.005  # 23.976 beside 24 is a matter of rounding, 24 beside 25 is not
+_TINT = 12
+"""Chroma, in levels about its middle, up to which YUV masks are grey; coding noise stays below."""
+_COLORED_ZONE = 8 / 255
+"""Dead zone of colored YUV video: chroma noise reaches farther than luma noise."""
 
 
 def open_mask(
@@ -61,6 +39,7 @@ def open_mask(
     fit: Fit = "error",
     retime: Retime = "error",
     channel: Channel = "auto",
+    options: MaskOptions | None = None,
 ) -> MaskReader:
     """Open the mask of a clip.
 
@@ -71,24 +50,27 @@ def open_mask(
         retime: "nearest" takes for each frame the mask nearest in time, "index" pairs by number whatever the rates
             say; "error" pairs by number and refuses another frame rate or length.
         channel: "luma" or "alpha" to choose; "auto" takes the alpha channel where there is one that is not opaque.
+        options: More about its values; `channel` counts in place of theirs unless it is "auto".
 
     Returns:
         A context manager; iterating yields ``float32 (H, W)`` in [0, 1], one per frame. Walk it with
-        :func:`~co2net.video.pairing.pair`.
+        :func:`~co2net.video.pairing.pair`. Its ``notes`` say what it was taken for.
 
     Raises:
-        InputError: the mask cannot be read, or does not fit; the message names both values and the option.
+        InputError: the mask cannot be read, does not fit, or could mean two things; the message names the option.
     """
-    return MaskReader(open_video(path, frame_rate=like.frame_rate), like, fit, retime, channel)
+    options = options or MaskOptions()
+    options = options if channel == "auto" else replace(options, channel=channel)
+    return MaskReader(open_video(path, frame_rate=like.frame_rate, as_mask=True), like, fit, retime, options)
 
 
-def masks_from_alpha(like: VideoInfo, fit: Fit = "error") -> MaskReader:
+def masks_from_alpha(like: VideoInfo, fit: Fit = "error", options: MaskOptions | None = None) -> MaskReader:
     """Use the alpha channel of the input itself as its mask.
 
     Raises:
         InputError: the input has no alpha channel.
     """
-    return open_mask(like.path, like, fit=fit, channel="alpha")
+    return open_mask(like.path, like, fit=fit, channel="alpha", options=options)
 
 
 def alpha_mask(frame: Frame) -> np.ndarray:
@@ -102,26 +84,35 @@ class MaskReader(Closing):
     """The masks of a clip, one per frame; made by :func:`open_mask`."""
 
     def __init__(
-        self, reader: VideoReader | PictureReader, like: VideoInfo, fit: Fit, retime: Retime, channel: Channel
+        self, reader: VideoReader | PictureReader, like: VideoInfo, fit: Fit, retime: Retime, options: MaskOptions
     ) -> None:
         self.path, self.info, self._reader = reader.info.path, reader.info, reader
         self.like, self.retime = like, retime
-        self._table: np.ndarray | None = None
         self.is_still = self.info.kind == "image"
+        self.notes: list[str] = []
+        """What the mask was taken for where it is not plain black and white."""
         try:
             for name, value, choices in (
                 ("fit", fit, ("error", "resize")),
                 ("retime", retime, ("error", "nearest", "index")),
             ):
                 if value not in choices:
-                    raise InputError(f"--mask-{name} {value}: must be one of {', '.join(choices)}")
+                    raise InputError(f"mask {name} {value}: must be one of {', '.join(choices)}")
             self._turns = self._check_size(fit)
             self._check_rate()
-            self._lossy = self._is_lossy()
-            self._use_alpha = self._choose_channel(channel)
+            if options.channel == "alpha" and not self.info.has_alpha:
+                raise InputError(
+                    f"{self.path}: no alpha channel ({self.info.pixel_format}); give a mask file, or export with "
+                    "alpha (ProRes 4444, PNG)"
+                )
+            self._by_luma = isinstance(reader, VideoReader) and _needs_stretching(self.info)
+            self._table: np.ndarray | None = None
+            self._reading = self._decide(options)
             if isinstance(reader, VideoReader):
-                reader.luma_only = not self._use_alpha
-            self._ones = self._is_zero_one()
+                # An alpha channel that was opaque so far is watched, unless the user chose.
+                reader.luma_only = options.channel == "luma" or not self.info.has_alpha
+            if self._reading.note:
+                self.notes.append(self._reading.note)
         except BaseException:
             reader.close()
             raise
@@ -140,73 +131,77 @@ class MaskReader(Closing):
     def timed(self) -> Iterator[tuple[np.ndarray, float]]:
         """Yield ``(mask, seconds from the first mask)`` for each mask of the source, once."""
         start = None
-        for number, frame in enumerate(self._source_frames()):
-            seconds = frame.seconds if frame.seconds is not None else float(number / (self.like.frame_rate or 25))
+        for number, (mask, seconds) in enumerate(self._masks()):
+            seconds = seconds if seconds is not None else float(number / (self.like.frame_rate or 25))
             start = seconds if start is None else start
-            yield self._fitted(self._values(frame)), seconds - start
+            yield self._fitted(mask), seconds - start
 
-    def _source_frames(self) -> Iterator[Frame]:
+    def _masks(self) -> Iterator[tuple[np.ndarray, float | None]]:
         if isinstance(self._reader, VideoReader):
-            yield from self._reader
+            for frame in self._reader:
+                yield self._values(frame), frame.seconds
             return
         for number, file in enumerate(self._reader.files):
-            seconds = float(number / self.info.frame_rate) if self.info.frame_rate else None
-            yield Frame(np.empty((0, 0, 3), np.uint8), number=number, seconds=seconds, name=str(file))
+            mask = self._reading(read_raw(file), file)
+            if mask.shape != (self.info.height, self.info.width):
+                raise InputError(
+                    f"{file}: {mask.shape[1]}x{mask.shape[0]}, the first mask is "
+                    f"{self.info.width}x{self.info.height}; all masks must be of one size"
+                )
+            yield mask, float(number / self.info.frame_rate) if self.info.frame_rate else None
 
     def _values(self, frame: Frame) -> np.ndarray:
-        if isinstance(self._reader, PictureReader) and frame.name is not None:
-            mask = self._picture_values(Path(frame.name))
-        elif self._use_alpha and frame.alpha is not None:
-            mask = frame.alpha.astype(np.float32) / frame.peak
-        else:
-            return self._luma(frame)
-        if self._ones:
-            peak = round(float(mask.max()) * self._peak)
-            if peak > 1:
-                raise InputError(
-                    f"{self.path}: mask {frame.number} holds {peak}, the ones before only 0 and 1, which were read as "
-                    "black and white; write all masks with 0 and 255"
-                )
-            mask = (mask > 0).astype(np.float32)
-        return self._cleaned(mask)
-
-    def _cleaned(self, mask: np.ndarray) -> np.ndarray:
-        """Apply the dead zone to values in [0, 1], in place."""
-        if self._lossy:
-            mask[mask <= DEAD_ZONE + 1e-6] = 0.0
-            mask[mask >= 1 - DEAD_ZONE - 1e-6] = 1.0
-        return mask
-
-    def _luma(self, frame: Frame) -> np.ndarray:
-        """Values of a frame of video; those of 8-bit samples come from a table, a tenth of the arithmetic's time."""
+        name = f"{self.path}, frame {frame.number}"
+        if self._reading.kind == "alpha" or not self._by_luma:
+            return self._reading(self._raw(frame), name)
+        self._reading.check_alpha(frame.alpha, name)
         plane = luma_plane(frame, self.info)
-        if plane is None or plane.dtype != np.uint8:
-            return self._cleaned(luma_values(frame, self.info))
-        if self._table is None:
-            self._table = self._cleaned(stretched(np.arange(256, dtype=np.float32), self.info))
+        assert plane is not None  # noqa: S101  # YUV and grey have one
+        if self._is_tinted(frame):
+            return self._colored(frame)
+        if plane.dtype != np.uint8:
+            return self._reading.of_shares(self.info.orientation.upright(stretched(plane, self.info)))
+        if self._table is None:  # a tenth of the arithmetic's time
+            self._table = self._reading.of_shares(stretched(np.arange(256), self.info))
         return self.info.orientation.upright(cv2.LUT(plane, self._table))
 
-    @property
-    def _peak(self) -> int:
-        return 255 if self.info.bit_depth <= 8 else 65535
+    def _raw(self, frame: Frame) -> RawMask:
+        """A frame of video as stored: grey codes, or RGB with its alpha channel; luma to stretch in levels of 255."""
+        plane = luma_plane(frame, self.info)
+        if plane is None:
+            return RawMask(frame.image, frame.alpha)
+        if not self._by_luma:
+            peak = color.planar_layout(self.info.pixel_format).peak
+            return RawMask(self.info.orientation.upright(plane), frame.alpha, white=float(peak))
+        if self._is_tinted(frame):
+            return RawMask(self._colors(frame), frame.alpha)
+        luma = self.info.orientation.upright(stretched(plane, self.info))
+        return RawMask(np.rint(luma * 255).astype(np.uint8), frame.alpha)
 
-    def _picture_values(self, file: Path) -> np.ndarray:
-        labels = _label_map(file) if not self._use_alpha else None
-        if labels is not None:
-            mask = labels
-        else:
-            image, alpha, _ = read_picture(file)
-            source = alpha if self._use_alpha and alpha is not None else None
-            if self._use_alpha and source is None:
-                raise InputError(f"{file}: no alpha channel, the first mask has one; write all masks alike")
-            mask = (_brightest(image) if source is None else source).astype(np.float32)
-            mask /= 65535 if image.dtype == np.uint16 else 255
-        if mask.shape != (self.info.height, self.info.width):
-            raise InputError(
-                f"{file}: {mask.shape[1]}x{mask.shape[0]}, the first mask is {self.info.width}x{self.info.height}; "
-                "all masks must be of one size"
-            )
-        return mask
+    def _is_tinted(self, frame: Frame) -> bool:
+        """Whether a YUV mask is painted in a color: its luma would then say too little."""
+        layout = color.planar_layout(self.info.pixel_format)
+        middle, reach = 1 << (layout.bits - 1), _TINT << (layout.bits - 8)
+        for plane in color.plane_views(frame.stored, layout)[1:3]:
+            low, high, *_ = cv2.minMaxLoc(plane)
+            if max(high - middle, middle - low) > reach:
+                return True
+        return False
+
+    def _colored(self, frame: Frame) -> np.ndarray:
+        note = f"{self.path}: a mask in color; the brightest channel counts"
+        if not any(said.startswith(note) for said in self.notes):
+            self.notes.append(note)
+        colors = self._colors(frame)
+        mask = brightest(colors).astype(np.float32) / np.float32(np.iinfo(colors.dtype).max)
+        if self._reading.floor:
+            mask[mask <= _COLORED_ZONE] = 0.0
+            mask[mask >= 1 - _COLORED_ZONE] = 1.0
+        return self._reading.clean(mask)
+
+    def _colors(self, frame: Frame) -> np.ndarray:
+        assert isinstance(self._reader, VideoReader)  # noqa: S101  # pictures are no YUV
+        return frame.image if frame.image.size else self._reader.colors_of(frame)
 
     def _fitted(self, mask: np.ndarray) -> np.ndarray:
         if self._turns:
@@ -240,63 +235,42 @@ class MaskReader(Closing):
                     "--mask-retime nearest to pair them by time, or --mask-retime index to pair them by number"
                 )
 
-    def _is_lossy(self) -> bool:
+    def _decide(self, options: MaskOptions) -> MaskReading:
         if isinstance(self._reader, PictureReader):
-            return any(f.suffix.lower() in LOSSY_ENDINGS for f in self._reader.files)
-        return self.info.codec not in LOSSLESS_CODECS
-
-    def _choose_channel(self, channel: Channel) -> bool:
-        if channel not in ("auto", "luma", "alpha"):
-            raise InputError(f"--mask-channel {channel}: must be one of auto, luma, alpha")
-        if channel == "alpha" and not self.info.has_alpha:
+            files = self._reader.files
+            lossy = any(f.suffix.lower() in LOSSY_ENDINGS for f in files)
+            return decide((read_raw(f) for f in _spread(files)), self.path, options, lossy)
+        reading = decide(self._looked_at(), self.path, options, self.info.codec not in LOSSLESS_CODECS)
+        if (self._by_luma and reading.kind == "numbers") or (self._by_luma and options.number is not None):
             raise InputError(
-                f"{self.path}: no alpha channel ({self.info.pixel_format}); give a mask file, or export with alpha "
-                "(ProRes 4444, PNG)"
+                f"{self.path}: object numbers do not survive in {self.info.pixel_format} video; write the mask with 0 "
+                "and 255, or as PNG"
             )
-        if channel != "auto" or not self.info.has_alpha:
-            return channel == "alpha"
-        if isinstance(self._reader, VideoReader):
-            alpha = self._reader.first_alpha()
-        else:
-            alpha = read_picture(self._reader.files[0])[1]
-        return alpha is not None and int(alpha.min()) < np.iinfo(alpha.dtype).max
+        return reading
 
-    def _is_zero_one(self) -> bool:
-        """Whether the pictures hold 0 and 1 for black and white."""
-        if not isinstance(self._reader, PictureReader) or self._lossy:
-            return False
-        files = self._reader.files
-        self._ones = False
-        peaks = [
-            float(self._picture_values(f).max()) * self._peak for f in {files[0], files[len(files) // 2], files[-1]}
-        ]
-        return 0.5 < max(peaks) < 1.5
+    def _looked_at(self) -> Iterator[RawMask]:
+        """The first frame; where it does not tell, the frames after it, from the file opened once more."""
+        assert isinstance(self._reader, VideoReader)  # noqa: S101  # the caller asked
+        yield self._raw(self._reader.first_frame())
+        with VideoReader(self._reader.path) as again:
+            again.luma_only = not self.info.has_alpha
+            for frame in again:
+                if frame.number:
+                    yield self._raw(frame)
 
 
-def _label_map(file: Path) -> np.ndarray | None:
-    """Read a palette picture with colors as 0 for entry 0 and 1 for the others; None for any other picture."""
-    with Image.open(file) as opened:
-        if opened.mode != "P" or "transparency" in opened.info:
-            return None
-        palette = np.asarray(opened.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-        entries = np.asarray(ImageOps.exif_transpose(opened))
-        used = palette[np.unique(entries[entries < len(palette)])]
-        if len(palette) == 0 or bool((used == used[:, :1]).all()):
-            return None
-        return (entries > 0).astype(np.float32)
+def _spread(files: list) -> list:
+    """The first, the middle and the last, then the others in steps that cover the folder early."""
+    order, step = [0, len(files) // 2, len(files) - 1], max(1, len(files) // 8)
+    order += [k for start in range(step) for k in range(start, len(files), step)]
+    return [files[k] for k in dict.fromkeys(order)]
 
 
-def _brightest(image: np.ndarray) -> np.ndarray:
-    red, green, blue = cv2.split(image)
-    return cv2.max(cv2.max(red, green), blue)
-
-
-def luma_values(frame: Frame, info: VideoInfo) -> np.ndarray:
-    """Return the luma of a decoded frame (RGB: its brightest channel) as ``float32 (H, W)`` in [0, 1], upright."""
-    plane = luma_plane(frame, info)
-    if plane is None:
-        return _brightest(frame.image).astype(np.float32) / frame.peak
-    return info.orientation.upright(stretched(plane.astype(np.float32), info))
+def _needs_stretching(info: VideoInfo) -> bool:
+    """Whether its masks are luma: YUV, or grey of limited range; RGB and full-range grey are read as stored."""
+    layout = color.planar_layout(info.pixel_format)
+    limited = not color.is_full_range(layout, info.color_range, info.pixel_format)
+    return layout.kind == "yuv" or (layout.kind == "gray" and limited)
 
 
 def luma_plane(frame: Frame, info: VideoInfo) -> np.ndarray | None:
@@ -308,7 +282,8 @@ def luma_plane(frame: Frame, info: VideoInfo) -> np.ndarray | None:
 
 
 def stretched(codes: np.ndarray, info: VideoInfo) -> np.ndarray:
-    """Bring luma codes, float32, from the range that `info` names to [0, 1]."""
+    """Bring luma codes from the range that `info` names to float32 in [0, 1]."""
+    codes = codes.astype(np.float32)
     layout = color.planar_layout(info.pixel_format)
     if color.is_full_range(layout, info.color_range, info.pixel_format):
         return codes / np.float32(layout.peak)

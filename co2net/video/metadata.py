@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from co2net.video.orientation import UPRIGHT, Orientation
+
+Reader = TypeVar("Reader", bound="Closing")
 
 # Codes of ITU-T H.273, as FFmpeg stores them.
 UNSPECIFIED = 2
@@ -102,3 +105,19 @@ class Frame:
     def peak(self) -> int:
         """The value of white: 255 or 65535."""
         return 65535 if self.image.dtype == np.uint16 else 255
+
+
+class Closing:
+    """What all readers are: leaving the ``with`` block closes, however it is left."""
+
+    def __enter__(self: Reader) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open; closing twice is allowed."""
+        raise NotImplementedError

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from co2net.errors import InputError
-from co2net.video.closing import Closing
-from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.metadata import Closing, Frame, VideoInfo
 
 PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".webp"})
+_ORIENTATION = 0x0112  # EXIF
 # Formats that compositors know and this room does not read, with what to do about it.
 _FOREIGN = {".exr": "16-bit PNG or TIFF, display-coded", ".dpx": "16-bit PNG or TIFF", ".hdr": "16-bit PNG or TIFF"}
 
@@ -59,7 +61,23 @@ def list_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+@contextmanager
+def opened_picture(path: str | os.PathLike[str], page: int = 0) -> Iterator[Image.Image]:
+    """Open a picture file at one of its pages; what its decoder raises meanwhile becomes one sentence.
+
+    Raises:
+        InputError: missing, not a picture, damaged or cut off.
+    """
+    try:
+        with Image.open(path) as opened:
+            if page:
+                opened.seek(page)
+            yield opened
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise _unreadable(Path(path), error) from error
+
+
+def read_picture(path: Path, page: int = 0) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Read one picture, turned upright by its EXIF tag.
 
     Returns:
@@ -69,23 +87,20 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, A
     Raises:
         InputError: not a picture, damaged or cut off.
     """
-    try:
-        with Image.open(path) as opened:
-            keep = {k: opened.info[k] for k in ("icc_profile", "dpi") if opened.info.get(k)}
-            keep["gray"] = opened.mode in ("1", "L", "LA", "I;16", "I;16B", "I")
-            if opened.mode == "F":
-                raise InputError(f"{path}: floating-point samples; convert the picture to 16-bit integers first")
-            if not _is_deep(path, opened):
-                turned = ImageOps.exif_transpose(opened)
-                transparent = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
-                pixels = np.asarray(turned.convert("RGBA" if transparent else "RGB"))
-                return (
-                    np.ascontiguousarray(pixels[..., :3]),
-                    np.ascontiguousarray(pixels[..., 3]) if transparent else None,
-                    keep,
-                )
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from error
+    with opened_picture(path, page) as opened:
+        keep = {k: opened.info[k] for k in ("icc_profile", "dpi") if opened.info.get(k)}
+        keep["gray"] = opened.mode in ("1", "L", "LA", "I;16", "I;16B", "I")
+        if opened.mode == "F":
+            raise InputError(f"{path}: floating-point samples; convert the picture to 16-bit integers first")
+        if not _is_deep(path, opened):
+            turned = ImageOps.exif_transpose(opened)
+            transparent = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
+            pixels = np.asarray(turned.convert("RGBA" if transparent else "RGB"))
+            return (
+                np.ascontiguousarray(pixels[..., :3]),
+                np.ascontiguousarray(pixels[..., 3]) if transparent else None,
+                keep,
+            )
     # Pillow cuts 16-bit color down to 8 bits; OpenCV keeps it.
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
@@ -94,6 +109,19 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, A
         return cv2.merge([pixels, pixels, pixels]), None, keep
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
     return np.ascontiguousarray(pixels[..., 2::-1]), alpha, keep
+
+
+def describe_picture(path: Path, page: int = 0) -> tuple[tuple[int, int], int, bool]:
+    """Read a picture's header: upright ``(width, height)``, bits per channel as it will be read (8, 16), alpha or not.
+
+    Raises:
+        InputError: missing, not a picture.
+    """
+    with opened_picture(path, page) as opened:
+        turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        has_alpha = opened.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in opened.info
+        width, height = opened.size[::-1] if turned else opened.size
+        return (width, height), 16 if _is_deep(path, opened) else 8, has_alpha
 
 
 def _is_deep(path: Path, opened: Image.Image) -> bool:
@@ -109,6 +137,8 @@ def _is_deep(path: Path, opened: Image.Image) -> bool:
 
 
 def _unreadable(path: Path, error: BaseException | None) -> InputError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"cannot read picture {path}: {error.strerror}")
     if path.stat().st_size == 0:
         return InputError(f"{path}: the file is empty; write it again")
     return InputError(
@@ -189,24 +219,26 @@ def _exact_rate(rate: Fraction | float) -> Fraction:
 class PictureReader(Closing):
     """A folder of pictures, or one picture, as a clip; made by :func:`~co2net.video.reader.open_video`."""
 
-    def __init__(self, path: Path, frame_rate: Fraction | float | None = None) -> None:
+    def __init__(self, path: Path, frame_rate: Fraction | float | None = None, as_mask: bool = False) -> None:
         self.path = path
         kind: Literal["folder", "image"] = "folder" if path.is_dir() else "image"
         self.files = list_pictures(path) if kind == "folder" else [path]
-        image, alpha, _ = read_picture(self.files[0])
+        if not as_mask:  # a damaged one is refused before any work; masks are read by other rules
+            read_picture(self.files[0])
+        (width, height), bits, has_alpha = describe_picture(self.files[0])
         rate = _exact_rate(frame_rate) if frame_rate is not None else None
         self.info = VideoInfo(
             path=path,
             kind=kind,
-            width=image.shape[1],
-            height=image.shape[0],
+            width=width,
+            height=height,
             frame_rate=rate,
             frame_count=len(self.files),
             duration_seconds=float(len(self.files) / rate) if rate else None,
             time_base=1 / rate if rate else None,
-            pixel_format="rgb24" if image.dtype == np.uint8 else "rgb48le",
-            bit_depth=8 if image.dtype == np.uint8 else 16,
-            has_alpha=alpha is not None,
+            pixel_format="rgb24" if bits == 8 else "rgb48le",
+            bit_depth=bits,
+            has_alpha=has_alpha,
             codec=self.files[0].suffix.lower().lstrip("."),
             names=tuple(p.name for p in self.files),
             sources=(path,),

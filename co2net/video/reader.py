@@ -15,8 +15,7 @@ from av.error import FFmpegError
 
 from co2net.errors import InputError
 from co2net.video import color
-from co2net.video.closing import Closing
-from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
 from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
 from co2net.video.pyav import open_input, require_pyav, to_fraction
@@ -27,12 +26,15 @@ DEFAULT_PICTURE_RATE = Fraction(25)
 _COVER_ART = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
 
-def open_video(path: str | os.PathLike[str], frame_rate: Fraction | float | None = None) -> VideoReader | PictureReader:
+def open_video(
+    path: str | os.PathLike[str], frame_rate: Fraction | float | None = None, as_mask: bool = False
+) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
 
     Args:
         path: What to read.
         frame_rate: Frames per second for a folder of pictures; video files know their own times.
+        as_mask: Pictures may be of kinds that only masks have (32 bits, floating point); they are not decoded yet.
 
     Returns:
         A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
@@ -44,7 +46,7 @@ def open_video(path: str | os.PathLike[str], frame_rate: Fraction | float | None
     if not place.exists():
         raise InputError(f"{place}: no such file or folder")
     if place.is_dir() or place.suffix.lower() in PICTURE_ENDINGS:
-        return PictureReader(place, frame_rate)
+        return PictureReader(place, frame_rate, as_mask)
     return VideoReader(place)
 
 
@@ -91,11 +93,20 @@ class VideoReader(Closing):
             decoded = next(self._frames, None)
         self._check_length(number)
 
-    def first_alpha(self) -> np.ndarray | None:
-        """Return the alpha channel of the first frame, before the walk begins; None without one."""
+    def first_frame(self) -> Frame:
+        """Return the first frame before the walk begins; the walk yields it again.
+
+        Raises:
+            InputError: the walk has begun.
+        """
         if self._first is None:
-            return None
-        return color.to_rgb(color.to_planar(self._first, self._layout), self._layout, self._space, self._full)[1]
+            raise InputError(f"{self.path}: the frames of a reader can be walked only once; open it again")
+        return self._frame(self._first, 0)
+
+    def colors_of(self, frame: Frame) -> np.ndarray:
+        """Return the upright RGB picture of a frame that came without one (:attr:`luma_only`)."""
+        image = color.to_rgb(frame.stored, self._layout, self._space, self._full, self._scratch)[0]
+        return self.info.orientation.upright(image)
 
     def _choose_stream(self) -> Any:
         stream = video_stream(self._container)

@@ -238,7 +238,7 @@ def test_the_command_checks_pictures(root, tmp_path):
     arguments = ["--dataset_path", str(root), "--list_name", "list.txt", "--write_name", "frames.txt"]
     done = run(*arguments, "--check_pictures", cwd=tmp_path)  # the files are empty
     lines = done.stderr.splitlines()
-    assert done.returncode == 2 and len(lines) == 61 and "00010.jpg: not a picture" in lines[0]
+    assert done.returncode == 2 and len(lines) == 61 and "00010.jpg: the file is empty" in lines[0]
     assert "60 problem(s)" in lines[-1] and not (tmp_path / "frames.txt").exists()
 
     sample = ["--dataset_path", str(HERE / "sample_data"), "--list_name", "test_list.txt", "--write_name", "frames.txt"]

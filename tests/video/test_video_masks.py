@@ -162,15 +162,6 @@ def test_another_duration_when_pairing_by_time(tmp_path, count, message):
         read(path, composite, retime="nearest")
 
 
-def test_zero_one_masks_that_turn_out_otherwise(tmp_path):
-    folder = clips.make_folder(tmp_path / "frames", [clips.picture(3, 1)] * 8)
-    images = [np.uint8([[0, 1, 1]])] * 8
-    images[2] = np.uint8([[0, 1, 2]])
-    clips.make_folder(tmp_path / "mask", images)
-    with pytest.raises(InputError, match="only 0 and 1"):
-        read(tmp_path / "mask", folder)
-
-
 def test_masks_of_a_turned_clip_are_upright(tmp_path):
     """A mask of the shown size is taken as it stands; one of the stored size is turned with the clip."""
     composite = clips.make_video(tmp_path / "c.mp4", 2, rotation=90)
