@@ -12,7 +12,10 @@ class Co2netError(Exception):
 
 
 class InputError(Co2netError):
-    """A file or option given by the user cannot be used; the message names it, says why and how to mend it."""
+    """A file or option given by the user cannot be used; the message names it, says why and how to mend it.
+
+    Arguments stand in backquotes (like `size`), never as a command's flag: the command puts its flags there itself.
+    """
 
 
 class OutputError(InputError):

@@ -1,4 +1,4 @@
-"""Put composites and what models make of them side by side. See `--help` for examples."""
+"""Put composites and what models make of them side by side. The same as `co2net before-after`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
 
-from co2net.cli.before_after import main
+from co2net.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["before-after", *sys.argv[1:]]))

@@ -1,4 +1,4 @@
-"""Measure the shipped model on real clips with masks, beside classical color transfer. See `--help` for examples."""
+"""Measure the shipped model on real clips with masks, beside classical color transfer. The same as `co2net measure`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
 
-from co2net.cli.measure_clips import main
+from co2net.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["measure", *sys.argv[1:]]))

@@ -281,7 +281,7 @@ def _conclude(
             methods=settings.methods,
             title=f"{weights.name} on {name}, {frame_list.name}",
             protocol=protocol(settings, model, dataset, [record["clip"] for record in records]),
-            settings={name: value for name, value in vars(options).items() if name not in ("run", "verb")},
+            settings={name: value for name, value in vars(options).items() if name not in ("run", "verb", "flags")},
             environment=environment(device),
             weights=[weights.as_dict()],
             temporal=None

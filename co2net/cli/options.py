@@ -23,7 +23,8 @@ class OptionParser(argparse.ArgumentParser):
     """Takes every option with hyphens or with underscores, and prints its examples as they are written.
 
     The original's scripts have both spellings (``--val_list``, ``--config-path``); nobody should have to remember which
-    command has which. Help shows one.
+    command has which. Help shows one. What was parsed also has ``flags``: the flag of every argument, for
+    the messages of the library (:func:`co2net.cli.errors.with_flags`).
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -32,7 +33,13 @@ class OptionParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As in the base class, which calls this for the parsers of verbs too."""
         words = sys.argv[1:] if args is None else args
-        return super().parse_known_args([self._as_defined(word) for word in words], namespace)
+        options, rest = super().parse_known_args([self._as_defined(word) for word in words], namespace)
+        options.flags = {**self._flags(), **getattr(options, "flags", {})}  # a verb's own are there already
+        return options, rest
+
+    def _flags(self) -> dict[str, str]:
+        named = {action.dest: [*action.option_strings, str(action.metavar or action.dest)] for action in self._actions}
+        return {name: next((n for n in names if n.startswith("--")), names[-1]) for name, names in named.items()}
 
     def _as_defined(self, word: str) -> str:
         name, *value = word.split("=", 1)

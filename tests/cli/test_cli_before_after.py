@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from co2net.cli.before_after import main
+from co2net.cli import main
 from co2net.models.backbones.lutnet import LUTNet
 from co2net.models.weight_files import save_weights
 
@@ -25,7 +25,7 @@ def files(tmp_path):
 
 def call(files, *options):
     arguments = [files / "composites", "--masks", files / "masks", "--weights", files / "w.safetensors", *options]
-    return main([str(part) for part in arguments])
+    return main(["before-after", *(str(part) for part in arguments)])
 
 
 def test_a_row_per_composite_and_a_column_per_model(files, capsys):

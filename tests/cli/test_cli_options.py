@@ -2,7 +2,10 @@
 
 import pytest
 
+from co2net.cli.errors import with_flags
 from co2net.cli.options import OptionParser
+from co2net.devices import choose_device
+from co2net.errors import InputError
 
 
 @pytest.fixture
@@ -42,3 +45,18 @@ def test_verbs_and_scripts_take_both(run):
     assert code == 2 and "argument --luts-per-clip: invalid int value" in err
     code, _, err = run("train", "refinement", "--dataset-path", "nowhere", "--train-list", "x", "--exp-name", "y")
     assert code == 2 and err.startswith("co2net: --backbone is missing")
+
+
+def test_arguments_in_messages_become_the_flags_of_the_command(parser):
+    options = parser.parse_args(["job", "--keep"])
+    message = "`batch_size` must be 1 or more; see `co2net models`, `keep` or `unknown`"
+    assert with_flags(message, options.flags) == (
+        "--batch-size must be 1 or more; see `co2net models`, --keep or `unknown`"
+    )
+
+
+def test_a_device_is_named_as_it_was_given(run, monkeypatch):
+    code, _, err = run("evaluate", "--sample", "--device", "tpu")
+    assert code == 2 and err.startswith("co2net: --device tpu is unknown; use auto")
+    with pytest.raises(InputError, match="`device` tpu is unknown"):
+        choose_device("tpu")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from video import clips
 
-from co2net.cli.measure_clips import main as measure_clips
+from co2net.cli import main
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
@@ -166,14 +166,14 @@ def test_summary_of_a_perfect_composite_divides_by_nothing():
     assert all(np.isfinite([row["share"], row["mean_share"]]).all() for row in summarize(scores))
 
 
-def test_the_script_prints_flicker_and_what_a_perfect_result_would_get(tmp_path, folder, capsys):
+def test_the_command_prints_flicker_and_what_a_perfect_result_would_get(tmp_path, folder, capsys):
     pytest.importorskip("skimage")
     (tmp_path / "luts").mkdir()
     (tmp_path / "luts" / "look.cube").write_bytes((ROOT / "sample_data" / "look.cube").read_bytes())
     output = tmp_path / "scores.json"
     arguments = ["--clips", folder.parent, "--names", folder.name, "--luts", tmp_path / "luts", "--lut-count", 1]
     arguments += ["--frames", 3, "--sizes", 32, "--output", output, "--key-frames", "auto"]
-    assert measure_clips([str(argument) for argument in arguments]) == 0
+    assert main(["measure", *(str(argument) for argument in arguments)]) == 0
     out = capsys.readouterr().out
     assert "TL (DIS) | flicker |" in out and "1 clips, 1 composites" in out
     (truth,) = [line for line in out.splitlines() if line.startswith("| truth |")]

@@ -1,0 +1,105 @@
+"""The tables of a model card: clips, each made wrong by several LUTs, every method on each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from co2net.errors import InputError
+from co2net.evaluation.clips import Method, Score, baselines, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.methods import network_methods
+from co2net.evaluation.temporal.clip_pass import TRUTH
+from co2net.models.co2net import CO2Net
+from co2net.pipeline.key_frames import KeyFrames
+
+Progress = Callable[[str, str], None]
+"""Called before each clip with the frames' size and the clip's name."""
+
+COLUMNS: dict[str, Callable[[dict], str]] = {
+    "fMSE": lambda row: f"{row['fmse']:.1f}",
+    "share of the composite's": lambda row: f"{row['share']:.2f}",
+    "mean share": lambda row: f"{row['mean_share']:.2f}",
+    "PSNR": lambda row: f"{row['psnr']:.2f} dB",
+    "TL (DIS)": lambda row: f"{row['tl']:.2f}",
+    "flicker": lambda row: f"{row['flicker']:.2f}",
+    "worse": lambda row: f"{100 * row['worse']:.0f} %",
+    "s / frame": lambda row: f"{row['seconds_per_frame']:.3f}",
+}
+"""Columns of :func:`table`, from a row of :func:`co2net.evaluation.clips.summarize`."""
+
+
+def measure_clips(
+    clips: Path,
+    luts: Mapping[str, Tensor],
+    model: CO2Net,
+    *,
+    names: Sequence[str] | None = None,
+    lut_count: int = 5,
+    frames: int | None = 20,
+    every: int = 1,
+    sizes: Sequence[int | None] = (256, None),
+    key_frames: KeyFrames = None,
+    on_clip: Progress | None = None,
+) -> dict[str, list[Score]]:
+    """Measure a model, the classical methods and the composite itself on clips that LUTs made wrong.
+
+    Args:
+        clips: folder of ``<clip>/frames/*`` with ``<clip>/masks/*.png`` of the same names.
+        luts: ``(N, 3, D, D, D)`` by the name of their split.
+        model: where it is, it computes.
+        names: of the clips; None: all.
+        lut_count: LUTs per split, evenly spread over it.
+        frames: first frames of each clip; None: all.
+        every: takes each so-manieth frame.
+        sizes: height and width of the frames; None: their own.
+        key_frames: measure the model with these, too.
+        on_clip: see :data:`Progress`.
+
+    Returns:
+        Title of a table to the scores in it.
+
+    Raises:
+        InputError: a setting is out of range, or a clip cannot be used.
+    """
+    for name, value in (("every", every), ("lut_count", lut_count)):
+        if value < 1:
+            raise InputError(f"`{name}` must be 1 or more, got {value}")
+    if not clips.is_dir():
+        raise InputError(f"the folder of clips {clips} does not exist")
+    names = names or sorted(path.name for path in clips.iterdir() if path.is_dir())
+    methods = baselines() | network_methods(model, key_frames)
+    scores: dict[str, list[Score]] = {}
+    for size in sizes:
+        shown = "own" if size is None else str(size)
+        for name in names:
+            if on_clip is not None:
+                on_clip(shown, name)
+            real, masks = read_clip(clips / name, None if size is None else (size, size), frames, every)
+            fields = motion(real)
+            # What a perfect result would get: TL counts the real clip's own changes.
+            compared: dict[str, Method] = methods | {TRUTH: lambda composites, masks, real=real: real}
+            for split, loaded in luts.items():
+                for index in (round((i + 0.5) * len(loaded) / lut_count - 0.5) for i in range(lut_count)):
+                    composites = make_composites(real, masks, loaded[index])
+                    scores.setdefault(f"size {shown}, {split} LUTs", []).extend(
+                        score(name, f"{split} {index}", method, run, composites, masks, real, fields)
+                        for method, run in compared.items()
+                    )
+            scores.setdefault(f"size {shown}, untouched", []).extend(
+                score(name, "none", method, run, real, masks, real, fields) for method, run in methods.items()
+            )
+    return scores
+
+
+def table(scores: Sequence[Score]) -> str:
+    """A Markdown table of one group of :func:`measure_clips`, a row per method; harm only, where nothing was wrong."""
+    rows = summarize(scores)
+    if all(score.lut == "none" for score in scores):
+        columns = {"fMSE done to clips that were right": COLUMNS["fMSE"]}
+    else:
+        columns = COLUMNS
+    lines = [["method", *columns], ["---"] * (1 + len(columns))]
+    lines += [[str(row["method"]), *(text(row) for text in columns.values())] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
