@@ -19,8 +19,8 @@ $(READY): requirements.txt constraints.txt pyproject.toml setup.py $(wildcard tr
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "co2net needs Python 3.10 or later; give one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -r requirements.txt -c constraints.txt
 	@touch $@
 
 demo: $(READY)

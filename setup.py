@@ -73,9 +73,10 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["co2net", "co2net.*", "trilinear", "tridistribute"]),
     package_data={
+        "co2net": ["py.typed"],
         "co2net.evaluation.report": ["templates/*"],
-        "trilinear": ["csrc/*"],
-        "tridistribute": ["csrc/*"],
+        "trilinear": ["csrc/*", "py.typed"],
+        "tridistribute": ["csrc/*", "py.typed"],
     },
     ext_modules=[
         Extension(

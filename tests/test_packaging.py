@@ -85,6 +85,7 @@ def test_source_distribution_makes_a_complete_wheel(checkout, no_compiler, tmp_p
     sources |= {path for package in ("trilinear", "tridistribute") for path in (ROOT / package / "csrc").iterdir()}
     sources |= set((ROOT / "co2net" / "evaluation" / "report" / "templates").iterdir())
     assert {path.relative_to(ROOT).as_posix() for path in sources} <= names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {f"co2net/sample_data/{name}" for name in CLIP} <= names
     assert {f"co2net/{path.as_posix()}" for path in data_set()} <= names and len(data_set()) >= 180
     assert {"co2net/final_models/issam.safetensors", "co2net/final_models/issam.md"} <= names
