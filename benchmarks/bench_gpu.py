@@ -1,6 +1,6 @@
 """How close do the CUDA kernels come to the GPU's memory speed, and how fast is the whole job on a GPU?
 
-Reading and writing color tables on batches of 4K frames, against copying the same batch on the same GPU; against the
+Applying and building LUTs on batches of 4K frames, against copying the same batch on the same GPU; against the
 definition in PyTorch and ``grid_sample`` on one 4K frame; video in, video out at three sizes. Before anything is timed,
 the kernels' results are compared with the definition's. `make gpu-check` runs the tests first.
 

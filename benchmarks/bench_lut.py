@@ -1,6 +1,6 @@
-"""How fast are color tables read and written, and how does that compare?
+"""How fast are LUTs applied and built, and how does that compare?
 
-Rivals for reading: the definition in PyTorch, ``torch.nn.functional.grid_sample`` on the table as a 3D volume,
+Rivals for applying: the definition in PyTorch, ``torch.nn.functional.grid_sample`` on the LUT as a 3D volume,
 OpenColorIO's CPU processor (trilinear and tetrahedral, RGBA float32, packed), Pillow's filter and FFmpeg's lut3d (both
 8 bit). The last three run on one thread. For writing: the definition in PyTorch. Every pixel is in the mask, the
 dearest case.
@@ -39,7 +39,7 @@ OURS = "co2net"
 
 
 def picture(height: int, width: int, seed: int) -> Tensor:
-    """Return a smooth 8-bit picture with a little noise, ``(1, 3, H, W)`` in [0, 1]: how a frame visits the table."""
+    """Return a smooth 8-bit picture with a little noise, ``(1, 3, H, W)`` in [0, 1]: how a frame visits the LUT."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand((1, 3, height // 40 + 2, width // 40 + 2), generator=generator)
     smooth = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)
@@ -48,20 +48,20 @@ def picture(height: int, width: int, seed: int) -> Tensor:
 
 
 def grade() -> Tensor:
-    """Return a warm, soft look as a table ``(1, 3, D, D, D)``."""
+    """Return a warm, soft look as a LUT ``(1, 3, D, D, D)``."""
     axis = torch.linspace(0, 1, DIM)
     b, g, r = torch.meshgrid(axis, axis, axis, indexing="ij")
     return torch.stack([0.9 * r**0.8 + 0.1 * g, 0.8 * g + 0.2 * r * b, 0.9 * b**1.2])[None].contiguous()
 
 
 def grid_sample(lut: Tensor, image: Tensor) -> Tensor:
-    """Read the table as a volume, axes (b, g, r)."""
+    """Read the LUT as a volume, axes (b, g, r)."""
     grid = (image * 2 - 1).permute(0, 2, 3, 1)[:, None]
     return F.grid_sample(lut, grid, align_corners=True)[:, :, 0]
 
 
 def opencolorio(lut: Tensor, image: Tensor, interpolation: Any) -> Callable[[], np.ndarray]:
-    """Return a call that reads the table with OpenColorIO into an array of its own, ``(H, W, 4)``."""
+    """Return a call that applies the LUT with OpenColorIO into an array of its own, ``(H, W, 4)``."""
     transform = ocio.Lut3DTransform(gridSize=DIM, interpolation=interpolation)
     transform.setData(lut[0].permute(3, 2, 1, 0).contiguous().flatten().numpy())  # blue fastest
     processor = ocio.Config.CreateRaw().getProcessor(transform).getDefaultCPUProcessor()
@@ -80,14 +80,14 @@ def opencolorio(lut: Tensor, image: Tensor, interpolation: Any) -> Callable[[], 
 
 
 def pillow(lut: Tensor, image: Tensor) -> Callable[[], Image.Image]:
-    """Return a call that reads the table with Pillow, 8 bit in and out."""
-    table = ImageFilter.Color3DLUT(DIM, lut[0].permute(1, 2, 3, 0).flatten().tolist())  # red fastest
+    """Return a call that applies the LUT with Pillow, 8 bit in and out."""
+    lut_filter = ImageFilter.Color3DLUT(DIM, lut[0].permute(1, 2, 3, 0).flatten().tolist())  # red fastest
     source = Image.fromarray((image[0].permute(1, 2, 0) * 255).round().byte().numpy())
-    return lambda: source.filter(table)
+    return lambda: source.filter(lut_filter)
 
 
 def ffmpeg(lut: Tensor, image: Tensor) -> Callable[[], av.VideoFrame]:
-    """Return a call that reads the table with FFmpeg's filter lut3d, trilinear, 8 bit in and out, on one thread."""
+    """Return a call that applies the LUT with FFmpeg's filter lut3d, trilinear, 8 bit in and out, on one thread."""
     height, width = image.shape[2:]
     with tempfile.TemporaryDirectory() as folder:  # the filter reads the file when it is made
         cube = Path(folder) / "grade.cube"

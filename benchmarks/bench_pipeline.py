@@ -134,10 +134,10 @@ class Clock:
             self.patch(MaskReader, "_values", "reading masks"),
             self.patch(stream, "shrink_foreground", "shrinking"),
             self.patch(FrameStream, "_look_at", "backbone"),
-            self.patch(FrameStream, "_emit", "making the table"),  # less what follows
-            self.patch(FrameStream, "_at_full_size", "reading the table, blending"),
+            self.patch(FrameStream, "_emit", "building the LUT"),  # less what follows
+            self.patch(FrameStream, "_at_full_size", "applying the LUT, blending"),
             self.patch(CO2Net, "merge", "refinement at the working size"),
-            self.patch(stream, "paint", "reading the table, blending"),
+            self.patch(stream, "paint", "applying the LUT, blending"),
             self.patch(video_encoding, "_change", "RGB back to samples"),
             self.patch(video_color, "add_change", "RGB back to samples"),
             self.patch(VideoEncoder, "write", "codec"),

@@ -24,7 +24,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "pipeline": ("Video in, video out", pipeline_tables),
     "evaluation": ("Evaluating a data set", evaluation_tables),
     "flow": ("Optical flow", flow_tables),
-    "lut": ("Color tables", lut_tables),
+    "lut": ("LUTs", lut_tables),
     "gpu": ("On a GPU", gpu_tables),
 }
 # Where there are no results: what a reader should know instead.

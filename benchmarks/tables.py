@@ -19,7 +19,7 @@ def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def lut_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
-    """Reading and writing color tables."""
+    """Applying and building LUTs."""
     lines = [
         [
             row["job"],
@@ -33,7 +33,7 @@ def lut_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     ]
     heads = ["job", "threads", "alternative", "median ms", "quartiles ms", "times ours"]
     size = f"{settings['width']}x{settings['height']}"
-    return f"Pictures of {size}, tables of {settings['dim']}³ points, {settings['dtype']}.\n\n{markdown(heads, lines)}"
+    return f"Pictures of {size}, LUTs of {settings['dim']}³ points, {settings['dtype']}.\n\n{markdown(heads, lines)}"
 
 
 def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
@@ -176,7 +176,7 @@ def gpu_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"CUDA {settings['cuda']}, {settings['date']}. Largest differences from the definition: {worst}.",
-            f"Batches of {settings['batch']} 4K frames, tables of {settings['dim']}³ points, float32. The speed counts "
+            f"Batches of {settings['batch']} 4K frames, LUTs of {settings['dim']}³ points, float32. The speed counts "
             "the images once in and once out; frames are smooth pictures with grain unless noise is named.",
             markdown(["job", *times, "GB/s", "of copy's speed", "times apply_lut"], kernels),
             "One 4K frame:",
