@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from co2net import data, flow, matting, metrics, training
+    from co2net import color_spaces, data, flow, matting, metrics, training
     from co2net.color_mapping.cube import load_cube, save_cube
     from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
     from co2net.pipeline import harmonize_frames, harmonize_video
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives; None: it is a package of its own.
 _PUBLIC: dict[str, str | None] = {
+    "color_spaces": None,
     "create_backbone": "co2net.models.registry",
     "create_model": "co2net.models.registry",
     "data": None,
@@ -35,6 +36,7 @@ _PUBLIC: dict[str, str | None] = {
 
 __all__ = [
     "__version__",
+    "color_spaces",
     "create_backbone",
     "create_model",
     "data",

@@ -31,7 +31,7 @@ def backbone_pass(backbone: Backbone, device: torch.device, precision: Precision
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(get_args(Precision))}")
-    if precision == "full" or device.type != "cpu" or not backbone.paints or not has_bfloat16():
+    if precision == "full" or device.type != "cpu" or backbone.predicts_mapping or not has_bfloat16():
         return backbone
     fast = fold_batch_norms(copy.deepcopy(backbone)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

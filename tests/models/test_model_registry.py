@@ -11,7 +11,7 @@ from co2net.models.registry import create_backbone, create_model, list_backbones
 from co2net.models.releases import list_releases, releases_folder
 from co2net.models.weight_files import read_metadata, save_weights
 
-SMALL = {"rain": {"ngf": 4}}  # settings under which a big network is quick
+SMALL = {"rain": {"ngf": 4}, "cdtnet": {"base_size": 32}}  # settings under which a big network is quick
 
 
 @pytest.fixture
@@ -73,7 +73,9 @@ def test_padding_does_nothing_where_none_is_needed(name):
     with torch.no_grad():
         raw, features = network.network(network.normalize(image), mask)
         out = network(image, mask)
-    assert torch.equal(out.raw, raw) and torch.equal(out.features, features)
+    # A network that takes [0, 1] space gets its normalized input back with another last digit.
+    torch.testing.assert_close(out.raw, raw, rtol=0, atol=1e-5)
+    torch.testing.assert_close(out.features, features, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
@@ -94,7 +96,8 @@ def test_backward_reaches_every_parameter(name):
     out = network(image, mask)
     # The doubt about a prediction is trained beside it and does not touch the picture.
     (out.image.square().sum() + (0 if out.expected_error is None else out.expected_error.sum())).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    learned = [p for p in network.parameters() if p.requires_grad]
+    assert learned and all(p.grad is not None and p.grad.isfinite().all() for p in learned)
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
@@ -157,14 +160,11 @@ def test_a_bare_backbone_needs_refinement_off(tiny):
         create_model(weights=folder / "backbone.pth")
 
 
-@pytest.mark.parametrize("name", ["cdtnet", "duconet", "resnet"])
-def test_unknown_names_list_the_known(name):
-    if name in BACKBONES:
-        pytest.skip(f"{name} is here by now")
-    with pytest.raises(InputError, match=f"unknown backbone '{name}'; available: .*issam, .*rain"):
-        create_backbone(name)
-    with pytest.raises(InputError, match=f"unknown backbone '{name}'"):
-        create_model(backbone=name)
+def test_unknown_names_list_the_known():
+    with pytest.raises(InputError, match=r"unknown backbone 'resnet'; available: .*issam, .*rain"):
+        create_backbone("resnet")
+    with pytest.raises(InputError, match="unknown backbone 'resnet'"):
+        create_model(backbone="resnet")
     with pytest.raises(InputError, match="unknown model 'unet'; available: co2net"):
         create_model("unet")
 

@@ -1,6 +1,8 @@
 """Per-frame harmonization networks, one paper per file; importing this package registers them all."""
 
 from co2net.models.backbones.base import BACKBONES, Backbone, BackboneOutput, Recipe, backbone_class, register
+from co2net.models.backbones.cdtnet import CDTNet
+from co2net.models.backbones.duconet import DucoNet
 from co2net.models.backbones.issam import ISSAM
 from co2net.models.backbones.lutnet import LUTNet
 from co2net.models.backbones.rain import RainNet
@@ -10,6 +12,8 @@ __all__ = [
     "ISSAM",
     "Backbone",
     "BackboneOutput",
+    "CDTNet",
+    "DucoNet",
     "LUTNet",
     "RainNet",
     "Recipe",

@@ -64,6 +64,8 @@ class Recipe:
         caution: share by which targets are moved back to the composite.
         start_as_identity: as of :meth:`Backbone.initialize`.
         precision: "bf16" or "fp32".
+        rate_batch: batch that `learning_rate` is meant for: others take it times ``sqrt(batch / rate_batch)``. 0: any.
+        frozen: parts of the network that stay as they are: no gradients, batch norm as in eval mode.
         least_foreground: pixels; crops whose mask sums to no more are drawn again, but for one in twenty.
     """
 
@@ -82,6 +84,8 @@ class Recipe:
     caution: float = 0.15
     start_as_identity: bool = True
     precision: str = "bf16"
+    rate_batch: int = 0
+    frozen: tuple[str, ...] = ()
     least_foreground: float = 0.0
 
 
