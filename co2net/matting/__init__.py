@@ -6,10 +6,12 @@ come out are ``(H, W)`` float32 in [0, 1].
 
 from co2net.matting.chroma import chroma_mask, compose, cut_out
 from co2net.matting.moving_mask import fill_in, moving_mask, moving_pair, network_input
+from co2net.matting.propagation import PropagationStream, propagate
 from co2net.matting.unet import MattingNetwork, create_network
 
 __all__ = [
     "MattingNetwork",
+    "PropagationStream",
     "chroma_mask",
     "compose",
     "create_network",
@@ -18,4 +20,5 @@ __all__ = [
     "moving_mask",
     "moving_pair",
     "network_input",
+    "propagate",
 ]
