@@ -7,9 +7,11 @@ file of ours is for, :mod:`co2net.models.checkpoints` finds out.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,13 +77,13 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 def save_weights(
     path: str | os.PathLike[str], state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file, beside its place first and then renamed: it is there whole or not at all.
+    """Write a safetensors file, whole or not at all; the same values and facts give the same bytes.
 
     Args:
         path: where to; an existing file is replaced.
         state: name to tensor, any device.
-        metadata: facts about the weights, text to text. Files of ours carry ``format: co2net``, ``backbone``,
-            ``refinement``, ``use_feature``, ``training_size`` and ``mapping``; loading applies the last two.
+        metadata: facts about the weights, text to text; what models say of themselves is
+            :class:`co2net.models.weight_header.WeightHeader`.
 
     Raises:
         InputError: if the metadata is not all text.
@@ -93,7 +95,18 @@ def save_weights(
             raise InputError(f"metadata of weights must map text to text, got {key!r}: {value!r}")
     # Own, contiguous copies: safetensors refuses tensors that share memory.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    write_beside(path, safetensors.torch.save(tensors, metadata=metadata))
+    write_beside(path, _in_fixed_order(safetensors.torch.save(tensors, metadata=metadata)))
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """The same file with its metadata in the order of names; the library writes it in another one every time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def load_whole(network: nn.Module, state: Mapping[str, Tensor], path: str | os.PathLike[str], title: str) -> None:
@@ -188,6 +201,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _read_torch(path: Path) -> Any:
+    _refuse_packed(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; the outcome says enough
@@ -204,6 +218,17 @@ def _read_torch(path: Path) -> Any:
                 f"{path} is in PyTorch's old .tar layout, which cannot be read safely; {_MEND}"
             ) from error
         raise _damaged(path, error) from error
+
+
+def _refuse_packed(path: Path) -> None:
+    """A small zip may claim any size; PyTorch itself never compresses what it writes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(part.file_size for part in archive.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return  # no zip: an older format, or damaged, as reading it will tell
+    if claimed > path.stat().st_size:
+        raise WeightsError(f"{path} is compressed and claims {claimed >> 20} MiB, as no file of PyTorch does; {_MEND}")
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:

@@ -14,7 +14,7 @@ import torch
 from video import clips
 
 from co2net.models.registry import create_backbone
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 ROOT = Path(__file__).parents[1]
 READ_BY_BUILD = ("MANIFEST.in", "setup.py", "pyproject.toml", "README.md", "LICENSE")

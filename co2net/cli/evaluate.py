@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from co2net.evaluation.settings import EvaluationSettings
     from co2net.evaluation.temporal.pairs import FlowChoice
-    from co2net.evaluation.weights import UsedWeights
     from co2net.models.co2net import CO2Net
+    from co2net.models.registry import UsedWeights
 
 EXAMPLES = """\
 examples:
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
     from co2net.data.datasets import find_list, split_list
     from co2net.data.sample_data import LIST, sample_dataset
     from co2net.errors import InputError
-    from co2net.evaluation.weights import model_to_evaluate
+    from co2net.models.registry import model_to_evaluate
 
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
@@ -226,7 +226,7 @@ def run_evaluation(
         if not quiet:
             _announce_stored([entry for clip in clips for entry in clip.entries], settings)
         model.to(device)
-        conditions = settings.conditions(model, {weights.role: weights.sha256}, dataset_name or str(dataset))
+        conditions = settings.conditions(model, {weights.role: weights.values_sha256}, dataset_name or str(dataset))
         with FrameBar(quiet=quiet, title="evaluate", device=describe_device(device)) as bar:
             done = evaluate(
                 model,
@@ -267,12 +267,12 @@ def _conclude(
     """Results, report, table."""
     from importlib.util import find_spec
 
-    from co2net.evaluation.environment import environment
     from co2net.evaluation.report import write_report
     from co2net.evaluation.report.protocol import protocol
     from co2net.evaluation.report.text import summary_text
     from co2net.evaluation.results import make_results, write_results
     from co2net.evaluation.temporal.results import temporal_block
+    from co2net.provenance import environment
 
     if settings.metrics:
         name = dataset_name or dataset.name or str(dataset)

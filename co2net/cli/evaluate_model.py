@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     from co2net.data.datasets import find_list
-    from co2net.evaluation.weights import model_to_evaluate
+    from co2net.models.registry import model_to_evaluate
 
     _refuse(options)
     notes = _notes(options)

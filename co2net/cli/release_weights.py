@@ -57,8 +57,9 @@ def _run(options: argparse.Namespace) -> None:
     import torch
 
     from co2net.models.backbones.lutnet import join_members
-    from co2net.models.checkpoints import infer_settings, read_weights, save_weights
-    from co2net.models.weight_files import average_weights
+    from co2net.models.checkpoints import infer_settings, read_weights
+    from co2net.models.weight_header import WeightHeader, save_model_weights
+    from co2net.weight_files import average_weights
 
     if options.output.suffix != ".safetensors":
         raise InputError(f"{options.output}: released weights are .safetensors files; give such a name")
@@ -85,13 +86,13 @@ def _run(options: argparse.Namespace) -> None:
     found = infer_settings(state)
     if found.backbone is None:
         raise InputError(f"{options.checkpoint[0]} holds no backbone known here; give a checkpoint of a training run")
-    metadata = facts | {
-        "format": "co2net",
-        "backbone": found.backbone,
-        "refinement": str(found.refinement).lower(),
-        "use_feature": str(bool(found.use_feature)).lower(),
-        "training_size": str(options.training_size),
-        "mapping": options.mapping,
-    }
-    save_weights(options.output, state, metadata)
+    header = WeightHeader(
+        backbone=found.backbone,
+        refinement=found.refinement,
+        use_feature=bool(found.use_feature),
+        training_size=options.training_size,
+        mapping=options.mapping,
+        facts=facts,
+    )
+    save_model_weights(options.output, state, header)
     print(f"{options.output}: {found.backbone}, {'with' if found.refinement else 'without'} refinement")

@@ -127,8 +127,8 @@ def _run(options: argparse.Namespace) -> None:
     import torch
 
     from co2net.devices import choose_device
-    from co2net.models.checkpoints import save_weights
     from co2net.models.registry import create_backbone
+    from co2net.models.weight_header import WeightHeader, save_model_weights
     from co2net.training.backbone import train_stage1
     from co2net.training.color_changes import load_luts
 
@@ -152,17 +152,16 @@ def _run(options: argparse.Namespace) -> None:
     folder = Path(options.exp_name)
     score = train_stage1(network, train, validation, luts, validation_luts, config, folder, device, estimate=estimate)
     path = folder / f"{options.backbone_type}.safetensors"
-    metadata = {
-        "format": "co2net",
-        "backbone": options.backbone_type,
-        "refinement": "false",
-        "training_size": str(config.phases[-1].size),
-        "mapping": "predicted" if network.predicts_mapping else "smooth",
-        "validation_error_share": f"{score:.4f}",
-    }
+    facts = {"validation_error_share": f"{score:.4f}"}
     if temporal:
-        metadata |= {"temporal_weight": f"{temporal.weight:g}", "flow": temporal.flow}
-    save_weights(path, network.state_dict(), metadata)
+        facts |= {"temporal_weight": f"{temporal.weight:g}", "flow": temporal.flow}
+    header = WeightHeader(
+        backbone=options.backbone_type,
+        training_size=config.phases[-1].size,
+        mapping="predicted" if network.predicts_mapping else "smooth",
+        facts=facts,
+    )
+    save_model_weights(path, network.state_dict(), header)
     print(f"{path}: foreground error {score:.1%} of the composite's on {len(validation)} held-out pictures")
 
 

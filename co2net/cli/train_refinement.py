@@ -150,7 +150,7 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
     import torch
 
     from co2net.data import read_dataset
-    from co2net.data.stored_origin import NAME
+    from co2net.data.stored_results import NAME
     from co2net.devices import choose_device
     from co2net.processes import process_group
     from co2net.training.refinement import BEST, train_stage2
@@ -236,6 +236,7 @@ def _model(options: argparse.Namespace, config: Stage2Config) -> tuple[CO2Net, s
     from co2net.models.checkpoints import infer_settings, read_weights
     from co2net.models.co2net import CO2Net
     from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, weights_path
+    from co2net.models.weight_header import read_header
 
     if options.checkpoint:
         model = create_model(backbone=options.backbone_type, weights=options.checkpoint, mapping=options.mapping)
@@ -247,7 +248,7 @@ def _model(options: argparse.Namespace, config: Stage2Config) -> tuple[CO2Net, s
     name = options.backbone_type or DEFAULT_BACKBONE
     path = weights_path(options.backbone, name, refinement=False)
     backbone = create_backbone(name, weights=path)
-    mapping = options.mapping or read_weights(path).metadata.get("mapping", "paper")
+    mapping = options.mapping or read_header(path).mapping or "paper"
     model = CO2Net(backbone, use_feature=options.use_feature, mapping=mapping)  # type: ignore[arg-type]
     if config.start == "lut" and model.refine_network is not None:
         model.refine_network.initialize_as_lut()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 
 import cv2
 import numpy as np
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from co2net.errors import ShapeError
 from co2net.video import mask_files
@@ -70,6 +71,16 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int] = (256, 256), nearest: b
     if mask.ndim != 2 or mask.dtype != np.float32:
         raise ShapeError(f"mask must be (H, W) float32, got {mask.shape} {mask.dtype}")
     return _resize(mask, size, cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
+
+
+def encode_picture(picture: np.ndarray, quality: int | None = None) -> bytes:
+    """A picture ``(H, W, 3)`` or ``(H, W)`` uint8 as JPEG of `quality` (4:2:0 chroma, as HYouTube), or as PNG."""
+    buffer = io.BytesIO()
+    if quality is None:
+        Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    else:
+        Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    return buffer.getvalue()
 
 
 def _resize(picture: np.ndarray, size: tuple[int, int], filter: int) -> np.ndarray:

@@ -9,7 +9,8 @@ result, backbone    ``(1, 3, H, W)``       ``result.image``, ``result.backbone``
 ==================  =====================  =======================================================================
 
 The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`FrameEntry.result_name`). What made the first
-two is noted beside the LUT outputs (:mod:`co2net.data.stored_origin`).
+two is noted beside the LUT outputs (:data:`ORIGIN`): the files say nothing about it, and results of another backbone
+train a refinement that fits nothing. Folders of the original have no note.
 """
 
 from __future__ import annotations
@@ -17,16 +18,45 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from co2net.data.frame_lists import FrameEntry
-from co2net.errors import InputError, OutputError
-from co2net.files import write_beside
+from co2net.errors import InputError
+from co2net.files import make_folder, write_beside
+from co2net.provenance import NoteKind
 
 Folder = str | os.PathLike[str]
+NAME = "made_by.json"
+ORIGIN = NoteKind(
+    "co2net-stored-lut",
+    "the note of what made the stored results",
+    "make them again, or delete it if you know that they fit",
+)
+Origin = dict[str, Any]
+"""``backbone`` (SHA-256 of its values), ``mapping``, ``size`` (pixels or "own"), ``previous``, ``future``, ``step``,
+``unseen_rule``, ``precision``."""
+
+
+def write_origin(folder: Folder, origin: Origin) -> None:
+    """Note what makes the results of a folder, in one step.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+    ORIGIN.write(Path(folder) / NAME, origin)
+
+
+def read_origin(folder: Folder) -> Origin | None:
+    """Read the note; None if the folder has none.
+
+    Raises:
+        InputError: the file is no such note.
+    """
+    return ORIGIN.read(Path(folder) / NAME)
 
 
 def stored_path(folder: Folder, entry: FrameEntry) -> Path:
@@ -87,10 +117,7 @@ def _read(path: Path, dimensions: int) -> Tensor:
 
 
 def _write(path: Path, values: Tensor) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {path.parent}: {error.strerror or error}") from error
+    make_folder(path.parent)
     buffer = io.BytesIO()
     np.save(buffer, values.detach().cpu().float().numpy(), allow_pickle=False)
     write_beside(path, buffer.getvalue())

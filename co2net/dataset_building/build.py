@@ -13,7 +13,6 @@ A clip is filled in a hidden folder and renamed, so a killed run leaves whole cl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from co2net.dataset_building.clip_job import (
     BuildSettings,
     ClipJob,
     build_clip,
+    clip_records,
     is_finished,
     is_same_folder,
     job_folder,
@@ -33,10 +33,10 @@ from co2net.dataset_building.clip_job import (
 from co2net.dataset_building.lists import refuse_foreign_lists, write_lists
 from co2net.dataset_building.luts import Lut, assign_luts
 from co2net.dataset_building.parallel import run_jobs
-from co2net.dataset_building.records import Records, differences
 from co2net.dataset_building.sources import SourceClip, count_frames, find_clips
 from co2net.errors import InputError
-from co2net.files import write_beside
+from co2net.files import write_json
+from co2net.provenance import Records, differences
 
 
 class BuildSummary(NamedTuple):
@@ -89,7 +89,7 @@ def build_dataset(
     if train_share is not None and not 0 <= train_share <= 1:
         raise InputError(f"a train share of {train_share}: it is a part of 1, for example 0.8")
     sources = find_clips(real, masks, clips)
-    records = Records(output / "build_records")
+    records = clip_records(output)
     if is_same_folder(named_folder(output, 1, settings.layout), masks):
         # Masks of further LUTs' clips are copies of ours, no objects of their own.
         sources = [clip for clip in sources if (records.read(clip.name) or {}).get("masks") in (None, clip.object)]
@@ -146,10 +146,10 @@ def _plan(
             raise InputError(
                 f"{composites} is there, but this command did not make it; give another --output, or --overwrite"
             )
-        changed = differences(record, job_record(job), COMPARED) if record else ""
-        if changed:
+        if record and (changed := differences(record, job_record(job), COMPARED)):
             raise InputError(
-                f"{composites} was made with {changed}; use --overwrite to make it again, or another --output"
+                f"{composites} was made otherwise: {', '.join(changed)}; use --overwrite to make it again, or another "
+                "--output"
             )
     return list(jobs.values())
 
@@ -157,5 +157,5 @@ def _plan(
 def _write_summary(output: Path, records: Records, settings: BuildSettings, train_share: float | None) -> list[Path]:
     made = {name: record for name, record in records.all() if record.get("frames")}
     summary = {"made_by": "co2net dataset build", "layout": settings.layout, "clips": made}
-    write_beside(output / "build.json", json.dumps(summary, indent=1) + "\n")  # first: it says that the lists are ours
+    write_json(output / "build.json", summary)  # first: it says that the lists are ours
     return write_lists(output, made, settings.layout, settings.seed, train_share)

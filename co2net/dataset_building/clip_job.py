@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,15 +14,16 @@ from torch import Tensor
 from co2net.color_mapping.cube import load_cube
 from co2net.data.composites import lut_transfer
 from co2net.data.frame_lists import COLUMNS
-from co2net.data.pictures import read_image
+from co2net.data.pictures import encode_picture, read_image
 from co2net.dataset_building.lut_changes import LutChanges, change_lut
 from co2net.dataset_building.luts import Lut
-from co2net.dataset_building.output import encode, place_file, whole_folder, write_new
-from co2net.dataset_building.records import Record, Records, differences, make_folder
 from co2net.dataset_building.sources import SourceClip, read_clip
 from co2net.errors import InputError
+from co2net.files import make_folder, place_file, whole_folder
+from co2net.provenance import NoteKind, Record, Records, differences, version
 
 REAL_QUALITY = 95  # of real frames that come out of a video file; pictures are taken over as they are
+RECORD = NoteKind("", "the record of a clip", "delete it to make the clip again")
 COMPARED = ("lut", "lut_sha256", "changes", "step", "format", "quality")
 
 
@@ -96,14 +96,13 @@ def job_record(job: ClipJob) -> Record:
         "step": settings.step,
         "format": settings.format,
         "quality": settings.jpeg_quality,
-        "versions": {name: metadata.version(name) for name in ("pillow", "numpy")} | {"co2net": _own_version()},
+        "versions": {name: version(name) for name in ("pillow", "numpy", "co2net")},
     }
 
 
-def _own_version() -> str:
-    import co2net
-
-    return co2net.__version__
+def clip_records(output: Path) -> Records:
+    """How each clip of a data set was made; a clip with a list of frames is finished."""
+    return Records(output / "build_records", RECORD)
 
 
 def is_finished(job: ClipJob, records: Records) -> bool:
@@ -126,7 +125,7 @@ def build_clip(job: ClipJob) -> tuple[int, int]:
         OutputError: the output cannot be written.
     """
     settings = job.settings
-    records = Records(job.output / "build_records")
+    records = clip_records(job.output)
     before = records.read(job.name)
     # Masks that were there before us must fit, and are never replaced.
     own_masks = bool(before["own_masks"]) if before else not job_folder(job, 1).exists()
@@ -148,10 +147,11 @@ def build_clip(job: ClipJob) -> tuple[int, int]:
             elif not is_same_folder(real, job.clip.real):
                 place_file(frame.real, real / f"{name}{frame.real.suffix.lower()}")
             if not is_same_folder(masks, job.clip.masks):
-                hard = frame.mask or encode(frame.foreground.astype(np.uint8) * 255, None)
+                hard = frame.mask or encode_picture(frame.foreground.astype(np.uint8) * 255, None)
                 place_file(hard, masks / f"{name}.png")
             composite = lut_transfer(image, frame.foreground, lut)
-            write_new(composites / f"{name}.{settings.format}", encode(composite, settings.jpeg_quality))
+            picture = encode_picture(composite, settings.jpeg_quality)
+            (composites / f"{name}.{settings.format}").write_bytes(picture)
             numbers.append(frame.number)
             empty += not frame.foreground.any()
         if not numbers:
@@ -173,7 +173,7 @@ def _place_decoded(image: np.ndarray, folder: Path, name: str, settings: BuildSe
     other = folder / f"{name}.{'png' if settings.format == 'jpg' else 'jpg'}"
     if other.exists():
         raise InputError(f"{other} is already there, made with another --format; give an empty folder with --output")
-    place_file(encode(image, REAL_QUALITY if settings.format == "jpg" else None), path)
+    place_file(encode_picture(image, REAL_QUALITY if settings.format == "jpg" else None), path)
     return read_image(path)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from co2net.data.frame_lists import COLUMNS
 from co2net.dataset_building.luts import draw_order
-from co2net.dataset_building.records import Record
 from co2net.errors import InputError
 from co2net.files import write_beside
+from co2net.provenance import Record
 
 LUTS = "LUT_list.txt"
 

@@ -13,7 +13,6 @@ keeps them in one split later. :func:`~co2net.dataset_building.build.build_datas
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,16 +22,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from co2net.data.frame_lists import STEP
-from co2net.data.pictures import read_image, read_mask
+from co2net.data.pictures import encode_picture, read_image, read_mask
 from co2net.data.stills import Still, find_stills
 from co2net.dataset_building.camera_moves import MIN_FOREGROUND, crop_image, crop_mask, draw_move
-from co2net.dataset_building.output import encode, whole_folder, write_new
 from co2net.dataset_building.parallel import run_jobs
-from co2net.dataset_building.records import Record, Records, differences
 from co2net.errors import InputError
-from co2net.files import write_beside
+from co2net.files import whole_folder, write_json
+from co2net.provenance import NoteKind, Record, Records, differences
 
 QUALITY = 95
+_RECORD = NoteKind("", "the record of a clip", "delete it to make the clip again")
 _COMPARED = ("mask", "frames", "size", "seed", "format")
 
 
@@ -113,18 +112,18 @@ def make_stills(
     stills = find_stills(root, split)
     if not stills:
         raise InputError(f"{root} holds no picture with a mask" + (f" for the split '{split}'" if split else ""))
-    records = Records(output / "still_records")
+    records = Records(output / "still_records", _RECORD)
     jobs = _plan(stills, settings, output)
     todo = []
     for job in jobs:
         record, folder = records.read(job.name), _folders(job)[1].parent
         done = record is not None and record.get("finished", False)
-        changed = differences(record, _record(job), _COMPARED) if record and done else ""
+        changed = differences(record, _record(job), _COMPARED) if record and done else []
         if not overwrite and record is None and folder.exists():
             raise InputError(f"{folder} is there, but this command did not make it; give another --output")
         if changed and not overwrite:
-            raise InputError(f"{folder} was made with {changed}; use --overwrite to make it again")
-        if changed or not done or not (record and (record["left_out"] or _folders(job)[1].is_dir())):
+            raise InputError(f"{folder} was made otherwise: {', '.join(changed)}; use --overwrite to make it again")
+        if changed or not done or not (record and (record.get("left_out") or _folders(job)[1].is_dir())):
             todo.append(job)
     made = 0
     for done, made_one in enumerate(run_jobs(_make_clip, todo, workers), start=1):
@@ -133,7 +132,7 @@ def make_stills(
             on_progress(done, len(todo))
     all_records = {name: record for name, record in records.all() if record.get("finished")}
     summary = {"made_by": "co2net dataset stills", "clips": all_records}
-    write_beside(output / "stills.json", json.dumps(summary, indent=1) + "\n")
+    write_json(output / "stills.json", summary)
     left_out = [job.name for job in jobs if all_records[job.name]["left_out"]]
     return StillsSummary(made, len(jobs) - len(todo), left_out)
 
@@ -164,7 +163,7 @@ def _record(job: _Job) -> Record:
 
 def _make_clip(job: _Job) -> bool:
     """Make one clip; False if the picture cannot be used."""
-    settings, records = job.settings, Records(job.output / "still_records")
+    settings, records = job.settings, Records(job.output / "still_records", _RECORD)
     records.write(job.name, _record(job) | {"finished": False})
     image, mask = read_image(job.picture), read_mask(job.mask)
     if mask.shape != image.shape[:2]:
@@ -188,10 +187,10 @@ def _make_clip(job: _Job) -> bool:
             (mask_part / mask_folder.name).mkdir()
             for k, (window, cropped) in enumerate(zip(windows, masks, strict=True)):
                 frame = crop_image(image, window, size)
-                real = real_part / f"{STEP * k:05d}.{settings.format}"
-                write_new(real, encode(frame, QUALITY if settings.format == "jpg" else None))
-                levels = np.round(cropped * 255).astype(np.uint8)
-                write_new(mask_part / mask_folder.name / f"{STEP * k:05d}.png", encode(levels, None))
+                picture = encode_picture(frame, QUALITY if settings.format == "jpg" else None)
+                (real_part / f"{STEP * k:05d}.{settings.format}").write_bytes(picture)
+                levels = encode_picture(np.round(cropped * 255).astype(np.uint8))
+                (mask_part / mask_folder.name / f"{STEP * k:05d}.png").write_bytes(levels)
         made = True
         break
     records.write(job.name, _record(job) | {"finished": True, "left_out": not made})

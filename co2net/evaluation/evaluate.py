@@ -22,11 +22,12 @@ from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
 from co2net.evaluation.pictures import WorstAndBest, to_picture
 from co2net.evaluation.plan import ClipPlan, plan_clip
 from co2net.evaluation.read_ahead import ReadAhead
-from co2net.evaluation.records import make_folder, read_record, record_path, write_record
+from co2net.evaluation.records import read_record, record_path, write_record
 from co2net.evaluation.scores import method_images, score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
 from co2net.evaluation.temporal.clip_pass import TemporalPass
+from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
 

@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from co2net.evaluation.records import make_folder
-from co2net.files import write_beside
+from co2net.files import make_folder, write_beside
 
 FOLDER = "pictures"
 Pictures = dict[str, np.ndarray]

@@ -6,14 +6,13 @@ used again only if those conditions are today's.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from co2net.errors import InputError, OutputError
-from co2net.files import write_beside
+from co2net.errors import InputError
+from co2net.provenance import NoteKind, differences
 
-FORMAT, VERSION = "co2net-evaluation-clip", 1
+RECORD = NoteKind("co2net-evaluation-clip", "the record of a clip", "delete it, or evaluate with --overwrite")
 
 
 def record_path(output: Path, clip: str) -> Path:
@@ -27,10 +26,7 @@ def write_record(output: Path, conditions: dict[str, Any], content: dict[str, An
     Raises:
         OutputError: the folder cannot be made or written, or the disk is full.
     """
-    record = {"format": FORMAT, "version": VERSION, "conditions": conditions, **content}
-    path = record_path(output, content["clip"])
-    make_folder(path.parent)
-    write_beside(path, json.dumps(record, indent=1, allow_nan=False))
+    RECORD.write(record_path(output, content["clip"]), {"conditions": conditions, **content})
 
 
 def read_record(output: Path, clip: str, names: list[str], conditions: dict[str, Any]) -> dict[str, Any] | None:
@@ -46,21 +42,14 @@ def read_record(output: Path, clip: str, names: list[str], conditions: dict[str,
         InputError: the record was made under other conditions (names them), or is no such record.
     """
     path = record_path(output, clip)
-    if not path.is_file():
+    record = RECORD.read(path)
+    if record is None:
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if (record["format"], record["version"]) != (FORMAT, VERSION):
-            raise ValueError("another format")
         found, there = dict(record["conditions"]), [str(frame["name"]) for frame in record["frames"]]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path} is not the record of a clip; delete it, or evaluate with --overwrite") from error
-    now = json.loads(json.dumps(conditions))  # as it looks after a file
-    different = [
-        f"{name} was {_shown(found.get(name))}, is {_shown(now.get(name))}"
-        for name in dict.fromkeys([*now, *found])
-        if found.get(name) != now.get(name)
-    ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RECORD.refused(path) from error
+    different = differences(found, conditions)
     if there != names:
         different.append(f"the list names {len(names)} frames of the clip, other than the {len(there)} recorded")
     if different:
@@ -69,21 +58,3 @@ def read_record(output: Path, clip: str, names: list[str], conditions: dict[str,
             "--overwrite to start anew"
         )
     return record
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):  # weights: role to SHA-256
-        return " + ".join(f"{role} {str(sha256)[:12]}" for role, sha256 in value.items()) or "none"
-    return "not recorded" if value is None else str(value)

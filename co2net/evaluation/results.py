@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from co2net.evaluation.pictures import FOLDER
-from co2net.evaluation.records import make_folder
 from co2net.evaluation.scores import METRICS, mean_of, summarize
-from co2net.files import write_beside
+from co2net.files import make_folder, write_beside
 
 FORMAT, VERSION = "co2net-evaluation", 1
 NAME = "results.json"
@@ -35,7 +34,7 @@ def make_results(
         title: of the report.
         protocol: name to sentence.
         settings: option to value.
-        environment: of :func:`co2net.evaluation.environment.environment`.
+        environment: of :func:`co2net.provenance.environment`.
         weights: files with ``role``, ``name`` and ``sha256``.
         temporal: of :func:`co2net.evaluation.temporal.results.temporal_block`, if that was measured.
     """

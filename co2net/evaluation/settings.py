@@ -134,7 +134,7 @@ class EvaluationSettings:
         }
 
     def lut_origin(self, model: CO2Net) -> dict[str, Any]:
-        """What decides the stored results of the color mapping (:mod:`co2net.data.stored_origin`)."""
+        """What decides the stored results of the color mapping (:mod:`co2net.data.stored_results`)."""
         return {
             "backbone": state_sha256(model.backbone.state_dict()),
             "mapping": model.mapping,

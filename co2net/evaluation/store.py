@@ -7,13 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from PIL import Image
 
 from co2net.data.frame_lists import FrameEntry
-from co2net.data.stored_origin import NAME, differences, read_origin, write_origin
-from co2net.data.stored_results import write_image, write_lut
+from co2net.data.stored_results import NAME, read_origin, write_image, write_lut, write_origin
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import HarmonizedFrames
-from co2net.evaluation.records import make_folder
 from co2net.evaluation.settings import EvaluationSettings
+from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
+from co2net.provenance import differences
 
 
 class ResultStore:

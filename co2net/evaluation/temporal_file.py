@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from co2net.errors import InputError
-from co2net.evaluation.records import make_folder
-from co2net.files import write_beside
+from co2net.files import make_folder, write_beside
 
 FORMAT, VERSION = "co2net-temporal", 1
 NAME = "temporal.json"

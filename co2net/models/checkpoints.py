@@ -1,6 +1,6 @@
 """Fitting weight files to networks: what a file holds, and loading it whole or not at all.
 
-Takes the official files unchanged (``specs/co2net.md`` section 9). The original skips missing entries and wrong
+Takes the official files unchanged. The original skips missing entries and wrong
 shapes silently and so runs on random numbers; here every name has to be there, but for ``num_batches_tracked``.
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from co2net.errors import WeightsError
 from co2net.models.backbones import BACKBONES, Backbone
+from co2net.models.weight_header import WeightHeader
 from co2net.weight_files import WeightFile, load_whole, read_metadata, read_weights, save_weights, some_names
 
 __all__ = [
@@ -112,12 +113,9 @@ def apply_training_size(network: Backbone, file: WeightFile) -> None:
     Raises:
         WeightsError: if it is no positive whole number.
     """
-    text = file.metadata.get("training_size")
-    if text is None:
-        return
-    if not text.isdecimal() or int(text) == 0:
-        raise WeightsError(f"{file.path}: training_size in its metadata must be a positive whole number, got {text!r}")
-    network.training_size = int(text)
+    size = WeightHeader.of(file.metadata, file.path).training_size
+    if size is not None:
+        network.training_size = size
 
 
 def _recognize(state: Mapping[str, Tensor]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from co2net.models import checkpoints
 from co2net.models.backbones import BACKBONES, Backbone, backbone_class, register
 from co2net.models.co2net import MAPPINGS, CO2Net, ColorMapping, UnseenRule
 from co2net.models.releases import default_release, find_release, list_releases
-from co2net.models.weight_files import WeightFile, read_weights
+from co2net.models.weight_header import WeightHeader
+from co2net.provenance import file_sha256, state_sha256
+from co2net.weight_files import WeightFile, read_weights
 
 __all__ = [
     "create_backbone",
@@ -74,7 +77,7 @@ def create_model(
     backbone: str | None = None,
     use_feature: bool = True,
     refinement: bool = True,
-    weights: Weights = None,
+    weights: Weights | WeightFile = None,
     *,
     mapping: ColorMapping | None = None,
     unseen_rule: UnseenRule = "zero_weight",
@@ -90,7 +93,7 @@ def create_model(
         refinement: False: the color mapping alone (the paper's LUT-only evaluation).
         weights: None: fresh. A path: a full checkpoint of ours or an official one; with ``refinement=False`` a bare
             backbone as well. "default" or the name of a shipped release (:func:`list_releases`). If the shipped
-            default holds no refinement, the color mapping alone is returned, with a warning.
+            default holds no refinement, the color mapping alone is returned, with a warning. Or what was read already.
         mapping: see :class:`~co2net.models.co2net.CO2Net`. None: what the weight file asks for, "paper" otherwise.
         unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
         paper_lut_only: see :class:`~co2net.models.co2net.CO2Net`.
@@ -113,7 +116,11 @@ def create_model(
         return CO2Net(network_class(), **options).eval()
 
     asked = backbone or DEFAULT_BACKBONE
-    file = read_weights(weights_path(weights, asked, refinement=refinement, use_feature=use_feature, folder=folder))
+    file = (
+        weights
+        if isinstance(weights, WeightFile)
+        else read_weights(weights_path(weights, asked, refinement=refinement, use_feature=use_feature, folder=folder))
+    )
     found = checkpoints.infer_settings(file.state)
     if backbone is None and found.backbone is not None:
         network_class = BACKBONES[found.backbone]
@@ -158,8 +165,73 @@ def load_model(
         path = default_model_path(folder)
     else:
         path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
-    holds_refinement = checkpoints.infer_settings(read_weights(path).state).refinement
-    return create_model("co2net", backbone=backbone, refinement=holds_refinement, weights=path)
+    file = read_weights(path)
+    return create_model(backbone=backbone, refinement=checkpoints.infer_settings(file.state).refinement, weights=file)
+
+
+@dataclass(frozen=True)
+class UsedWeights:
+    """Which weights a result came from.
+
+    Attributes:
+        role: "model", "backbone" or "checkpoint".
+        name: of the file.
+        sha256: of the file's bytes, as other programs tell it.
+        values_sha256: of the names and values in it, the same in every file that holds them.
+    """
+
+    role: str
+    name: str
+    sha256: str
+    values_sha256: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For a results file."""
+        return asdict(self)
+
+
+def model_to_evaluate(
+    weights: str,
+    role: str = "model",
+    *,
+    backbone: str | None = None,
+    lut_only: bool = False,
+    paper_lut_only: bool | None = False,
+    mapping: ColorMapping | None = None,
+    unseen_rule: UnseenRule = "zero_weight",
+) -> tuple[CO2Net, UsedWeights]:
+    """Build the model that a weight file holds, as :func:`load_model`, and say which weights these are.
+
+    Args:
+        weights: "default" (the paper's model), the name of a shipped release, or a path.
+        role: what to call the file. A "checkpoint" must hold a refinement.
+        backbone: its network, where the file does not say.
+        lut_only: leave a refinement out.
+        paper_lut_only: without refinement, blend twice as published; None: with the paper's mapping only.
+        mapping: None: what the weight file asks for.
+        unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
+
+    Raises:
+        InputError: nothing of that name is shipped.
+        WeightsError: the file cannot be read or does not fit.
+    """
+    file = read_weights(weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True))
+    refinement = checkpoints.infer_settings(file.state).refinement
+    if role == "checkpoint" and not refinement:
+        raise WeightsError(
+            f"{file.path} holds no refinement network: give it as --backbone, without --checkpoint, to evaluate its "
+            "color mapping alone"
+        )
+    model = create_model(
+        backbone=backbone,
+        refinement=refinement and not lut_only,
+        weights=file,
+        mapping=mapping,
+        unseen_rule=unseen_rule,
+    )
+    if not model.refinement:
+        model.paper_lut_only = model.mapping == "paper" if paper_lut_only is None else paper_lut_only
+    return model, UsedWeights(role, file.path.name, file_sha256(file.path), state_sha256(file.state))
 
 
 def default_model_path(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -220,7 +292,8 @@ def _usual_mapping(network_class: type[Backbone]) -> ColorMapping:
 
 def _mapping_from(file: WeightFile) -> ColorMapping:
     backbone = checkpoints.infer_settings(file.state).backbone
-    asked = file.metadata.get("mapping") or (_usual_mapping(BACKBONES[backbone]) if backbone else MAPPINGS[0])
+    usual = _usual_mapping(BACKBONES[backbone]) if backbone else MAPPINGS[0]
+    asked = WeightHeader.of(file.metadata, file.path).mapping or usual
     for mapping in MAPPINGS:
         if mapping == asked:
             return mapping

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from co2net.errors import InputError, WeightsError
-from co2net.models.weight_files import read_metadata
+from co2net.models.weight_header import WeightHeader, read_header
 
 FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SETTINGS = ("format", "backbone", "use_feature", "refinement", "training_size", "mapping")
 
 
-@dataclass(frozen=True)
-class Release:
-    """A weight file with its card.
+@dataclass(frozen=True, kw_only=True)
+class Release(WeightHeader):
+    """A weight file that ships: its header, its place and its card.
 
     Attributes:
         name: file name without ending; ``weights="<name>"`` loads it.
         path: the ``.safetensors`` file.
-        backbone: registered name of its backbone; empty if the file does not say.
-        refinement: whether it holds a refinement network too.
-        use_feature: whether that reads the backbone's features.
-        training_size: height and width of its training frames; None if the file does not say.
-        mapping: how the color mapping should be used with it, "paper" or "smooth".
-        facts: the file's other metadata: data, recipe, measured numbers, as the release states them.
         card: text of the ``.md`` file beside it, None if there is none.
     """
 
     name: str
     path: Path
-    backbone: str
-    refinement: bool
-    use_feature: bool
-    training_size: int | None
-    mapping: str
-    facts: dict[str, str] = field(default_factory=dict)
     card: str | None = None
 
     @property
@@ -83,19 +70,9 @@ def read_release(path: Path) -> Release:
     Raises:
         WeightsError: if it cannot be read.
     """
-    metadata = read_metadata(path)
-    size, card = metadata.get("training_size", ""), path.with_suffix(".md")
-    return Release(
-        name=path.stem,
-        path=path,
-        backbone=metadata.get("backbone", ""),
-        refinement=metadata.get("refinement") == "true",
-        use_feature=metadata.get("use_feature") == "true",
-        training_size=int(size) if size.isdecimal() else None,
-        mapping=metadata.get("mapping", "paper"),
-        facts={key: value for key, value in metadata.items() if key not in _SETTINGS},
-        card=card.read_text(encoding="utf-8") if card.is_file() else None,
-    )
+    header, card = read_header(path), path.with_suffix(".md")
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None
+    return Release(**vars(header), name=path.stem, path=path, card=text)
 
 
 def default_release(

@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from co2net.data.frame_lists import FrameEntry
 from co2net.errors import InputError, OutputError
-from co2net.models.checkpoints import save_weights
 from co2net.models.co2net import CO2Net
+from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.processes import Processes
 from co2net.provenance import state_sha256
 from co2net.training.batch_norm import use_global_batch_norm
@@ -436,17 +436,16 @@ class _Run:
         self.processes.share_error(error)
 
     def _write_best(self) -> None:
-        metadata = {
-            "format": "co2net",
-            "backbone": str(self.facts["backbone"]),
-            "use_feature": str(self.model.use_feature).lower(),
-            "refinement": "true",
-            "training_size": str(self.config.size),
-            "mapping": self.model.mapping,
-            "epoch": str(self.progress.best_epoch),
-            **{f"validation_{name}": f"{score:.6g}" for name, score in self.progress.best_scores.items()},
-        }
-        save_weights(self.folder / BEST, self.model.state_dict(), metadata)
+        scores = {f"validation_{name}": f"{score:.6g}" for name, score in self.progress.best_scores.items()}
+        header = WeightHeader(
+            backbone=str(self.facts["backbone"]),
+            refinement=True,
+            use_feature=self.model.use_feature,
+            training_size=self.config.size,
+            mapping=self.model.mapping,
+            facts={"epoch": str(self.progress.best_epoch), **scores},
+        )
+        save_model_weights(self.folder / BEST, self.model.state_dict(), header)
 
 
 def _look_at(parts: list[Prepared], views: list[View], crop: int) -> Prepared:

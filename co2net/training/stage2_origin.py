@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from co2net.data.frame_lists import FrameEntry
-from co2net.data.stored_origin import differences, read_origin
+from co2net.data.stored_results import read_origin
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
-from co2net.provenance import state_sha256
+from co2net.provenance import differences, state_sha256
 from co2net.training.refinement_config import Stage2Config
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from av.error import FFmpegError
 
 from co2net.errors import OutputError, ShapeError
-from co2net.video import places
+from co2net.files import clear_abandoned, partial_path, put_in_place, remove
+from co2net.video import output_paths
 from co2net.video.codecs import CONTAINERS, PICTURES, choose_codec, endings
 from co2net.video.encoding import VideoEncoder
 from co2net.video.metadata import Frame, VideoInfo
@@ -46,28 +47,28 @@ def open_writer(
     Raises:
         OutputError: unknown ending or codec, no such folder, no permission, an input lies there.
     """
-    place = Path(output)
-    ending = place.suffix.lower()
-    is_folder = str(output).endswith(("/", os.sep)) or place.is_dir() or not ending
+    path = Path(output)
+    ending = path.suffix.lower()
+    is_folder = str(output).endswith(("/", os.sep)) or path.is_dir() or not ending
     if not is_folder and ending not in CONTAINERS and ending not in PICTURES:
-        raise OutputError(f"{place}: unknown ending {ending}; use {endings()}")
-    places.check_place(place, [*info.sources, *map(Path, protect)], overwrite)
+        raise OutputError(f"{path}: unknown ending {ending}; use {endings()}")
+    output_paths.check_output_path(path, [*info.sources, *map(Path, protect)], overwrite)
     if is_folder or ending in PICTURES:
-        _refuse_settings(place, codec, quality if is_folder or ending == ".png" else None, preset)
+        _refuse_settings(path, codec, quality if is_folder or ending == ".png" else None, preset)
         if is_folder:
-            return FolderWriter(place, info)
+            return FolderWriter(path, info)
         if quality is not None and not 1 <= quality <= 100:
             raise OutputError(f"quality {quality}: JPEG takes 1 to 100 (best)")
-        return PictureWriter(place, info, quality)
-    return VideoWriter(place, info, codec, quality, preset)
+        return PictureWriter(path, info, quality)
+    return VideoWriter(path, info, codec, quality, preset)
 
 
-def _refuse_settings(place: Path, codec: str | None, quality: float | None, preset: str | None) -> None:
+def _refuse_settings(path: Path, codec: str | None, quality: float | None, preset: str | None) -> None:
     if preset is not None:
-        raise OutputError(f"preset {preset}: {place.name} is written as pictures, which have none; leave it out")
+        raise OutputError(f"preset {preset}: {path.name} is written as pictures, which have none; leave it out")
     if codec is not None:
         raise OutputError(
-            f"codec {codec}: {place.name} is written as pictures; leave the codec out or name a video file"
+            f"codec {codec}: {path.name} is written as pictures; leave the codec out or name a video file"
         )
     if quality is not None:
         raise OutputError(f"quality {quality}: PNG is lossless and has no quality setting; leave it out")
@@ -80,7 +81,8 @@ class Writer:
         self.output, self.info = output, info
         self.notes: list[str] = []
         """What could not be kept as it was, in sentences."""
-        self._partial = places.partial_place(output)
+        self._partial = partial_path(output)
+        clear_abandoned(output)
         self._count = 0
         self._done = False
 
@@ -116,7 +118,7 @@ class Writer:
         try:
             self._write(frame, image, mask)
         except (FFmpegError, OSError) as error:
-            raise places.write_error(self.output, error) from error
+            raise output_paths.write_error(self.output, error) from error
         self._count += 1
 
     def close(self) -> None:
@@ -132,9 +134,9 @@ class Writer:
                 raise OutputError(f"{self.output}: no frame was written to it")
             try:
                 self._finish()
-                places.put_in_place(self._partial, self.output)
+                put_in_place(self._partial, self.output)
             except (FFmpegError, OSError) as error:
-                raise places.write_error(self.output, error) from error
+                raise output_paths.write_error(self.output, error) from error
         except BaseException:
             self.abort()
             raise
@@ -147,7 +149,7 @@ class Writer:
             try:
                 self._cancel()
             finally:
-                places.remove(self._partial)
+                remove(self._partial)
 
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
         raise NotImplementedError
@@ -165,20 +167,20 @@ class FolderWriter(Writer):
     def __init__(self, output: Path, info: VideoInfo) -> None:
         super().__init__(output, info)
         if output.is_dir():
-            places.check_old_folder(output, info)
+            output_paths.check_old_folder(output, info)
         elif output.exists():
             raise OutputError(f"{output}: is a file, a folder of frames cannot take its place; choose another name")
-        self._partial = output.absolute().with_name(f".{output.absolute().name}.partial-{os.getpid()}")
-        places.remove(self._partial)
+        self._partial = partial_path(output.absolute())
+        remove(self._partial)
         try:
             self._partial.mkdir()
         except OSError as error:
-            raise places.write_error(output, error) from error
+            raise output_paths.write_error(output, error) from error
         if info.has_audio:
             self.notes.append("a folder of frames has no sound; write a video file to keep it")
 
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
-        name = f"{Path(frame.name).stem}.png" if frame.name else places.FOLDER_FRAME.format(frame.number + 1)
+        name = f"{Path(frame.name).stem}.png" if frame.name else output_paths.FOLDER_FRAME.format(frame.number + 1)
         write_picture(self._partial / name, final_picture(frame, image, mask), frame.alpha, frame.keep)
 
     def _finish(self) -> None:
@@ -216,17 +218,17 @@ class VideoWriter(Writer):
         super().__init__(output, info)
         ending = output.suffix.lower()
         chosen = choose_codec(ending, codec, output.name)
-        places.remove(self._partial)
+        remove(self._partial)
         self._encoder: VideoEncoder | None = None
         try:
             self._encoder = VideoEncoder(
                 self._partial, info, CONTAINERS[ending][0], chosen, quality, self.notes, preset
             )
         except (FFmpegError, OSError) as error:
-            places.remove(self._partial)
-            raise places.write_error(output, error) from error
+            remove(self._partial)
+            raise output_paths.write_error(output, error) from error
         except BaseException:
-            places.remove(self._partial)
+            remove(self._partial)
             raise
 
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:

@@ -7,7 +7,7 @@ from video import clips
 
 from co2net.cli import main
 from co2net.models.registry import create_backbone
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 SIZE = (96, 64)
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from co2net.cli import main
 from co2net.models.backbones.lutnet import LUTNet
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_check(run, tmp_path):
     lines = out.splitlines()
     assert code == 2 and len(lines) == 3
     assert "line 1 (clip 1c0ffeec0f/object_0): the real " in lines[0] and "line 2" in lines[1]
-    assert lines[2].endswith("00005.png: not a picture")
+    assert lines[2].endswith("00005.png: the file is empty; write it again")
     assert err == f"co2net: {root}: 20 frames in 1 folder(s) of composites, 3 problem(s)\n"
 
 

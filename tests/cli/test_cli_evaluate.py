@@ -14,7 +14,7 @@ from evaluation.small_data_set import write_data_set
 
 from co2net import create_model
 from co2net.cli.evaluate_model import main as script
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 FLAGS = ("--gpu --dataset_path --val_list --backbone --backbone_type --checkpoint --previous_num --future_num "
          "--use_feature --normalize_outside --write_lut_output --write_lut_map --write_npy_result --result_npy_dir "

@@ -202,7 +202,7 @@ def test_other_settings_need_overwrite(source, tmp_path):
     out = tmp_path / "out"
     run(source, out)
     before = tree(out)
-    with pytest.raises(InputError, match=r"object_0 was made with quality 75, not 90; use --overwrite"):
+    with pytest.raises(InputError, match=r"object_0 was made otherwise: quality was 75, is 90; use --overwrite"):
         run(source, out, quality=90)
     with pytest.raises(InputError, match="has the other layout already"):
         run(source, out, layout="description")
@@ -234,9 +234,9 @@ def test_killed_anywhere_it_goes_on(source, tmp_path, monkeypatch, step):
         return stop_or_work
 
     with monkeypatch.context() as patch:
-        for place, name in ((clip_job, "write_new"), (clip_job, "place_file"), (os, "replace")):
+        for place, name in ((clip_job, "encode_picture"), (clip_job, "place_file"), (os, "replace"), (Path, "replace")):
             patch.setattr(place, name, counted(getattr(place, name)))
-        patch.setattr("co2net.dataset_building.output.shutil.rmtree", lambda *_, **__: None)  # no clearing up
+        patch.setattr("co2net.files.shutil.rmtree", lambda *_, **__: None)  # no clearing up
         with pytest.raises(Killed):
             run(source, out, clips=["aa"])
     for folder in (out / "synthetic_composite_videos").glob("*/[!.]*"):

@@ -7,7 +7,7 @@ from co2net.errors import WeightsError
 from co2net.models.backbones import ISSAM, RainNet
 from co2net.models.checkpoints import infer_settings, load_backbone, load_model
 from co2net.models.co2net import CO2Net
-from co2net.models.weight_files import WeightFile, read_weights, save_weights
+from co2net.weight_files import WeightFile, read_weights, save_weights
 
 NETWORKS = {"issam": ISSAM, "rain": lambda: RainNet(ngf=2)}
 

@@ -12,7 +12,7 @@ from co2net.models.backbones.lutnet import LUTNet, mapping_loss
 from co2net.models.backbones.region_statistics import QUANTILES, color_quantiles, color_statistics, look_closer
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, load_model
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 SMALL = {"width": 4, "hidden": 16, "points": 5, "bins": 6}
 

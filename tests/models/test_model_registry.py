@@ -9,7 +9,7 @@ from co2net.models.backbones import BACKBONES, Backbone, RainNet, register
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
 from co2net.models.releases import list_releases, releases_folder
-from co2net.models.weight_files import read_metadata, save_weights
+from co2net.weight_files import read_metadata, save_weights
 
 SMALL = {"rain": {"ngf": 4}, "cdtnet": {"base_size": 32}}  # settings under which a big network is quick
 

@@ -3,13 +3,14 @@
 import os
 import pickle
 import tarfile
+import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from co2net.errors import InputError, OutputError, WeightsError
-from co2net.models.weight_files import read_metadata, read_weights, save_weights
+from co2net.weight_files import read_metadata, read_weights, save_weights
 
 
 @pytest.fixture
@@ -130,6 +131,16 @@ def test_metadata_of_bad_files(tmp_path, kind):
     path, message = write_bad(kind, tmp_path)
     with pytest.raises(WeightsError, match=message):
         read_metadata(path)
+
+
+def test_a_packed_file_is_refused_before_it_is_unpacked(tmp_path):
+    plain, packed = tmp_path / "w.pth", tmp_path / "packed.pth"
+    torch.save({"a": torch.zeros(1 << 20)}, plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(WeightsError, match=r"packed\.pth is compressed and claims 4 MiB, as no file of PyTorch does"):
+        read_weights(packed)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

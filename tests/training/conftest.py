@@ -5,7 +5,7 @@ import torch
 from stage2_sets import make_set
 
 from co2net.models.registry import create_backbone
-from co2net.models.weight_files import save_weights
+from co2net.weight_files import save_weights
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,10 +9,8 @@ from stage2_sets import SIDE, arguments, make_set
 
 from co2net.cli.train_refinement import main
 from co2net.data import read_frame_list
-from co2net.data.stored_origin import write_origin
-from co2net.data.stored_results import write_lut
+from co2net.data.stored_results import write_lut, write_origin
 from co2net.models.registry import create_backbone, create_model
-from co2net.models.weight_files import read_metadata, save_weights
 from co2net.provenance import state_sha256
 from co2net.training import stage2_step
 from co2net.training.clip_samples import BatchNumbers, Frames, SampleOrder, Stage2Batch, join
@@ -20,6 +18,7 @@ from co2net.training.frozen_part import prepare, prepare_all
 from co2net.training.refinement_config import Stage2Config
 from co2net.training.schedule import stage2_factor
 from co2net.training.stage2_step import train_mode, training_step
+from co2net.weight_files import read_metadata, save_weights
 
 CPU = torch.device("cpu")
 

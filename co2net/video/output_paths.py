@@ -1,11 +1,10 @@
-"""Where a result goes: checked before the work, written beside its place, renamed when it is whole."""
+"""The path of a video or folder to write: checked before the work; and what to say when writing fails."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,8 +17,8 @@ FOLDER_FRAME = "{:06d}.png"
 """Names of the frames of a video written as a folder; counted from 1, as FFmpeg does."""
 
 
-def check_place(output: Path, protect: Iterable[Path], overwrite: bool) -> None:
-    """Refuse a place where nothing can or may be written, before any work is done.
+def check_output_path(output: Path, protect: Iterable[Path], overwrite: bool) -> None:
+    """Refuse a path where nothing can or may be written, before any work is done.
 
     Raises:
         OutputError: no such parent folder, no permission, an input lies there, or `overwrite` is off and
@@ -51,34 +50,6 @@ def check_old_folder(folder: Path, info: VideoInfo) -> None:
         ours = ours and (entry.stem in stems if stems else re.fullmatch(r"[0-9]{6,}", entry.stem) is not None)
         if not ours:
             raise OutputError(f"{folder}: holds {entry.name}, which is no earlier result; give an empty or new folder")
-
-
-def partial_place(output: Path) -> Path:
-    """Return the name to write under: same folder, hidden, same ending (it chooses the format)."""
-    return output.with_name(f".{output.stem}.partial-{os.getpid()}{output.suffix}")
-
-
-def put_in_place(partial: Path, output: Path) -> None:
-    """Rename a finished file or folder over its place; an old folder goes once the new one is there."""
-    if not partial.is_dir() or not output.exists():
-        partial.replace(output)
-        return
-    old = output.with_name(f".{output.name}.old-{os.getpid()}")
-    output.rename(old)
-    try:
-        partial.rename(output)
-    except OSError:
-        old.rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def remove(partial: Path) -> None:
-    """Remove what a job left behind; nothing there is fine."""
-    if partial.is_dir():
-        shutil.rmtree(partial, ignore_errors=True)
-    else:
-        partial.unlink(missing_ok=True)
 
 
 def write_error(output: Path, error: Exception) -> OutputError:
