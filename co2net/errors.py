@@ -26,5 +26,9 @@ class WeightsError(InputError):
     """A weight file is missing, unsafe, or does not fit the network."""
 
 
+class DivergedError(Co2netError):
+    """A training's numbers left the finite; the command says so and leaves with exit code 1."""
+
+
 class ShapeError(Co2netError, ValueError):
     """A tensor or array has the wrong shape, type, device or range; says what came and what was wanted."""

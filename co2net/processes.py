@@ -7,8 +7,7 @@ nothing.
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -66,17 +65,15 @@ class Processes:
         if error:
             raise InputError(error)
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network with gradients averaged over the processes."""
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give every parameter the sum of its gradients over the processes."""
         if self.count == 1:
-            return network
-        # Every process computes the same batch statistics, so nothing needs to be sent around for them.
-        with warnings.catch_warnings():
-            # The name that replaces `broadcast_buffers` is not known to the oldest PyTorch that may run this.
-            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            return nn.parallel.DistributedDataParallel(
-                network, device_ids=[self.device.index] if self.device.type == "cuda" else None, broadcast_buffers=False
-            )
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        total = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(total)
+        for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view(gradient.shape))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from co2net.errors import InputError
+from co2net.errors import DivergedError, InputError
 
 _ARGUMENT = re.compile(r"`(\w+)`")
 
@@ -35,6 +35,9 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
     except InputError as error:
         print(f"co2net: {with_flags(str(error), flags or {})}", file=sys.stderr)
         return 2
+    except DivergedError as error:
+        print(f"co2net: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as stop:
         print("co2net: interrupted; nothing half-written is left", file=sys.stderr)
         return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

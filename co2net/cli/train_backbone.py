@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from co2net.cli.errors import exit_code
 from co2net.cli.evaluate import add_flow_options, flow_from
-from co2net.cli.options import OptionParser, add_device
+from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     add_device(run)
     run.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
     run.add_argument("--seed", type=int, default=0)
+    run.add_argument(
+        "--checkpoint_every", type=int, help="steps between checkpoints (default 250; also every 5 minutes)"
+    )
+    run.add_argument("--log_every", type=int, help="steps between lines of logs.txt (default 50)")
+    add_time_limit(run)
+    add_quiet(run, "no progress, no notes, no summary")
     looks = p.add_argument_group("composites made on the fly (shares of them, 0 to 1; not for the paper recipe)")
     for name, text in LOOKS.items():
         looks.add_argument(f"--{name}", type=float, help=text)
@@ -115,12 +122,18 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
         metavar="WEIGHT",
         help="train against a network that looks for changed pixels, with this weight of its disbelief (try 0.01)",
     )
-    p.set_defaults(run=_run)
+    p.set_defaults(run=run_backbone)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the script; returns the exit code."""
-    return exit_code(lambda: _run(parser().parse_args(argv)))
+    options = parser().parse_args(argv)
+    return exit_code(lambda: run_backbone(options))
+
+
+def run_backbone(options: argparse.Namespace) -> None:
+    """Train; only the first of several processes speaks."""
+    spoken_by_first(lambda _first: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -128,9 +141,10 @@ def _run(options: argparse.Namespace) -> None:
 
     from co2net.devices import choose_device
     from co2net.models.registry import create_backbone
-    from co2net.models.weight_header import WeightHeader, save_model_weights
+    from co2net.processes import process_group
     from co2net.training.backbone import train_stage1
     from co2net.training.color_changes import load_luts
+    from co2net.training.loop import LoopSettings
 
     device = choose_device(options.device)
     if options.train_list and not options.val_list:
@@ -150,19 +164,31 @@ def _run(options: argparse.Namespace) -> None:
     if not options.init:
         network.initialize(start_as_identity=config.start_as_identity)
     folder = Path(options.exp_name)
-    score = train_stage1(network, train, validation, luts, validation_luts, config, folder, device, estimate=estimate)
-    path = folder / f"{options.backbone_type}.safetensors"
-    facts = {"validation_error_share": f"{score:.4f}"}
-    if temporal:
-        facts |= {"temporal_weight": f"{temporal.weight:g}", "flow": temporal.flow}
-    header = WeightHeader(
-        backbone=options.backbone_type,
-        training_size=config.phases[-1].size,
-        mapping="predicted" if network.predicts_mapping else "smooth",
-        facts=facts,
+    settings = LoopSettings(
+        config.log_every, config.checkpoint_every, time_limit=options.time_limit, quiet=options.quiet
     )
-    save_model_weights(path, network.state_dict(), header)
-    print(f"{path}: foreground error {score:.1%} of the composite's on {len(validation)} held-out pictures")
+    with process_group(device) as processes:
+        summary = train_stage1(
+            network,
+            train,
+            validation,
+            luts,
+            validation_luts,
+            config,
+            folder,
+            processes,
+            estimate=estimate,
+            settings=settings,
+        )
+    if not processes.first or options.quiet:
+        return
+    report(summary, folder)
+    if summary.finished:
+        share = summary.progress.last_scores["error_share"]
+        path = folder / f"{config.backbone}.safetensors"
+        print(f"{path}: foreground error {share:.1%} of the composite's on {len(validation)} held-out pictures")
+        if share > 1:
+            print("that is worse than the composite itself: train longer, or with a lower rate")
 
 
 def _temporal(options: argparse.Namespace) -> TemporalConfig | None:
@@ -200,6 +226,9 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
     from co2net.flow.dis import SMALLEST_SIDE
     from co2net.training.backbone import paper_config, recipe_config
 
+    positive(options, "learning_rate")
+    at_least(options, 0, "seed", "workers")
+    at_least(options, 1, "checkpoint_every", "log_every")
     if options.recipe == "paper":
         if options.phases:
             raise InputError(f"--phases {options.phases}: the paper's recipe has phases of its own, leave it out")
@@ -218,7 +247,7 @@ def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: Tempo
             raise InputError(f"--{name} {share}: a share lies between 0 and 1")
     config.mix = replace(config.mix, **shares)
     config.settings |= dict(_parse_setting(text) for text in options.setting)
-    for name in ("learning_rate", "precision", "smoothness", "averaging"):
+    for name in ("learning_rate", "precision", "smoothness", "averaging", "checkpoint_every", "log_every"):
         if getattr(options, name) is not None:
             setattr(config, name, getattr(options, name))
     config.adversarial_weight = options.adversarial_weight

@@ -6,7 +6,6 @@ Takes every flag of the original's training script (``specs/co2net.md`` section 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser, add_quiet
+from co2net.cli.training_options import add_time_limit, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.models.co2net import CO2Net
+    from co2net.training.loop import Summary
     from co2net.training.refinement_config import Stage2Config
 
 SCRIPT = "python scripts/my_train.py"
@@ -107,7 +108,8 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument(
         "--keep_gib", type=float, default=4.0, help="memory for results that do not change (default 4 GiB; 0: none)"
     )
-    add_quiet(run, "no progress bar, no notes, no summary")
+    add_time_limit(run)
+    add_quiet(run, "no progress, no notes, no summary")
     ignored = p.add_argument_group("accepted and ignored, as in the original")
     ignored.add_argument("--config-path", help=argparse.SUPPRESS)
     ignored.add_argument("--eval-prefix", help=argparse.SUPPRESS)
@@ -123,13 +125,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_refinement(options: argparse.Namespace) -> None:
     """Train; only the first of several processes speaks."""
-    first = not int(os.environ.get("RANK", "0"))
-    try:
-        _run(options, first=first)
-    except InputError:
-        if first:
-            raise
-        raise SystemExit(2) from None  # the first one says the same
+    spoken_by_first(lambda first: _run(options, first=first))
 
 
 def _run(options: argparse.Namespace, *, first: bool) -> None:
@@ -153,6 +149,7 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
     from co2net.data.stored_results import NAME
     from co2net.devices import choose_device
     from co2net.processes import process_group
+    from co2net.training.loop import LoopSettings
     from co2net.training.refinement import BEST, train_stage2
 
     config = _config(options)
@@ -176,20 +173,35 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
             file=sys.stderr,
         )
     folder = Path(options.exp_name)
+    settings = LoopSettings(
+        config.log_every, config.checkpoint_every, time_limit=options.time_limit, quiet=options.quiet
+    )
     with process_group(device) as processes:
-        quiet = options.quiet or not sys.stderr.isatty()
         summary = train_stage2(
-            model, train, validation, config, folder, processes, stored=stored, backbone_name=name, quiet=quiet
+            model, train, validation, config, folder, processes, stored=stored, backbone_name=name, settings=settings
         )
     if first and not options.quiet:
-        print(f"{folder / BEST}: epoch {summary.best_epoch} of {config.epochs}")
-        if not summary.best_epoch:
+        report(summary, folder)
+        _tell_scores(summary, config, folder / BEST, len(train), len(validation))
+
+
+def _tell_scores(summary: Summary, config: Stage2Config, path: Path, frames: int, validation: int) -> None:
+    progress = summary.progress
+    best_epoch = progress.best_step // -(-frames // config.batch_size)
+    if path.exists():
+        print(f"{path}: epoch {best_epoch} of {config.epochs}")
+    if progress.best_scores:
+        errors = {k.removeprefix("fmse_"): v for k, v in progress.best_scores.items() if k.startswith("fmse_")}
+        values = ", ".join(f"{name} {value:.1f}" for name, value in errors.items())
+        print(f"foreground squared error on {validation} held-out frames: {values}")
+        if not best_epoch:
             print("no epoch was better than the start, the color mapping alone: try more clips or a lower rate")
-        if summary.scores:
-            errors = {k.removeprefix("fmse_"): v for k, v in summary.scores.items() if k.startswith("fmse_")}
-            values = ", ".join(f"{name} {value:.1f}" for name, value in errors.items())
-            print(f"foreground squared error on {len(validation)} held-out frames: {values}")
-        print(f"waiting for data: {summary.data_wait_share:.0%} of the training time")
+        elif errors["final"] > errors["lut"]:
+            print(
+                f"even the best epoch is worse than the color mapping alone ({errors['final']:.1f} against "
+                f"{errors['lut']:.1f}): train longer, or use --recipe quick, which starts as the color mapping"
+            )
+    print(f"waiting for data: {summary.data_wait_share:.0%} of the training time")
 
 
 def _note_ignored(options: argparse.Namespace, *, quiet: bool) -> None:

@@ -9,8 +9,6 @@ balance here are our own.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,15 +45,13 @@ class Adversary:
 
     Args:
         learning_rate: of Adam.
-        device: where to train.
         seed: of its first weights; the global random state is left alone.
     """
 
-    def __init__(self, learning_rate: float, device: torch.device, seed: int) -> None:
+    def __init__(self, learning_rate: float, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = Discriminator()
-        self.network.to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=learning_rate, betas=(0.5, 0.999))
 
     def disbelief(self, result: Tensor, mask: Tensor) -> Tensor:
@@ -72,8 +68,8 @@ class Adversary:
         surprise = F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits), reduction="none")
         return (surprise * mask).sum() / mask.sum().clamp(min=1)
 
-    def learn(self, result: Tensor, real: Tensor, mask: Tensor) -> Tensor:
-        """One step of the discriminator: the foreground of `result` was changed, of `real` nothing was.
+    def loss(self, result: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+        """The discriminator's own loss: the foreground of `result` was changed, of `real` nothing was.
 
         Args:
             result: as in :meth:`disbelief`; gets no gradient.
@@ -81,25 +77,7 @@ class Adversary:
             mask: ``(B, 1, H, W)`` in [0, 1].
 
         Returns:
-            Its loss, a scalar without gradient: mean cross entropy over all pixels of both; log 2 when it only guesses.
+            Scalar: mean cross entropy over all pixels of both; log 2 when it only guesses.
         """
         logits = self.network(torch.cat([result.detach(), real]))
-        loss = F.binary_cross_entropy_with_logits(logits, torch.cat([mask, torch.zeros_like(mask)]))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
-
-    def set_learning_rate(self, rate: float) -> None:
-        """For the steps that follow."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        return F.binary_cross_entropy_with_logits(logits, torch.cat([mask, torch.zeros_like(mask)]))

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 
-class Average:
+def running_mean(network: nn.Module, decay: float) -> AveragedModel:
     """Exponential mean of all floating-point entries of a network's state dict (weights, batch norm statistics).
 
     Args:
-        network: is read at every :meth:`update`.
+        network: to give to ``update_parameters`` after every step.
         decay: share of the old mean that stays; early in a run less, so that the start is soon forgotten.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network, self.decay = network, decay
-        self.state = self._copy()
+    def follow(means: Any, now: Any, updates: Any) -> None:  # tensors of one kind, in place
+        if means[0].is_floating_point():
+            count = int(updates)
+            torch._foreach_lerp_(means, now, 1 - min(decay, count / (count + 10)))  # type: ignore[attr-defined]
+        else:
+            torch._foreach_copy_(means, now)  # type: ignore[attr-defined]
 
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the network as it is after `step` steps."""
-        decay = min(self.decay, step / (step + 10))
-        for name, tensor in self.network.state_dict().items():
-            if tensor.is_floating_point():
-                self.state[name].lerp_(tensor, 1 - decay)
-            else:
-                self.state[name].copy_(tensor)
-
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The network has the mean weights inside the block, its own after it."""
-        own = self._copy()
-        self.keep()
-        try:
-            yield
-        finally:
-            self.network.load_state_dict(own)
-
-    def keep(self) -> None:
-        """Give the network the mean weights for good."""
-        self.network.load_state_dict(self.state)
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a stored mean."""
-        for name, tensor in state.items():
-            self.state[name].copy_(tensor)
-
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+    averaged = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+    averaged.n_averaged += 1  # its first update would forget the start at once
+    return averaged

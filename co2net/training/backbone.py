@@ -1,4 +1,4 @@
-"""Stage 1: train a backbone on single frames. The whole loop, top to bottom.
+"""Stage 1: a backbone learns to harmonize single frames.
 
 Three recipes share it: ``quick`` (identity start, growing resolution, varied color changes, foreground loss; good
 weights in an hour or two on a CPU), ``mapping`` (for networks that predict a LUT: one small size, averaged weights)
@@ -8,34 +8,36 @@ and ``paper`` (256 x 256, LUT composites, published loss and schedule). Each can
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
+from co2net.metrics import fmse
 from co2net.models.backbones import Backbone, BackboneOutput, Recipe, backbone_class
+from co2net.models.weight_header import WeightHeader, save_model_weights
+from co2net.processes import Processes
 from co2net.training.adversary import Adversary
-from co2net.training.averaging import Average
-from co2net.training.checkpoint import load_checkpoint, save_checkpoint
 from co2net.training.color_changes import ColorChangeMix
-from co2net.training.interrupts import Interrupts, ignore_in_worker
+from co2net.training.interrupts import ignore_in_worker
+from co2net.training.loop import LoopSettings, Run, Summary, train
 from co2net.training.losses import temporal_term
 from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, to_batch
 from co2net.training.schedule import SCHEDULES
+from co2net.training.task import Shares, Task, Update, Validation, autocast
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
 RECIPE_FIELDS = {field.name for field in dataclasses.fields(Recipe)}
+_FREE = ("workers", "log_every", "validate_every", "checkpoint_every")  # they do not change what is computed
+_VALIDATED_AT_ONCE = 16
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Stage1Config:
     smoothness: float = 0.0  # weight of the LUT's roughness in the mapping loss
     averaging: float = 0.0  # share of the old in the running mean of the weights; 0 keeps the last weights
     largest_gradient: float = 0.0  # norm that gradients are clipped to; 0 does not clip
-    caution: float = 0.15  # share by which targets are moved back to the composite; see _loss
+    caution: float = 0.15  # share by which targets are moved back to the composite; see _pixel_loss
     start_as_identity: bool = True
     temporal: TemporalConfig | None = None  # consistency of pairs of frames; None trains on single frames
     adversarial_weight: float | None = None  # of the discriminator's term; None trains without one
@@ -102,7 +104,8 @@ def recipe_config(backbone: str, recipe: str | None = None) -> Stage1Config:
 def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig | None = None) -> Stage1Config:
     """The published recipe: 120 epochs at 256 x 256, batch 16, milestones at epochs 105 and 115.
 
-    With `temporal` that of the Huang et al. baseline (``specs/hyoutube.md`` section 13.3): batch 32, no crops or flips.
+    With `temporal` that of the baseline of Huang et al. as the HYouTube benchmark trains it: batch 32, no crops or
+    flips.
     """
     config = recipe_config(backbone, "paper")
     (phase,) = config.phases
@@ -114,19 +117,18 @@ def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig
 
 def train_stage1(
     network: Backbone,
-    examples: list[Example],
-    validation: list[Example],
+    examples: Sequence[Example],
+    validation: Sequence[Example],
     luts: Tensor,
     validation_luts: Tensor,
     config: Stage1Config,
     folder: Path,
-    device: torch.device,
+    processes: Processes,
     *,
     estimate: FlowEstimator | None = None,
-    stop_after: int | None = None,
-    quiet: bool = False,
-) -> float:
-    """Train `network` in place; resumes from ``folder/last_checkpoint.pth`` when it is there.
+    settings: LoopSettings | None = None,
+) -> Summary:
+    """Train `network` in place; goes on from ``folder/training_state.pth`` when it is there.
 
     Args:
         network: freshly initialized backbone.
@@ -135,172 +137,186 @@ def train_stage1(
         luts: ``(N, 3, 33, 33, 33)`` LUTs for training composites.
         validation_luts: LUTs for the validation composites.
         config: settings.
-        folder: checkpoints and TensorBoard logs go here.
-        device: where to train.
+        folder: of the run; ``<backbone>.safetensors`` is its result.
+        processes: this process among those that train together.
         estimate: the flow estimator that ``config.temporal`` names.
-        stop_after: stop (as if killed, checkpoint written) after this many steps; for tests and time slices.
-        quiet: no progress bar.
+        settings: how the run is watched and saved; by default as `config` says.
 
     Raises:
-        InputError: a picture cannot be read, or the checkpoint belongs to other settings.
+        InputError: a picture cannot be read, or the folder belongs to other settings.
+        DivergedError: the loss is not finite; the last checkpoint stays.
         KeyboardInterrupt: after a checkpoint was written.
 
     Returns:
-        Last validation score: foreground error as a share of the composite's (lower is better).
+        Its ``progress.last_scores["error_share"]`` is the foreground error on the held-out pictures as a share of the
+        composites' own (lower is better).
     """
-    temporal = config.temporal
-    if temporal and estimate is None:
-        raise ValueError("the temporal term needs a flow estimator")
-    folder.mkdir(parents=True, exist_ok=True)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    luts, validation_luts = luts.to(device), validation_luts.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    average = Average(network, config.averaging) if config.averaging else None
-    adversary = None if config.adversarial_weight is None else Adversary(config.learning_rate, device, config.seed)
-    step = load_checkpoint(folder, network, optimizer, dataclasses.asdict(config), average, adversary)
-    log = _open_log(folder)
-    score, total = float("nan"), sum(phase.steps for phase in config.phases)
-    bar = tqdm(total=total, initial=step, unit="step", disable=quiet, desc="stage 1")
-    started, first_step = time.monotonic(), step
-    means: dict[str, float] = {}  # of the loss and its terms, over the last 200 steps or so
-    try:
-        for phase, batch, progress in _batches(examples, luts, config, estimate, first_step=step):
-            # One seed per step: dropout repeats exactly after a resume.
-            torch.manual_seed(config.seed * 1_000_003 + step)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * SCHEDULES[config.schedule](progress)
-            with Interrupts() as interrupts:  # a step is done whole or not at all: else a resumed run would differ
-                values = _train_step(network, optimizer, batch, config, device, estimate, adversary)
-                step += 1
-                if average:
-                    average.update(step)
-            for name, value in values.items():
-                mean = means.get(name, 0.0)
-                means[name] = mean + (value - mean) / min(step - first_step, 200)
-            if interrupts.noted:
-                interrupts.end()
-            bar.update()
-            bar.set_postfix(loss=f"{means['loss']:.4f}", size=phase.size, score=f"{score:.3f}")
-            if log and step % config.log_every == 0:
-                for name, mean in means.items():
-                    log.add_scalar(f"train/{name}", mean, step)
-                log.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
-                log.add_scalar("train/steps_per_second", config.log_every / (time.monotonic() - started), step)
-                started = time.monotonic()
-            if step % config.validate_every == 0 or step == total:
-                with average.in_place() if average else contextlib.nullcontext():
-                    score, untouched, pictures = validate(network, validation, validation_luts, phase.size, device)
-                    change = (
-                        validate_pairs(network, validation, phase.size, temporal, estimate, device)
-                        if temporal and estimate
-                        else None
-                    )
-                tqdm.write(
-                    f"step {step} of {total}, {phase.size} px: error share {score:.4f}, untouched {untouched:.1f}"
-                    + ("" if change is None else f", temporal term {change:.5f}")
-                )
-                if log:
-                    log.add_scalar("val/error_share", score, step)
-                    log.add_scalar("val/untouched_fmse", untouched, step)
-                    if change is not None:
-                        log.add_scalar("val/temporal", change, step)
-                    log.add_images("val/composite_result_real", pictures, step)
-            stopping = stop_after is not None and step >= stop_after
-            if step % config.checkpoint_every == 0 or step == total or stopping:
-                save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average, adversary)
-            if stopping:
-                break
-    except KeyboardInterrupt:
-        save_checkpoint(folder, network, optimizer, step, dataclasses.asdict(config), average, adversary)
-        raise
-    finally:
-        bar.close()
-        if log:
-            log.close()
-    if average and not (stop_after is not None and step < total):
-        average.keep()
-    return score
+    task = BackboneTask(network, examples, validation, luts, validation_luts, config, estimate)
+    settings = settings or LoopSettings(config.log_every, config.checkpoint_every)
+    return train(task, settings, folder, processes)
 
 
-def _batches(
-    examples: list[Example], luts: Tensor, config: Stage1Config, estimate: FlowEstimator | None, first_step: int
-) -> Iterator[tuple[Phase, Stage1Batch, float]]:
-    """Every batch from `first_step` on, with its phase and the run's progress (by pixels seen) in [0, 1]."""
-    cost = [phase.steps * phase.batch * phase.size**2 for phase in config.phases]
-    step = sample = spent = 0
-    temporal = config.temporal
-    for phase, phase_cost in zip(config.phases, cost, strict=True):
-        begin = min(max(first_step - step, 0), phase.steps)
-        numbers = range(sample + begin * phase.batch, sample + phase.steps * phase.batch)
-        loader = DataLoader(
-            Stage1Dataset(
-                examples,
+class BackboneTask(Task):
+    """Stage 1 as a task; arguments as of :func:`train_stage1`."""
+
+    title = "stage 1"
+
+    def __init__(
+        self,
+        network: Backbone,
+        examples: Sequence[Example],
+        validation: Sequence[Example],
+        luts: Tensor,
+        validation_luts: Tensor,
+        config: Stage1Config,
+        estimate: FlowEstimator | None = None,
+    ) -> None:
+        if config.temporal and estimate is None:
+            raise ValueError("the temporal term needs a flow estimator")
+        for name, value in ((name, value) for phase in config.phases for name, value in vars(phase).items()):
+            if value < 1:
+                raise InputError(f"`phases`: {name} must be 1 or more, got {value}")
+        self.network, self.config, self.estimate = network, config, estimate
+        self.examples, self.validation = list(examples), list(validation)
+        self.luts, self.validation_luts = luts, validation_luts
+        self.facts = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
+        self.networks = {"backbone": network}
+        self.optimizers = {"backbone": torch.optim.Adam(network.parameters(), lr=config.learning_rate)}
+        self.adversary = None
+        if config.adversarial_weight is not None:
+            self.adversary = Adversary(config.learning_rate, config.seed)
+            self.networks["opponent"], self.optimizers["opponent"] = self.adversary.network, self.adversary.optimizer
+        self._recipe = recipe_of(config)
+        self.averaging, self.averaged = config.averaging, ["backbone"]
+        self.largest_gradient, self.seed, self.precision = config.largest_gradient, config.seed, config.precision
+        self.steps = sum(phase.steps for phase in config.phases)
+        self.steps_per_epoch = config.validate_every
+        self.result = f"{config.backbone}.safetensors"
+        self._ends = list(accumulate(phase.steps for phase in config.phases))
+
+    def to(self, device: torch.device) -> None:
+        """As in the base class; the LUTs too."""
+        super().to(device)
+        self.device, self.luts, self.validation_luts = device, self.luts.to(device), self.validation_luts.to(device)
+
+    def _phase(self, step: int) -> int:
+        return next((i for i, end in enumerate(self._ends) if step < end), len(self._ends) - 1)
+
+    def numbers(self, step: int) -> range:
+        """Samples are counted through, from phase to phase."""
+        index, phases = self._phase(step), self.config.phases
+        before = sum(phase.steps * phase.batch for phase in phases[:index])
+        first = before + (step - (self._ends[index] - phases[index].steps)) * phases[index].batch
+        return range(first, first + phases[index].batch)
+
+    def batches(self, shares: Shares, run: Run) -> Iterator[Stage1Batch]:
+        """A loader for every phase that is left."""
+        config, temporal = self.config, self.config.temporal
+        for phase, end in zip(config.phases, self._ends, strict=True):
+            part = shares.between(end - phase.steps, end)
+            if not len(part):
+                continue
+            dataset = Stage1Dataset(
+                self.examples,
                 phase.size,
-                len(luts),
+                len(self.luts),
                 config.seed,
                 varied=config.varied,
                 mix=config.mix,
                 area_only=config.area_only,
                 resize_only=temporal is not None and temporal.resize_only,
                 flow_input=temporal.flow_input if temporal else None,
-                estimate=in_samples(temporal, estimate),
-            ),
-            batch_size=phase.batch,
-            sampler=numbers,
-            num_workers=config.workers,
-            collate_fn=list,
-            worker_init_fn=ignore_in_worker,
-            persistent_workers=False,
+                estimate=in_samples(temporal, self.estimate),
+            )
+            loader = DataLoader(
+                dataset,
+                batch_sampler=part,
+                num_workers=config.workers,
+                collate_fn=list,
+                worker_init_fn=ignore_in_worker,
+            )
+            for samples in run.waiting(loader):
+                yield to_batch(samples, self.luts)
+
+    def share(self, step: int) -> float:
+        """By pixels seen."""
+        cost = [phase.steps * phase.batch * phase.size**2 for phase in self.config.phases]
+        index = self._phase(step)
+        steps = self.config.phases[index].steps
+        offset = step - (self._ends[index] - steps)
+        return (sum(cost[:index]) + cost[index] * offset / steps) / sum(cost)
+
+    def factor(self, step: int) -> float:
+        """The recipe's schedule, over the run's pixels."""
+        return SCHEDULES[self.config.schedule](self.share(step))
+
+    def learn(self, batch: Stage1Batch, update: Update) -> Mapping[str, Tensor | float]:
+        """One step of the backbone, then of its opponent; the loss and, where there are several, its terms."""
+        network, config, adversary = self.network, self.config, self.adversary
+        loss, output = self._pixel_loss(batch)
+        terms = {"pixel": loss.detach()}
+        if config.temporal and self.estimate and batch.previous:
+            previous = self._run(batch.previous.composite, batch.previous.mask).raw.float()
+            field = motion(batch, config.temporal, self.estimate, network)
+            terms["temporal"] = temporal_term(output, previous, field)
+            loss = loss + config.temporal.weight * terms["temporal"]
+        result = output * batch.mask + network.normalize(batch.composite) * (1 - batch.mask) if adversary else output
+        if adversary and config.adversarial_weight:
+            terms["adversarial"] = adversary.disbelief(result, batch.mask)
+            loss = loss + config.adversarial_weight * terms["adversarial"]
+        total = update(loss, "backbone")
+        if len(terms) == 1:
+            return {"loss": total}
+        values = {"loss": total, **{name: float(term.detach()) for name, term in terms.items()}}
+        if adversary:
+            opposed = adversary.loss(result, network.normalize(batch.target), batch.mask)
+            values["discriminator"] = update(opposed, "opponent")
+        return values
+
+    def _pixel_loss(self, batch: Stage1Batch) -> tuple[Tensor, Tensor]:
+        """The network's own losses, and its raw output ``(B, 3, S, S)`` in its normalized space."""
+        out = self._run(batch.composite, batch.mask)
+        # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
+        # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
+        target = torch.lerp(batch.target, batch.composite, self.config.caution)
+        terms = self.network.losses(out, target, batch.mask, self._recipe)
+        return torch.stack(list(terms.values())).sum(), out.raw.float()
+
+    def _run(self, composite: Tensor, mask: Tensor) -> BackboneOutput:
+        if self.network.paints:
+            composite = composite.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.precision):
+            return self.network(composite, mask)
+
+    def validate(self, run: Run) -> Validation:
+        """At the size of the phase that the run is in."""
+        size = self.config.phases[self._phase(max(run.progress.step - 1, 0))].size
+        found = validate(self.network, self.validation, self.validation_luts, size, run.device, run.processes)
+        if self.config.temporal and self.estimate:
+            change = validate_pairs(
+                self.network, self.validation, size, self.config.temporal, self.estimate, run.device
+            )
+            found.scores["temporal"] = change
+            found.text += f", temporal term {change:.5f}"
+        return found
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The backbone alone."""
+        return self.network.state_dict()
+
+    def finish(self, run: Run) -> None:
+        """The backbone, with what loading it needs to know."""
+        config = self.config
+        facts = {"validation_error_share": f"{run.progress.last_scores['error_share']:.4f}"}
+        if config.temporal:
+            facts |= {"temporal_weight": f"{config.temporal.weight:g}", "flow": config.temporal.flow}
+        header = WeightHeader(
+            backbone=config.backbone,
+            training_size=config.phases[-1].size,
+            mapping="predicted" if self.network.predicts_mapping else "smooth",
+            facts=facts,
         )
-        if begin < phase.steps:
-            for offset, samples in enumerate(loader, start=begin):
-                progress = (spent + phase_cost * offset / phase.steps) / sum(cost)
-                yield phase, to_batch(samples, luts), progress
-        step, sample, spent = step + phase.steps, sample + phase.steps * phase.batch, spent + phase_cost
-
-
-def _train_step(
-    network: Backbone,
-    optimizer: torch.optim.Optimizer,
-    batch: Stage1Batch,
-    config: Stage1Config,
-    device: torch.device,
-    estimate: FlowEstimator | None,
-    adversary: Adversary | None,
-) -> dict[str, float]:
-    """One step of the backbone, then of its opponent; returns the loss and, where there are several, its terms."""
-    network.train()
-    loss, output = _loss(network, batch, config, device)
-    terms = {"pixel": loss.detach()}
-    if config.temporal and estimate and batch.previous:
-        previous = _run(network, batch.previous.composite, batch.previous.mask, config, device).raw.float()
-        field = motion(batch, config.temporal, estimate, network)
-        terms["temporal"] = temporal_term(output, previous, field)
-        loss = loss + config.temporal.weight * terms["temporal"]
-    result = output * batch.mask + network.normalize(batch.composite) * (1 - batch.mask) if adversary else output
-    if adversary and config.adversarial_weight:
-        terms["adversarial"] = adversary.disbelief(result, batch.mask)
-        loss = loss + config.adversarial_weight * terms["adversarial"]
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if config.largest_gradient:
-        torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)
-    optimizer.step()
-    if adversary:
-        adversary.set_learning_rate(optimizer.param_groups[0]["lr"])
-        terms["discriminator"] = adversary.learn(result, network.normalize(batch.target), batch.mask)
-    terms = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
-    return {name: float(term.detach()) for name, term in terms.items()}
-
-
-def _loss(network: Backbone, batch: Stage1Batch, config: Stage1Config, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The pixel loss, and the network's raw output ``(B, 3, S, S)`` in its normalized space."""
-    out = _run(network, batch.composite, batch.mask, config, device)
-    # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
-    # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
-    target = torch.lerp(batch.target, batch.composite, config.caution)
-    terms = network.losses(out, target, batch.mask, recipe_of(config))
-    return torch.stack(list(terms.values())).sum(), out.raw.float()
+        save_model_weights(run.folder / self.result, self.network.state_dict(), header)
 
 
 def recipe_of(config: Stage1Config) -> Recipe:
@@ -310,47 +326,43 @@ def recipe_of(config: Stage1Config) -> Recipe:
     return Recipe(**given | {"phases": phases, "mix": dataclasses.asdict(config.mix)})
 
 
-def _run(
-    network: Backbone, composite: Tensor, mask: Tensor, config: Stage1Config, device: torch.device
-) -> BackboneOutput:
-    if network.paints:
-        composite = composite.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        return network(composite, mask)
-
-
 @torch.no_grad()
 def validate(
-    network: Backbone, examples: list[Example], luts: Tensor, size: int, device: torch.device, seed: int = 7
-) -> tuple[float, float, Tensor]:
-    """Score on held-out pictures with LUT composites.
+    network: Backbone,
+    examples: Sequence[Example],
+    luts: Tensor,
+    size: int,
+    device: torch.device,
+    processes: Processes | None = None,
+    seed: int = 7,
+) -> Validation:
+    """Score a backbone on held-out pictures with LUT composites.
 
     Returns:
-        ``(share, untouched, pictures)``: summed foreground error over the composites' own; mean foreground squared
-        error (8-bit units) done to pictures that were right already; a grid ``(4, 3, size, 3 * size)`` of composite,
-        result and real picture.
+        Scores: ``error_share``, the summed foreground error over the composites' own, which is also the loss;
+        ``untouched_fmse``, the mean foreground squared error (8-bit units) done to pictures that were right already.
+        Pictures: composite, result and real picture.
     """
-    from co2net.metrics import fmse
-
+    processes = processes or Processes(device)
     network.eval()
     dataset = Stage1Dataset(examples, size, len(luts), seed, augment=False, varied=False)
-    errors, before, harm, shown = [], [], [], []
-    for first in range(0, len(examples), 16):
-        samples = [dataset[i] for i in range(first, min(first + 16, len(examples)))]
+    sums, shown = [0.0] * 4, []
+    for first in processes.share(range(0, len(examples), _VALIDATED_AT_ONCE)):
+        samples = [dataset[i] for i in range(first, min(first + _VALIDATED_AT_ONCE, len(examples)))]
         batch = to_batch(samples, luts)
         image = network(batch.composite, batch.mask).image.clamp(0, 1)
-        errors.append(fmse(image, batch.target, batch.mask))
-        before.append(fmse(batch.composite, batch.target, batch.mask))
-        harm.append(fmse(network(batch.target, batch.mask).image.clamp(0, 1), batch.target, batch.mask))
+        unchanged = network(batch.target, batch.mask).image.clamp(0, 1)
+        errors = [fmse(frame, batch.target, batch.mask) for frame in (image, batch.composite, unchanged)]
+        graded = ~errors[1].isnan()  # empty masks have no foreground; an error of the network would be there
+        values = [*(float(error[graded].sum()) for error in errors), float(graded.sum())]
+        sums = [total + value for total, value in zip(sums, values, strict=True)]
         shown.append(torch.cat([batch.composite, image, batch.target], dim=-1)[:1])
-    share = torch.cat(errors).nansum() / torch.cat(before).nansum()
-    return float(share), float(torch.cat(harm).nanmean()), torch.cat(shown[:4])
-
-
-def _open_log(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        tqdm.write("no TensorBoard log: install it with `pip install 'co2net[train]'`")
-        return None
-    return SummaryWriter(str(folder / "tensorboard"))
+    after, before, harm, count = processes.sum(*sums)
+    share, untouched = after / max(before, 1e-12), harm / max(count, 1.0)
+    return Validation(
+        share,
+        {"error_share": share, "untouched_fmse": untouched},
+        torch.cat(shown[:4]) if shown else None,
+        "composite_result_real",
+        f"{size} px: error share {share:.4f}, untouched {untouched:.1f}",
+    )

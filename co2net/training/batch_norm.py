@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -28,21 +29,28 @@ class _SumOverProcesses(torch.autograd.Function):
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch norm whose training statistics are those of the whole batch, over all processes.
 
-    PyTorch's SyncBatchNorm does not run on CPUs. The state dict is that of ``nn.BatchNorm2d``; a process may hold any
-    number of items, none included.
+    PyTorch's SyncBatchNorm does not run on CPUs. The state dict is that of ``nn.BatchNorm2d``; processes may hold
+    different numbers of items.
+
+    Attributes:
+        counts: whether this process's items are part of the batch; those of a process for which nothing was left only
+            keep it in step with the others.
     """
+
+    counts = True
 
     def forward(self, input: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
         if not self.training or self.running_mean is None or self.running_var is None or self.momentum is None:
             return super().forward(input)
-        x = input.float()
+        x, weight = input.float(), float(self.counts)
         pixels = x.new_tensor([x.numel() // x.shape[1]])
         # Two sums, mean before deviations: the difference of large numbers would lose digits.
-        *sums, count = _SumOverProcesses.apply(torch.cat([x.sum(dim=(0, 2, 3)), pixels])).split([x.shape[1], 1])  # type: ignore[union-attr]
+        own = torch.cat([x.sum(dim=(0, 2, 3)), pixels]) * weight
+        *sums, count = _SumOverProcesses.apply(own).split([x.shape[1], 1])  # type: ignore[union-attr]
         count = count.detach()
         mean = (sums[0] / count).view(1, -1, 1, 1)
-        variance = _SumOverProcesses.apply(((x - mean) ** 2).sum(dim=(0, 2, 3))) / count  # type: ignore[operator]
+        variance = _SumOverProcesses.apply(((x - mean) ** 2).sum(dim=(0, 2, 3)) * weight) / count  # type: ignore[operator]
         with torch.no_grad():
             self.running_mean.lerp_(mean.flatten(), self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
@@ -53,11 +61,15 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def use_global_batch_norm(network: nn.Module) -> None:
-    """Replace every batch norm of `network` by :class:`GlobalBatchNorm2d`, with its values and names."""
-    for name, module in network.named_children():
+    """Make every batch norm of `network` a :class:`GlobalBatchNorm2d`, with its parameters and names."""
+    for module in network.modules():
         if type(module) is nn.BatchNorm2d:
-            other = GlobalBatchNorm2d(module.num_features, module.eps, module.momentum)
-            other.load_state_dict(module.state_dict())
-            setattr(network, name, other.to(module.weight.device).train(module.training))
-        else:
-            use_global_batch_norm(module)
+            module.__class__ = GlobalBatchNorm2d
+
+
+def count_in_batch_norm(networks: Iterable[nn.Module], *, counts: bool) -> None:
+    """Set :attr:`GlobalBatchNorm2d.counts` in all of `networks`."""
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, GlobalBatchNorm2d):
+                module.counts = counts

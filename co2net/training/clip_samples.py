@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from co2net.data.clips import Clip, group_clips, read_frame
 from co2net.data.frame_lists import FrameEntry
@@ -203,44 +203,6 @@ class SampleOrder:
                 if mask[0, top : top + config.crop, left : left + config.crop].mean() > 0.01:
                     break
         return View(top, left, bool(config.flip and rng.random() < 0.5))
-
-
-class BatchNumbers(Sampler[list[int]]):
-    """One process's share of the sample numbers of every step, from `first_step` to the end.
-
-    A batch is split over the processes; a process for which nothing is left gets the first sample, to have something
-    to run on, and :meth:`count` tells that it does not count.
-
-    Args:
-        frames: frames per epoch.
-        config: settings; the last batch of an epoch may be smaller.
-        first_step: steps done.
-        rank: number of this process.
-        processes: number of processes.
-    """
-
-    def __init__(self, frames: int, config: Stage2Config, first_step: int, rank: int, processes: int) -> None:
-        self.frames, self.config, self.first_step = frames, config, first_step
-        self.rank, self.processes = rank, processes
-        self.steps_per_epoch = -(-frames // config.batch_size)
-        self.total = self.steps_per_epoch * config.epochs
-
-    def __len__(self) -> int:
-        return self.total - self.first_step
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (self.share(step) or self.batch(step)[:1] for step in range(self.first_step, self.total))
-
-    def batch(self, step: int) -> list[int]:
-        """Sample numbers of a step, over all processes."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        first = position * self.config.batch_size
-        last = min(first + self.config.batch_size, self.frames)
-        return list(range(epoch * self.frames + first, epoch * self.frames + last))
-
-    def share(self, step: int) -> list[int]:
-        """This process's part of :meth:`batch`; may be empty."""
-        return self.batch(step)[self.rank :: self.processes]
 
 
 @dataclass

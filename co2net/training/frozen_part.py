@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from co2net.data.clips import read_frame
 from co2net.data.frame_lists import FrameEntry
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
 from co2net.training.clip_samples import Frames, Stage2Batch, View
+from co2net.training.log import Ticker
+from co2net.training.task import autocast
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _GPU_FRAMES = 32  # neighbor frames per backbone pass; bounds the memory
 
 
@@ -83,7 +83,7 @@ def join_prepared(parts: Sequence[Prepared]) -> Prepared:
 @torch.no_grad()
 def run_backbone(model: CO2Net, image: Tensor, mask: Tensor, precision: str = "fp32") -> BackboneOutput:
     """One backbone pass under autocast; the result is float32."""
-    with torch.autocast(image.device.type, DTYPES[precision], enabled=precision != "fp32"):
+    with autocast(image.device, precision):
         raw, features = model.backbone.run(model.backbone.normalize(image), mask)
     raw, features = raw.float(), features.float()
     return BackboneOutput(model.backbone.blend(raw, mask, image), features, raw)
@@ -115,7 +115,7 @@ def prepare_all(
         InputError: a file cannot be used; names it.
     """
     prepared: dict[FrameEntry, Prepared] = {}
-    with tqdm(total=len(frames), unit="frame", desc="prepare", disable=quiet, leave=False) as bar:
+    with Ticker("preparing", len(frames), "frame", quiet=quiet) as ticker:
         for clip in frames.clips():
             batches = {frames.entries[i]: frames.read(i, with_neighbors=False).to(device) for i in clip}
             outs = {entry: run_backbone(model, b.image, b.mask, precision) for entry, b in batches.items()}
@@ -136,7 +136,7 @@ def prepare_all(
                     total += volumes[neighbor] * float(count)
                 result = _after_backbone(model, batch, outs[entry], total)
                 prepared[entry] = result.to(torch.device("cpu"))
-                bar.update()
+                ticker.update(len(prepared))
     return prepared
 
 

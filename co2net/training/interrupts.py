@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 
 class Interrupts:
-    """Context in which the first SIGINT or SIGTERM is only noted; the second one does what it did before.
+    """Context in which SIGINT and SIGTERM wait for the end of what is :meth:`held`; a second one waits for nothing.
 
-    Outside the main thread, which alone may set handlers, nothing changes.
+    What is not held they end at once. Outside the main thread, which alone may set handlers, nothing changes.
+
+    Args:
+        speaks: say that the signal was heard.
 
     Attributes:
-        noted: the signal that came, None so far.
+        noted: the signal that came while something was held, None so far.
+        killed: a second signal cut short what was held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, speaks: bool = True) -> None:
         self.noted: int | None = None
+        self.killed = False
+        self._speaks, self._holding = speaks, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -33,10 +42,22 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """What is inside is done whole; see :attr:`noted` after it."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.noted is not None:
+        if not self._holding or self.noted is not None:
+            self.killed = self._holding
             self._act(number, frame)
         self.noted = number
+        if self._speaks:  # print() may be in the middle of a line just now
+            os.write(2, b"\nco2net: stopping after this step; once more stops at once\n")
 
     def end(self) -> None:
         """Do now what the noted signal asked for.

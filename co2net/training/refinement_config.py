@@ -17,7 +17,7 @@ CHOICES = {
     "precision": ("fp32", "bf16", "fp16"),
 }
 # May change between the parts of a resumed run: they do not change what is computed.
-_FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "keep_gib")
+FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "keep_gib")
 
 
 @dataclass
@@ -72,9 +72,6 @@ class Stage2Config:
     def as_dict(self) -> dict[str, Any]:
         """All fields by name."""
         return dataclasses.asdict(self)
-
-
-FIXED = tuple(field.name for field in dataclasses.fields(Stage2Config) if field.name not in _FREE)
 
 
 def quick_config() -> Stage2Config:

@@ -1,29 +1,32 @@
 import torch
 
-from co2net.training.averaging import Average
+from co2net.training.averaging import running_mean
 
 
-def test_the_mean_follows_the_network_and_can_stand_in_for_it():
+def test_the_mean_follows_the_network():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
-    average = Average(network, 0.9)
-    for step in range(1, 200):
-        network.weight.data.fill_(1.0)
-        average.update(step)
-    assert abs(float(average.state["weight"]) - 1) < 1e-3
-    network.weight.data.fill_(5.0)
-    with average.in_place():
-        assert float(network.weight) < 1.01
-    assert float(network.weight) == 5
-    average.keep()
-    assert float(network.weight) < 1.01
+    mean = running_mean(network, 0.9)
+    network.weight.data.fill_(1.0)
+    mean.update_parameters(network)
+    assert abs(float(mean.module.weight) - 10 / 11) < 1e-6  # early on the start is soon forgotten, but not at once
+    for _ in range(200):
+        mean.update_parameters(network)
+    assert abs(float(mean.module.weight) - 1) < 1e-3
 
 
 def test_a_stored_mean_goes_on():
-    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    average = Average(network, 0.5)
-    network(torch.rand(4, 2))
-    average.update(3)
-    other = Average(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)), 0.5)
-    other.load(average.state)
-    assert all(torch.equal(average.state[name], other.state[name]) for name in average.state)
+    def make():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+
+    network = make()
+    mean, other = running_mean(network, 0.5), running_mean(make(), 0.5)
+    for again in (False, True):
+        network(torch.rand(4, 2))
+        mean.update_parameters(network)
+        if again:
+            other.update_parameters(network)
+        other.load_state_dict(mean.state_dict())
+    own, its = mean.state_dict(), other.state_dict()
+    assert all(torch.equal(own[name], its[name]) for name in own) and int(own["module.1.num_batches_tracked"]) == 2

@@ -21,8 +21,10 @@ from co2net.data.samples import find_pairs
 from co2net.errors import InputError, ShapeError
 from co2net.flow import create_flow, warp
 from co2net.models.backbones.base import Backbone
+from co2net.processes import Processes
 from co2net.training.adversary import Adversary
 from co2net.training.backbone import Phase, Stage1Config, paper_config, train_stage1
+from co2net.training.loop import LoopSettings
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
@@ -55,10 +57,12 @@ def run(root, folder, chosen, **options):
     network = Gain()
     train, held_out = (find_pairs(root, "", 5, list_path=f"clips_{name}.txt") for name in ("train", "test"))
     estimate = create_flow("dis") if chosen.temporal else None
-    score = train_stage1(
-        network, train, held_out, NO_LUTS, NO_LUTS, chosen, folder, CPU, estimate=estimate, quiet=True, **options
+    loop = LoopSettings(chosen.log_every, quiet=True, **options)
+    alone = Processes(CPU)
+    summary = train_stage1(
+        network, train, held_out, NO_LUTS, NO_LUTS, chosen, folder, alone, estimate=estimate, settings=loop
     )
-    return network, score
+    return network, summary.progress.last_scores.get("error_share")
 
 
 # the term
@@ -301,28 +305,28 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(root, tmp_path):
     assert torch.equal(whole.gain, resumed.gain) and not torch.equal(whole.gain, torch.ones_like(whole.gain))
     assert score == resumed_score
     one, other = (
-        torch.load(tmp_path / name / "last_checkpoint.pth", weights_only=True)["adversary"]
+        torch.load(tmp_path / name / "training_state.pth", weights_only=True)["parts"]["networks.opponent"]
         for name in ("whole", "parts")
     )
-    assert all(torch.equal(value, other["network"][name]) for name, value in one["network"].items())
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_ctrl_c_within_a_step_waits_for_its_end(root, tmp_path, monkeypatch):
     """Batch statistics, weights and opponent change one after the other: a checkpoint must not lie between them."""
     chosen = config(TemporalConfig(0.5), adversarial_weight=0.1)
     whole, _ = run(root, tmp_path / "whole", chosen)
-    learn, calls = Adversary.learn, []
+    loss, calls = Adversary.loss, []
 
     def interrupted(*arguments):
         calls.append(len(calls))
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return learn(*arguments)
+        return loss(*arguments)
 
-    monkeypatch.setattr(Adversary, "learn", interrupted)
+    monkeypatch.setattr(Adversary, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(root, tmp_path / "parts", chosen)
-    assert torch.load(tmp_path / "parts" / "last_checkpoint.pth", weights_only=True)["step"] == 3
+    assert torch.load(tmp_path / "parts" / "training_state.pth", weights_only=True)["progress"]["step"] == 3
     resumed, _ = run(root, tmp_path / "parts", chosen)
     assert torch.equal(whole.gain, resumed.gain) and len(calls) == 8
 
@@ -339,10 +343,10 @@ def test_other_flows_and_weights_do_not_resume(root, tmp_path):
 def test_without_the_term_nothing_changes(root, tmp_path):
     """Pairs are not read, and checkpoints of runs that knew no such settings go on."""
     run(root, tmp_path, config(None), stop_after=2)
-    state = torch.load(tmp_path / "last_checkpoint.pth", weights_only=True)
+    state = torch.load(tmp_path / "training_state.pth", weights_only=True)
     stored = json.loads(state["config"])
     del stored["temporal"], stored["adversarial_weight"]
-    torch.save(state | {"config": json.dumps(stored)}, tmp_path / "last_checkpoint.pth")
+    torch.save(state | {"config": json.dumps(stored)}, tmp_path / "training_state.pth")
     network, _ = run(root, tmp_path, config(None))
     whole, _ = run(root, tmp_path / "whole", config(None))
     assert torch.equal(network.gain, whole.gain)

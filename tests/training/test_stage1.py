@@ -12,7 +12,9 @@ from co2net.data.samples import examples_from_list, find_examples
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
+from co2net.processes import Processes
 from co2net.training.backbone import Phase, Stage1Config, train_stage1, validate
+from co2net.training.loop import LoopSettings
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.schedule import constant, cosine, milestones
 
@@ -62,8 +64,9 @@ def config(**changes) -> Stage1Config:
 def run(pictures, folder, settings, **options):
     network = Tint()
     train, held_out = find_examples(pictures, "train"), find_examples(pictures, "val")
-    score = train_stage1(network, train, held_out, darker(), darker(), settings, folder, CPU, quiet=True, **options)
-    return network, score
+    loop, alone = LoopSettings(quiet=True, **options), Processes(CPU)
+    summary = train_stage1(network, train, held_out, darker(), darker(), settings, folder, alone, settings=loop)
+    return network, summary.progress.last_scores.get("error_share")
 
 
 def test_training_reduces_the_error(pictures, tmp_path):
@@ -93,7 +96,7 @@ def test_an_interrupted_run_leaves_a_checkpoint(pictures, tmp_path, monkeypatch)
     monkeypatch.setattr("co2net.training.backbone.validate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "run", config())
-    assert torch.load(tmp_path / "run" / "last_checkpoint.pth", weights_only=True)["step"] == 5
+    assert torch.load(tmp_path / "run" / "training_state.pth", weights_only=True)["progress"]["step"] == 5
 
 
 def test_samples_depend_on_their_number_only(pictures):
@@ -116,9 +119,9 @@ def test_composites_differ_inside_the_mask_only(pictures):
 
 def test_validation_knows_perfect_and_idle_networks(pictures):
     held_out = find_examples(pictures, "val")
-    share, untouched, shown = validate(Tint().eval(), held_out, darker(), 16, CPU)
-    assert share == pytest.approx(1, abs=1e-5) and untouched == pytest.approx(0, abs=1e-6)
-    assert shown.shape[1:] == (3, 16, 48)
+    found = validate(Tint().eval(), held_out, darker(), 16, CPU)
+    assert found.loss == found.scores["error_share"] == pytest.approx(1, abs=1e-5)
+    assert found.scores["untouched_fmse"] == pytest.approx(0, abs=1e-6) and found.pictures.shape[1:] == (3, 16, 48)
 
 
 def test_schedules():

@@ -18,15 +18,15 @@ from co2net.training.batch_norm import GlobalBatchNorm2d, use_global_batch_norm
 STOPPED = """
 import os, signal, sys
 from co2net.cli.train_refinement import main
-from co2net.training import refinement
-steps, whole = [], stage2.training_step
-def until(*given, **named):
+from co2net.training.refinement import RefinementTask
+steps, whole = [], RefinementTask.learn
+def until(*given):
     steps.append(1)
-    loss = whole(*given, **named)
+    values = whole(*given)
     if len(steps) == 6 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGINT)
-    return loss
-stage2.training_step = until
+    return values
+RefinementTask.learn = until
 sys.exit(main({command!r}))
 """
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

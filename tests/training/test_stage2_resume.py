@@ -13,22 +13,22 @@ from stage2_sets import arguments, environment
 
 from co2net.cli.errors import exit_code
 from co2net.cli.train_refinement import main, parser, run_refinement
-from co2net.training import refinement
-from co2net.training.stage2_step import training_step
+from co2net.training import checkpoint, loop, refinement
+from co2net.training.refinement import RefinementTask
 
 # A process that is killed in the middle of its seventh step: 4 steps are an epoch, checkpoints lie at 3, 4 and 6.
 KILLED = """
 import os, signal, sys
 from co2net.cli.train_refinement import main
-from co2net.training import refinement
-steps, whole = [], refinement.training_step
-def until(*given, **named):
+from co2net.training.refinement import RefinementTask
+steps, whole = [], RefinementTask.learn
+def until(*given):
     steps.append(1)
-    loss = whole(*given, **named)
+    values = whole(*given)
     if len(steps) == {step}:
         os.kill(os.getpid(), signal.{signal})
-    return loss
-refinement.training_step = until
+    return values
+RefinementTask.learn = until
 sys.exit(main({command!r}))
 """
 
@@ -95,7 +95,7 @@ def test_interrupted(command, unbroken, name, code):
 @pytest.mark.parametrize("cut", [4, 5, 6, *(pytest.param(cut, marks=pytest.mark.slow) for cut in (3, 7, 8, 9))])
 def test_killed_between_two_files(command, unbroken, monkeypatch, cut):
     """The n-th file is never written: state, weights and numbered file of different steps must not be mixed."""
-    line, written, write = command(f"between{cut}"), [], refinement.write_state
+    line, written, write = command(f"between{cut}"), [], checkpoint.write_state
 
     class Killed(BaseException):
         pass
@@ -106,6 +106,7 @@ def test_killed_between_two_files(command, unbroken, monkeypatch, cut):
             raise Killed
         write(path, state)
 
+    monkeypatch.setattr(loop, "write_state", until)
     monkeypatch.setattr(refinement, "write_state", until)
     with contextlib.suppress(Killed):
         run_refinement(parser().parse_args(line))
@@ -119,11 +120,13 @@ def test_a_finished_run_is_not_trained_again(command, unbroken, capsys, monkeypa
     def fail(*_given, **_named):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(refinement, "training_step", fail)
-    before = (unbroken / "logs.txt").read_text()
+    monkeypatch.setattr(RefinementTask, "learn", fail)
+    monkeypatch.setattr(RefinementTask, "prepare", fail)
+    before = {path: path.stat().st_mtime_ns for path in unbroken.glob("*.*") if path.suffix in (".pth", ".safetensors")}
     assert main(command("unbroken")) == 0
-    assert "best.safetensors: epoch" in capsys.readouterr().out
-    assert (unbroken / "logs.txt").read_text() == before
+    out = capsys.readouterr().out
+    assert "finished run of 16 steps; it is left as it is" in out and "best.safetensors: epoch" in out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_another_run_is_refused(command, unbroken, root, tmp_path, capsys):
@@ -159,13 +162,14 @@ def test_a_full_disk_leaves_the_previous_checkpoint(command, unbroken, capsys, m
     line, folder, steps = command("full"), command.place / "full", []
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def until(*given, **named):
+    def until(*given):
         steps.append(1)
         if len(steps) == 6:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        return training_step(*given, **named)
+        return learn(*given)
 
-    monkeypatch.setattr(refinement, "training_step", until)
+    learn = RefinementTask.learn
+    monkeypatch.setattr(RefinementTask, "learn", until)
     try:
         code = exit_code(lambda: run_refinement(parser().parse_args(line)))
     finally:
