@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Where each public name lives; None: it is a package of its own.
 _PUBLIC: dict[str, str | None] = {
     "color_spaces": None,
+    "colorization": None,
     "create_backbone": "co2net.models.registry",
     "create_model": "co2net.models.registry",
     "data": None,
@@ -37,6 +38,7 @@ _PUBLIC: dict[str, str | None] = {
 __all__ = [
     "__version__",
     "color_spaces",
+    "colorization",
     "create_backbone",
     "create_model",
     "data",

@@ -56,7 +56,16 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize(
     "module",
-    ["co2net", "co2net.data", "co2net.flow", "co2net.metrics", "co2net.training", "trilinear", "tridistribute"],
+    [
+        "co2net",
+        "co2net.colorization",
+        "co2net.data",
+        "co2net.flow",
+        "co2net.metrics",
+        "co2net.training",
+        "trilinear",
+        "tridistribute",
+    ],
 )
 def test_every_public_name_is_on_the_page_of_names(module: str):
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

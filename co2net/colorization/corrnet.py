@@ -6,12 +6,12 @@ load into :attr:`CorrNet.vggnet` and :attr:`CorrNet.nonlocal_net`; matched color
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from co2net.color_spaces import lab_codes
 from co2net.colorization.lab import centered_lab_to_rgb, lab_to_rgb8
 from co2net.colorization.smoother import smooth
 
@@ -144,5 +144,5 @@ def _four_times(x: Tensor) -> Tensor:
 def _to_codes(luma: Tensor, ab: Tensor) -> Tensor:
     """Through 8-bit RGB and 8-bit Lab, as the published network was trained: ``(1, 2, H, W)``."""
     lab = torch.cat([luma + 50, ab]).permute(1, 2, 0).cpu().numpy()
-    codes = cv2.cvtColor(lab_to_rgb8(lab), cv2.COLOR_RGB2Lab)[..., 1:]
+    codes = lab_codes(lab_to_rgb8(lab))[..., 1:]
     return torch.from_numpy(np.ascontiguousarray(codes)).permute(2, 0, 1)[None].to(ab) / 255

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.color_spaces import lab_codes
+
 NEUTRAL = 128 / 255  # a and b of gray, and of "no stroke here"
 _WHITE = (0.95047, 1.0, 1.08883)  # D65, 2 degrees
 _TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
@@ -24,7 +26,7 @@ _TENSOR_FROM_XYZ = (
 
 def split_lab8(rgb8: np.ndarray) -> tuple[Tensor, Tensor]:
     """``(H, W, 3)`` uint8 RGB to luma ``(1, 1, H, W)`` and ab ``(1, 2, H, W)``, 8-bit Lab codes / 255."""
-    lab = torch.from_numpy(cv2.cvtColor(rgb8, cv2.COLOR_RGB2Lab)).permute(2, 0, 1)[None].float() / 255
+    lab = torch.from_numpy(lab_codes(rgb8)).permute(2, 0, 1)[None].float() / 255
     return lab[:, :1], lab[:, 1:]
 
 

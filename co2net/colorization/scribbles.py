@@ -6,11 +6,11 @@ a quirk of the published tools that trained weights know.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.color_spaces import lab_codes
 from co2net.colorization.lab import NEUTRAL
 from co2net.errors import InputError, ShapeError
 from co2net.flow import warp_variant
@@ -91,7 +91,7 @@ def scribble_ab(scribble8: np.ndarray) -> tuple[Tensor, Tensor]:
     """
     _check(scribble8)
     known = torch.from_numpy(scribble8.any(axis=2))[None, None].float()
-    lab = cv2.cvtColor(scribble8, cv2.COLOR_RGB2Lab)[..., 1:]
+    lab = lab_codes(scribble8)[..., 1:]
     ab = torch.from_numpy(np.ascontiguousarray(lab)).permute(2, 0, 1)[None].float() / 255
     return torch.where(known > 0, ab, torch.full_like(ab, NEUTRAL)), known
 
