@@ -12,7 +12,11 @@ from co2net.errors import InputError
 
 Norm = Literal["none", "in"]
 Padding = Literal["zero", "reflect", "replicate"]
-_PADDING = {"zero": "zeros", "reflect": "reflect", "replicate": "replicate"}
+_PADDING: dict[str, Literal["zeros", "reflect", "replicate"]] = {
+    "zero": "zeros",
+    "reflect": "reflect",
+    "replicate": "replicate",
+}
 
 SLOPE = 0.2  # of the leaky ReLU, in all networks but the flow's
 RESIDUAL = 0.1  # share of a residual branch; trained weights know it

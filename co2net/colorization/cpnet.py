@@ -80,7 +80,7 @@ class CPNet(nn.Module):
             self.vgg = _Vgg16()
             slices = {"1_2": (0, 4), "2_2": (4, 9), "3_3": (9, 16), "4_3": (16, 23), "5_3": (23, 29)}
             for name, (begin, end) in slices.items():
-                self.add_module(f"conv{name}_gray", nn.Sequential(*self.vgg.features[begin:end]))
+                self.add_module(f"conv{name}_gray", nn.Sequential(*list(self.vgg.features)[begin:end]))
         self.variant, self.start_channels, self.semantic = variant, start_channels, semantic
         self.E1 = nn.Sequential(Conv(3, c, padding=p), Conv(c, c, padding=p))
         for i, (inputs, outputs) in enumerate(((c, 2 * c), (2 * c, 4 * c), (4 * c, 8 * c), (8 * c, 8 * c)), start=2):

@@ -165,9 +165,10 @@ class SSNet(nn.Module):
             if long_range is None:
                 if lab_0 is None or features_0 is None:
                     raise ShapeError(f"{self.variant} needs the first colored frame: lab_0 and features_0")
-                long_range = self.corr(luma, lab_0, features_0)
-            known.append(long_range)
-            base = long_range
+                base = self.corr(luma, lab_0, features_0)
+            else:
+                base = long_range
+            known.append(base)
         if self.warn is not None:
             if previous is None or len(neighbors or ()) != NEIGHBORS or len(masks or ()) != NEIGHBORS:
                 raise ShapeError(f"{self.variant} needs previous, and {NEIGHBORS} neighbors with their masks")

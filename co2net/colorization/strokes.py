@@ -33,9 +33,9 @@ def strokes_on_black(strokes: np.ndarray, shape: tuple[int, int], name: str = "s
         )
     colors = strokes[..., :3]
     if strokes.shape[2] == 4 and strokes[..., 3].min() < 128:
-        there = strokes[..., 3] >= 128
+        there = np.asarray(strokes[..., 3] >= 128)
     else:
-        there = colors.any(axis=2)
+        there = np.asarray(colors.any(axis=2))
         if there.mean() > 0.5:  # a gray picture lies below
             there = colors.max(axis=2).astype(int) - colors.min(axis=2) > _CHROMA
             if there.mean() > 0.9:
