@@ -22,6 +22,10 @@ class OutputError(InputError):
     """The result cannot be written (no permission, no space, unknown ending)."""
 
 
+class Cancelled(Co2netError):
+    """A job was ended from outside before it was done; its output does not exist."""
+
+
 class WeightsError(InputError):
     """A weight file is missing, unsafe, or does not fit the network."""
 

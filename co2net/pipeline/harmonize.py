@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,39 +15,25 @@ import torch
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
-from co2net.pipeline.background import BackgroundCalls
+from co2net.pipeline.job import Cancel, JobReport, OnProgress, PathLike, run_job
 from co2net.pipeline.key_frames import KeyFrames
 from co2net.pipeline.stream import FrameStream
-from co2net.threads import ReadAhead
-from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, open_writer, pair
-from co2net.video.writer import Writer
-
-PathLike = str | os.PathLike[str]
-OnProgress = Callable[[int, int | None], None]
-"""Called after each written frame with (frames done, frames in all or None where the container does not say)."""
+from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, pair
 
 
 @dataclass
-class HarmonizeReport:
+class HarmonizeReport(JobReport):
     """What was done.
 
     Attributes:
-        output: the written file or folder.
-        frames: number of frames written.
-        harmonized: how many of them had a foreground.
+        harmonized: how many of the frames had a foreground.
         passes: how often the backbone ran.
-        seconds: wall time.
         device: where the networks ran.
-        notes: sentences about what could not be kept as it was, or deserves a look.
     """
 
-    output: Path
-    frames: int
-    harmonized: int
-    passes: int
-    seconds: float
-    device: str
-    notes: list[str] = field(default_factory=list)
+    harmonized: int = 0
+    passes: int = 0
+    device: str = ""
 
 
 def harmonize_video(
@@ -75,6 +60,7 @@ def harmonize_video(
     overwrite: bool = True,
     key_frames: KeyFrames = None,
     precision: Precision = "auto",
+    cancel: Cancel | None = None,
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -105,10 +91,12 @@ def harmonize_video(
         overwrite: replace an existing output.
         key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
+        cancel: an event, or a function that returns True, to end the job from another thread; nothing is left.
 
     Raises:
         InputError: an input cannot be used.
         OutputError: the output cannot be written.
+        Cancelled: `cancel` said so.
     """
     started = time.monotonic()
     stream = FrameStream(
@@ -119,79 +107,50 @@ def harmonize_video(
         info, pairs, mask_notes = _open_inputs(
             stack, composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate
         )
-        target = output if output is not None else default_output(info)
-        if output is None and info.kind == "folder":
-            target = f"{target}{os.sep}"  # its name has a dot, which would be taken for an ending
-        protect = [path for path in (composite, mask, foreground, background) if path is not None]
+        inputs = [path for path in (composite, mask, foreground, background) if path is not None]
         if cube is not None:
-            _check_cube(Path(cube), protect)
-        writer = stack.enter_context(
-            open_writer(target, info, codec=codec, quality=quality, overwrite=overwrite, protect=protect, preset=preset)
-        )
-        written = _run(stream, pairs, writer, info.frame_count, on_progress)
-        if stream.harmonized == 0:
-            raise InputError(
-                f"{mask or foreground or composite}: the mask is empty in all {written} frames, so there is nothing to "
-                "harmonize; it must be white on the foreground"
-            )
-        if cube is not None:
-            from co2net.color_mapping.cube import save_cube
+            _check_cube(Path(cube), inputs)
 
-            save_cube(stream.lut().cpu(), cube, title=f"co2net {info.path.stem}")
-    notes = [*mask_notes, *writer.notes]
+        def conclude(frames: int) -> None:
+            if stream.harmonized == 0:
+                raise InputError(
+                    f"{mask or foreground or composite}: the mask is empty in all {frames} frames, so there is nothing "
+                    "to harmonize; it must be white on the foreground"
+                )
+            if cube is not None:
+                from co2net.color_mapping.cube import save_cube
+
+                save_cube(stream.clip_lut().cpu(), cube, title=f"co2net {info.path.stem}")
+
+        job = run_job(
+            pairs,
+            info,
+            stream,
+            output,
+            word="harmonized",
+            on_progress=on_progress,
+            cancel=cancel,
+            before_finish=conclude,
+            codec=codec,
+            quality=quality,
+            preset=preset,
+            overwrite=overwrite,
+            protect=inputs,
+        )
+    notes = [*mask_notes, *job.notes]
     if key_frames is not None and stream.skips_refinement:
         notes.append("with key frames the refinement is left out: the color mapping alone makes the result")
     if stream.covers_everything:
         notes.append("the mask covers the whole picture, so there was no background to match; is it inverted?")
     return HarmonizeReport(
-        writer.output,
-        written,
-        stream.harmonized,
-        stream.passes,
+        job.output,
+        job.frames,
         time.monotonic() - started,
-        str(stream.device),
         notes,
+        harmonized=stream.harmonized,
+        passes=stream.passes,
+        device=str(stream.device),
     )
-
-
-def _run(
-    stream: FrameStream,
-    pairs: Iterable[tuple[Frame, np.ndarray]],
-    writer: Writer,
-    total: int | None,
-    on_progress: OnProgress | None,
-) -> int:
-    """Send all frames through the stream to the writer; returns how many."""
-    reported = 0
-
-    def report(done: int) -> None:
-        nonlocal reported
-        while reported < done:
-            reported += 1
-            if on_progress is not None:
-                on_progress(reported, total)
-
-    # Three threads: the writer ends before the reader, whose files are closed when both are at rest.
-    with ReadAhead(pairs) as ahead, BackgroundCalls(writer.write) as write:
-        for frame, frame_mask in ahead:
-            # A picture comes back as the kind that went in, here an array.
-            for (source, source_mask), result in stream.push(frame.image, frame_mask, (frame, frame_mask)):
-                write(source, result, source_mask)
-                report(write.done)
-        for (source, source_mask), result in stream.finish():
-            write(source, result, source_mask)
-            report(write.done)
-    report(write.done)
-    return write.done
-
-
-def default_output(info: VideoInfo) -> Path:
-    """Where the result goes when nobody said: beside the input, of its kind."""
-    path = Path(info.path)
-    if info.kind == "folder":
-        return path.with_name(f"{path.name}.harmonized")
-    ending = ".png" if info.kind == "image" else ".mp4"
-    return path.with_name(f"{path.stem}.harmonized{ending}")
 
 
 def _open_inputs(

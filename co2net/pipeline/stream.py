@@ -185,7 +185,7 @@ class FrameStream:
         while self._emitted < self._count:
             yield self._emit(last=self._count - 1)
 
-    def lut(self) -> Tensor:
+    def clip_lut(self) -> Tensor:
         """The clip's color mapping as one complete LUT ``(1, 3, D, D, D)``; needs :attr:`collect_lut`.
 
         Raises:

@@ -25,6 +25,8 @@ class Codec:
     lossless: bool = False
     limited_only: bool = False
     """The codec has no full range: ProRes."""
+    alpha: bool = False
+    """The codec holds an alpha channel."""
     presets: tuple[str, ...] = ()
     """Names of the encoder's speeds, fastest first; they weigh time against the size of the file."""
 
@@ -38,9 +40,11 @@ CODECS = {
     "h265": Codec(
         "libx265", "H.265", {"preset": "medium", "x265-params": "log-level=none"}, "crf", 18, 51, presets=(*_SPEEDS,)
     ),
-    "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slicecrc": "1", "g": "1"}, lossless=True),
-    "prores": Codec("prores_ks", "ProRes", {"vendor": "apl0"}, limited_only=True),
-    "vp9": Codec("libvpx-vp9", "VP9", {"b": "0", "row-mt": "1", "cpu-used": "3", "deadline": "good"}, "crf", 18, 63),
+    "ffv1": Codec("ffv1", "FFV1", {"level": "3", "slicecrc": "1", "g": "1"}, lossless=True, alpha=True),
+    "prores": Codec("prores_ks", "ProRes", {"vendor": "apl0"}, limited_only=True, alpha=True),
+    "vp9": Codec(
+        "libvpx-vp9", "VP9", {"b": "0", "row-mt": "1", "cpu-used": "3", "deadline": "good"}, "crf", 18, 63, alpha=True
+    ),
     "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63, presets=tuple(map(str, range(13, -1, -1)))),
 }
 _ALIASES = {"hevc": "h265", "avc": "h264", "x264": "h264", "x265": "h265", "libx264": "h264", "libx265": "h265"}

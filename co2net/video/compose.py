@@ -74,6 +74,11 @@ class ComposedReader(Closing):
                 f"{front.path} has {float(rates[0]):.6g} frames/s and {back.path} has {float(rates[1]):.6g}; "
                 "convert one of them"
             )
+        ours, theirs = front.frame_count, back.frame_count
+        if front.kind != "image" and ours and theirs and ours != theirs:
+            goes_on = f"ends after {ours} frames, {back.path} goes on (to {theirs})"
+            longer = f"has more frames than the {theirs} of {back.path}: {ours}"
+            raise InputError(f"{front.path} {goes_on if ours < theirs else longer}; cut them to one length")
         sources = (*back.sources, *front.sources, *((masks.path,) if masks is not None else ()))
         self.info = replace(back, sources=sources)
         self.notes: list[str] = masks.notes if masks is not None else []

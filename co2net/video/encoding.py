@@ -228,6 +228,8 @@ class VideoEncoder:
         with open_input(self._info.path) as source:
             copy_tags(source, self._output)
             copy_tags(video_stream(source), self._stream)
+            if not self._info.with_sound:
+                return
             if hasattr(source, "chapters") and source.chapters():
                 self._output.set_chapters(source.chapters())
         self._sound = SoundCopier(self._info.path, self._output, container_format, self._notes)

@@ -40,6 +40,8 @@ class VideoInfo:
     bit_depth: int = 8
     has_alpha: bool = False
     has_audio: bool = False
+    with_sound: bool = True
+    """False: a writer leaves out sound, subtitles and chapters."""
     orientation: Orientation = UPRIGHT
     """How the stored picture is turned to stand upright."""
     color_range: int = 0

@@ -16,8 +16,24 @@ def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np
     """Walk frames and masks together, one of each at a time.
 
     Raises:
-        InputError: one of them ends before the other; the message names the frame.
+        InputError: one of them ends before the other: before the work where the headers tell, at latest where it
+            happens; the message names the frame.
     """
+    _compare_lengths(masks)
+    return _pairs(frames, masks)
+
+
+def _compare_lengths(masks: MaskReader) -> None:
+    """Refuse before the work what the headers of both clips tell."""
+    ours, theirs = masks.info.frame_count, masks.like.frame_count
+    if masks.is_still or masks.retime == "nearest" or ours is None or theirs is None or ours == theirs:
+        return
+    if ours < theirs:
+        raise _length_error(masks, f"ends after {ours} frames, {masks.like.path} goes on (to {theirs})")
+    raise _length_error(masks, f"has more frames than the {theirs} of {masks.like.path}: {ours}")
+
+
+def _pairs(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
     if masks.is_still:
         still = next(iter(masks))
         yield from ((frame, still) for frame in frames)

@@ -80,5 +80,5 @@ def test_the_lut_of_a_clip_is_the_mean_prediction():
         list(stream.push(frame, mask))
     list(stream.finish())
     lut, _ = model.backbone.predict(frames, mask.expand(5, 1, 48, 64))
-    assert stream.lut().shape == (1, 3, 33, 33, 33)
-    torch.testing.assert_close(stream.lut()[..., ::8, ::8, ::8], lut.mean(0, keepdim=True), atol=1e-5, rtol=0)
+    assert stream.clip_lut().shape == (1, 3, 33, 33, 33)
+    torch.testing.assert_close(stream.clip_lut()[..., ::8, ::8, ::8], lut.mean(0, keepdim=True), atol=1e-5, rtol=0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from video import clips
 from co2net import load_cube
 from co2net.errors import InputError, OutputError
 from co2net.pipeline import HarmonizeReport, harmonize_video
-from co2net.pipeline.harmonize import default_output
+from co2net.pipeline.job import default_output
 from co2net.video import open_video
 
 SIZE = (96, 64)
@@ -108,6 +109,18 @@ def test_no_thread_outlives_the_work(tmp_path, clip, model):
     with pytest.raises(InputError, match="ends after 4 frames"):
         harmonize_video(clip[0], short, tmp_path / "out.mp4", model)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("count", "sentence"), [(4, "ends after 4 frames"), (6, "more frames than the 5")])
+def test_another_length_is_refused_before_the_work(tmp_path, clip, count, sentence):
+    backbone = stubs.Tiny(32)
+    masks = clips.make_folder(tmp_path / "others", [clips.disc(*SIZE)] * count)
+    foreground = clips.make_folder(tmp_path / "front", [clips.picture(*SIZE)] * count)
+    with pytest.raises(InputError, match=sentence):
+        harmonize_video(clip[0], masks, tmp_path / "out.mp4", stubs.model_of(backbone), 0, 0)
+    with pytest.raises(InputError, match=f"front {sentence}|front has {sentence}"):
+        harmonize_video(None, clip[1], tmp_path / "o.mp4", foreground=foreground, background=clip[0])
+    assert backbone.calls == []
 
 
 def test_masks_may_be_empty_now_and_then(tmp_path, clip, model):
@@ -211,7 +224,7 @@ def test_default_names(tmp_path):
         (folder / "001.png", "001.harmonized.png"),
     ):
         with open_video(path) as reader:
-            assert default_output(reader.info) == path.parent / name
+            assert Path(default_output(reader.info, "harmonized")) == path.parent / name
 
 
 def test_an_interruption_leaves_nothing(tmp_path, clip, model):

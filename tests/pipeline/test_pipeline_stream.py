@@ -285,7 +285,7 @@ def test_the_lut_of_the_clip_describes_what_was_done():
             pass
     list(stream.finish())
     colors = torch.from_numpy(frames[masks == 255]).T[None, :, None].float() / 255
-    read = trilinear.apply_lut(stream.lut(), colors)
+    read = trilinear.apply_lut(stream.clip_lut(), colors)
     torch.testing.assert_close(read, stubs.warm(colors), rtol=0, atol=0.02)
 
 
@@ -297,4 +297,4 @@ def test_at_strength_zero_the_lut_changes_nothing():
     results += [r for _, r in stream.finish()]
     assert np.array_equal(np.array(results), frames)
     colors = torch.rand(1, 3, 20, 20)
-    torch.testing.assert_close(trilinear.apply_lut(stream.lut(), colors), colors, rtol=0, atol=1e-5)
+    torch.testing.assert_close(trilinear.apply_lut(stream.clip_lut(), colors), colors, rtol=0, atol=1e-5)

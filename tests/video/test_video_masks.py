@@ -210,7 +210,7 @@ def test_composing_refuses_what_does_not_fit(tmp_path, composite):
     with pytest.raises(InputError, match="of one size"):
         open_composed(small, composite)
     for folder, message in ((short, "ends after 3 frames"), (long, "more frames than the 4")):
-        with open_composed(folder, composite) as pairs, pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=message), open_composed(folder, composite) as pairs:
             list(pairs)
 
 
