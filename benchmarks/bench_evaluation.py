@@ -117,7 +117,7 @@ def main() -> None:
     model = load_model("default").to(device)
     rows = measure(model, device, options.rounds)
     settings = {
-        "rounds": options.rounds, "threads": options.threads, "device": str(device), "mapping": model.mapping,
+        "rounds": options.rounds, "threads": options.threads, "device": str(device), "mapping": model.mapping.name,
         "refinement": model.refinement,
     }  # fmt: skip
     print(evaluation_tables(rows, settings))

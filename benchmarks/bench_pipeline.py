@@ -134,10 +134,10 @@ class Clock:
             self.patch(MaskReader, "_values", "reading masks"),
             self.patch(stream, "shrink_foreground", "shrinking"),
             self.patch(FrameStream, "_look_at", "backbone"),
-            self.patch(FrameStream, "_emit", "building the LUT"),  # less what follows
-            self.patch(FrameStream, "_at_full_size", "applying the LUT, blending"),
+            self.patch(FrameStream, "_ready", "building the LUT"),  # less what follows
             self.patch(CO2Net, "merge", "refinement at the working size"),
-            self.patch(stream, "paint", "applying the LUT, blending"),
+            self.patch(stream, "apply_lut", "applying the LUT, blending"),
+            self.patch(stream, "apply_merged", "applying the LUT, blending"),
             self.patch(video_encoding, "_change", "RGB back to samples"),
             self.patch(video_color, "add_change", "RGB back to samples"),
             self.patch(VideoEncoder, "write", "codec"),
@@ -351,7 +351,7 @@ def main() -> None:
         rows.append({"question": "memory", "size": f"{width}x{height}", "frames": frames, "mib": peak_memory(frames)})
     settings = {
         "frames": options.frames, "threads": options.threads, "weights": weights, "backbone": default.backbone.title,
-        "mapping": default.mapping, "refinement": default.refinement, "preset": CODECS["h264"].options["preset"],
+        "mapping": default.mapping.name, "refinement": default.refinement, "preset": CODECS["h264"].options["preset"],
     }  # fmt: skip
     print(pipeline_tables(rows, settings))
     print(f"written: {save('pipeline', rows, **settings).name}")

@@ -1,7 +1,7 @@
 """One pass over a clip: every frame through the backbone once, its volume added up for all whose neighbor it is.
 
 The result is that of :meth:`co2net.models.co2net.CO2Net.forward` with all neighbors, which runs the backbone on each of
-them anew (``specs/co2net.md`` section 6.3).
+them anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import trilinear
-from co2net.color_mapping.window import window_volume
+from co2net.color_mapping.clip_window import ClipWindow
 from co2net.data.clips import FrameTensors
 from co2net.data.frame_lists import FrameEntry
 from co2net.errors import InputError
@@ -55,7 +55,6 @@ class _Held:
 
     composite: Tensor
     mask: Tensor
-    volume: Tensor
     harmonized: Tensor  # after the backbone
     real: Tensor | None  # this and the next two only until the frame itself is done
     raw: Tensor | None
@@ -88,25 +87,26 @@ def harmonize_clip(
     device = next(model.parameters()).device
     waiting = deque(enumerate(plan.listed))
     held: dict[int, _Held] = {}
+    window = ClipWindow(model.mapping)
     for start in range(0, len(plan.reading), batch_size):
         entries = plan.reading[start : start + batch_size]
-        _take_in(model, held, entries, [next(frames) for _ in entries], device, precision)
+        _add(model, held, window, entries, [next(frames) for _ in entries], device, precision)
         while waiting and waiting[0][1].last <= entries[-1].number:
             ready: list[ListedFrame] = []
             place = -1
             while waiting and len(ready) < batch_size and waiting[0][1].last <= entries[-1].number:
                 place, frame = waiting.popleft()
                 ready.append(frame)
-            yield _emit(model, held, ready, precision, measure_mapping)
-            _let_go(held, plan, place)
+            yield _ready(model, held, window, ready, precision, measure_mapping)
+            _drop(held, window, plan, place)
 
 
 def mapping_error(model: CO2Net, lut: Tensor, count: Tensor, neighbors: list[tuple[_Held, int]]) -> Tensor:
     """How well a LUT describes what the backbone did to the neighbors, as the paper's LUT-only evaluation measures.
 
     The neighbors are read through the LUT themselves and compared with the backbone's result: squared error per
-    foreground pixel, 8-bit levels, averaged over channels (``specs/co2net.md`` section 7, ``me``). The same as
-    :func:`co2net.models.lut_only.mapping_statistics`, from what a pass over the clip holds anyway.
+    foreground pixel, 8-bit levels, averaged over channels . The same as
+    :func:`co2net.evaluation.mapping_error.mapping_statistics`, from what a pass over the clip holds anyway.
 
     Args:
         model: its rule for unseen colors counts.
@@ -132,10 +132,11 @@ def mapping_error(model: CO2Net, lut: Tensor, count: Tensor, neighbors: list[tup
     return error / (3 * area)
 
 
-def _let_go(held: dict[int, _Held], plan: ClipPlan, place: int) -> None:
+def _drop(held: dict[int, _Held], window: ClipWindow, plan: ClipPlan, place: int) -> None:
     """Forget what no frame after ``plan.listed[place]`` needs."""
     for number in [number for number in held if plan.last_use[number] <= place]:
         del held[number]
+        window.drop(number)
     following = plan.listed[place + 1].entry.number if place + 1 < len(plan.listed) else None
     for number, frame in held.items():
         # A frame that a list names twice stands beside itself, so looking one ahead is enough.
@@ -143,9 +144,10 @@ def _let_go(held: dict[int, _Held], plan: ClipPlan, place: int) -> None:
             frame.real = frame.raw = frame.features = None
 
 
-def _take_in(
+def _add(
     model: CO2Net,
     held: dict[int, _Held],
+    window: ClipWindow,
     entries: list[FrameEntry],
     frames: list[FrameTensors],
     device: torch.device,
@@ -169,13 +171,17 @@ def _take_in(
     volumes = model.frame_volume(images, masks, replace(out, image=harmonized))
     for i, (entry, frame) in enumerate(zip(entries, frames, strict=True)):
         part = slice(i, i + 1)
-        held[entry.number] = _Held(
-            images[part], masks[part], volumes[part], harmonized[part], frame.real, raw[part], features[part]
-        )
+        window.add(entry.number, volumes[part])
+        held[entry.number] = _Held(images[part], masks[part], harmonized[part], frame.real, raw[part], features[part])
 
 
-def _emit(
-    model: CO2Net, held: dict[int, _Held], frames: list[ListedFrame], precision: Precision, measure_mapping: bool
+def _ready(
+    model: CO2Net,
+    held: dict[int, _Held],
+    window: ClipWindow,
+    frames: list[ListedFrame],
+    precision: Precision,
+    measure_mapping: bool,
 ) -> HarmonizedFrames:
     """Steps 5 to 11 for some frames whose neighbors are all there."""
     own = [held[frame.entry.number] for frame in frames]
@@ -185,8 +191,7 @@ def _emit(
         features=torch.cat([frame.features for frame in own if frame.features is not None]),
         raw=torch.cat([frame.raw for frame in own if frame.raw is not None]),
     )
-    volumes = {number: frame.volume for number, frame in held.items()}
-    summed = [window_volume(volumes, model.window(frame.neighbors, frame.entry.number)) for frame in frames]
+    summed = [window.volume(frame.entry.number, frame.neighbors) for frame in frames]
     there = [volume for volume in summed if volume is not None]  # all, or none: without neighbors there is no mapping
     mapping = model.color_mapping(torch.cat(there)) if there else None
     with _computing_in(precision, image.device):

@@ -123,7 +123,7 @@ class EvaluationSettings:
             "previous": self.previous,
             "future": self.future,
             "step": self.step,
-            "mapping": model.mapping,
+            "mapping": model.mapping.name,
             "unseen_rule": model.unseen_rule,
             "refinement": model.refinement,
             "paper_lut_only": model.paper_lut_only,
@@ -137,7 +137,7 @@ class EvaluationSettings:
         """What decides the stored results of the color mapping (:mod:`co2net.data.stored_results`)."""
         return {
             "backbone": state_sha256(model.backbone.state_dict()),
-            "mapping": model.mapping,
+            "mapping": model.mapping.name,
             "size": self.size or "own",
             "previous": self.previous,
             "future": self.future,

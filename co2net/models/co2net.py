@@ -1,6 +1,6 @@
 """CO2Net: color mapping consistency for video harmonization (IJCAI 2022, arXiv 2205.00687).
 
-The paper's figure, box by box; step numbers are those of ``specs/co2net.md`` section 6::
+The paper's figure, box by box; from a frame and its neighbors to the result in eleven steps::
 
     frame ──────► backbone ────────────────────────────┬─► refine ─► finish ─► image     steps 1, 2, 10, 11
     neighbors ──► backbone ─► frame_volume ─► sum      │
@@ -12,25 +12,20 @@ frame by frame with the volumes of a sliding window (``co2net/pipeline``); volum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-import tridistribute
 import trilinear
 from co2net.checks import check_image, check_mask
-from co2net.color_mapping.completion import complete
-from co2net.color_mapping.mappings import mean_prediction, prediction_volume
+from co2net.color_mapping.mappings import ColorMapping, color_mapping
 from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 from co2net.models.refinement import Refinement
 
-ColorMapping = Literal["paper", "smooth", "predicted"]
 UnseenRule = Literal["zero_weight", "all_empty"]
-MAPPINGS: tuple[ColorMapping, ...] = get_args(ColorMapping)
 UNSEEN_RULES: tuple[UnseenRule, ...] = get_args(UnseenRule)
 
 
@@ -64,13 +59,13 @@ class CO2Net(nn.Module):
         backbone: per-frame network.
         use_feature: hand the backbone's features to the refinement.
         refinement: False: no ``refine_network``; the result is the color mapping alone.
-        mapping: "paper": colors that no neighbor shows fall back to the backbone. "smooth": the LUT is completed
-            and smoothed first (:mod:`co2net.color_mapping.completion`). "predicted": the backbone predicts a LUT
-            for each frame, and those of the neighbors and of the frame itself are averaged.
+        mapping: a :class:`~co2net.color_mapping.mappings.ColorMapping` or the name of one. "paper": colors that no
+            neighbor shows fall back to the backbone. "smooth": the LUT is completed and smoothed first. "predicted":
+            the backbone predicts a LUT for each frame, and those of the neighbors and of the frame are averaged.
         unseen_rule: which pixels the color mapping says nothing about, see :func:`trilinear.unseen_map`.
             "all_empty" is the paper's rule, which can turn pixels with a channel of exactly 0 black.
         paper_lut_only: without refinement, apply fallback and mask blend twice, as the published LUT-only numbers
-            need (``specs/co2net.md`` section 7); differs at soft mask edges only.
+            need (docs/evaluation.md); differs at soft mask edges only.
 
     Attributes:
         neighbor_pixels: pixels of neighbor frames per backbone pass, which bounds the memory of :meth:`forward`; at
@@ -90,22 +85,22 @@ class CO2Net(nn.Module):
         *,
         use_feature: bool = True,
         refinement: bool = True,
-        mapping: ColorMapping = "paper",
+        mapping: str | ColorMapping = "paper",
         unseen_rule: UnseenRule = "zero_weight",
         paper_lut_only: bool = False,
     ) -> None:
         super().__init__()
-        if mapping not in MAPPINGS:
-            raise InputError(f"unknown mapping {mapping!r}; known: {', '.join(MAPPINGS)}")
+        self.mapping = color_mapping(mapping)
         if unseen_rule not in UNSEEN_RULES:
             raise InputError(f"unknown unseen_rule {unseen_rule!r}; known: {', '.join(UNSEEN_RULES)}")
         if paper_lut_only and refinement:
             raise InputError("paper_lut_only describes the color mapping alone; it needs refinement=False")
-        if mapping == "predicted" and not backbone.predicts_mapping:
-            raise InputError(f'{backbone.title} predicts no LUT; mapping="predicted" needs a backbone that does')
+        if self.mapping.needs_prediction and not backbone.predicts_mapping:
+            raise InputError(
+                f'{backbone.title} predicts no LUT; mapping="{self.mapping.name}" needs a backbone that does'
+            )
         self.backbone = backbone
         self.refine_network = Refinement(backbone.feature_channels if use_feature else 0) if refinement else None
-        self.mapping: ColorMapping = mapping
         self.unseen_rule: UnseenRule = unseen_rule
         self.paper_lut_only = paper_lut_only
         self.train(self.training)
@@ -146,52 +141,12 @@ class CO2Net(nn.Module):
         return self.backbone(image, mask, **planes)
 
     def frame_volume(self, image: Tensor, mask: Tensor, out: BackboneOutput) -> Tensor:
-        """Part of step 5: what one frame tells about the color mapping; volumes of several frames add up.
-
-        Args:
-            image: composite ``(B, 3, H, W)`` in [0, 1].
-            mask: ``(B, 1, H, W)``; pixels above 0.5 take part.
-            out: the same frame after the backbone.
-
-        Returns:
-            ``(B, 4, D, D, D)``: weighted sums of what :attr:`mapping` averages (3) and of weights (1). "paper"
-            averages the harmonized colors, "smooth" what the backbone adds to the composite, "predicted" the LUTs'
-            corrections, weighted by how sure the backbone is of them.
-        """
-        if self.mapping == "predicted":
-            assert out.lut is not None  # noqa: S101  (the constructor has checked)
-            # A frame without a foreground has nothing to say.
-            there = (mask > 0).flatten(1).any(dim=1).to(out.lut.dtype).view(-1, 1, 1, 1, 1)
-            return prediction_volume(out.lut, out.expected_error) * there
-        if self.mapping == "paper":
-            return tridistribute.accumulate(image, out.image, mask)
-        # At a soft edge `out.image` is blended with the composite already. The LUT's result is blended once more
-        # when it is used, so the LUT must hold the whole correction.
-        return tridistribute.accumulate(image, (out.image - image) / mask.clamp(min=0.5), mask)
-
-    def window(self, neighbors: Mapping[int, int], number: int) -> dict[int, int]:
-        """How often the volume of each frame counts for frame `number`.
-
-        Args:
-            neighbors: the paper's counts, :func:`co2net.color_mapping.window.neighbor_weights`.
-            number: of the frame.
-
-        Returns:
-            `neighbors`; for predicted mappings every frame of the window once, the frame itself among them. (What a
-            backbone painted says little about colors it did not see; a prediction from the frame itself is the best.)
-        """
-        return {**dict.fromkeys(neighbors, 1), number: 1} if self.mapping == "predicted" else dict(neighbors)
+        """Part of step 5: what one frame tells, ``(B, 4, D, D, D)``; :meth:`ColorMapping.volume`."""
+        return self.mapping.volume(image, mask, out)
 
     def color_mapping(self, volume: Tensor) -> tuple[Tensor, Tensor]:
-        """Step 5: turn a (summed) volume into ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``, 0 = empty cell."""
-        if self.mapping == "paper":
-            return tridistribute.normalize(volume)
-        # A completed or predicted LUT is filled everywhere, but without a single pixel it knows nothing (and is the
-        # identity): then the backbone must take over, as with the paper's LUT.
-        weights = volume[:, 3]
-        seen = (weights > 0).flatten(1).any(dim=1)[:, None, None, None]
-        lut = mean_prediction(volume) if self.mapping == "predicted" else complete(volume)
-        return lut, seen.to(volume.dtype).expand_as(weights)
+        """Step 5: a (summed) volume as ``lut (B, 3, D, D, D)`` and ``count (B, D, D, D)``; :meth:`ColorMapping.lut`."""
+        return self.mapping.lut(volume)
 
     def apply_mapping(
         self, lut: Tensor, count: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor
@@ -255,7 +210,7 @@ class CO2Net(nn.Module):
         check_mask(mask, image)
         volume = self.neighbor_volume(image, neighbor_images, neighbor_masks)
         out = self.run_backbone(image, mask)
-        if self.mapping == "predicted":
+        if self.mapping.counts_the_frame:
             own = self.frame_volume(image, mask, out)
             volume = own if volume is None else volume + own
         mapping = None if volume is None else self.color_mapping(volume)
@@ -320,15 +275,15 @@ class CO2Net(nn.Module):
         *,
         normalized_input: bool = False,
     ) -> CO2NetResult:
-        """Refine with stored color mapping results instead of neighbors (``specs/co2net.md`` section 6.1).
+        """Refine with stored color mapping results instead of neighbors (HYouTube's stored LUT results).
 
         Args:
             image: composite ``(B, 3, H, W)`` in [0, 1].
             mask: ``(B, 1, H, W)``.
             stored_lut_output: ``result.lut`` of an earlier run, ``(B, 3, H, W)`` in [0, 1] space.
             stored_lut_map: its ``result.unseen``, ``(B, 1, H, W)`` or the official files' ``(B, 3, H, W)``.
-            normalized_input: `image` is already normalized and no step converts (section 6.2). It mixes color
-                spaces and exists here only, to reproduce the original's numbers; all results stay normalized.
+            normalized_input: `image` is already normalized and no step converts, as in the released code. It mixes
+                color spaces and exists here only, to reproduce the original's numbers; all results stay normalized.
 
         Raises:
             ShapeError: if shapes, types or devices do not fit.
@@ -356,8 +311,6 @@ class CO2Net(nn.Module):
             merged = self._refine_foreground(out, lut_output, image, mask)
             final, refined = self.finish(merged, mask, image), self.backbone.denormalize(merged)
         elif self.paper_lut_only:
-            from co2net.models.lut_only import doubled_blend
-
             final = doubled_blend(lut_output, unseen, image, mask, out.image)
         return CO2NetResult(image=final, backbone=out.image, lut=lut_output, unseen=unseen, refined=refined)
 
@@ -386,6 +339,16 @@ class CO2Net(nn.Module):
         if self.refine_network is None:
             raise Co2netError("this model was made with refinement=False: it has no refinement to run")
         return self.refine_network
+
+
+def doubled_blend(lut_output: Tensor, unseen: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor) -> Tensor:
+    """Fallback and mask blend a second time, as the published LUT-only numbers have it.
+
+    Changes nothing where mask and `unseen` are 0 or 1. Arguments and result: ``(B, 3 or 1, H, W)`` in [0, 1] space,
+    see :meth:`co2net.models.co2net.CO2Net.apply_mapping`.
+    """
+    lut_output = lut_output * (1 - unseen) + unseen * backbone_image
+    return lut_output * mask + image * (1 - mask)
 
 
 def _bounding_box(mask: Tensor, margin: int) -> tuple[slice, slice] | None:

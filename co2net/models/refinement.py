@@ -1,6 +1,6 @@
 """Refinement: the small network that merges the backbone's result and the color mapping's.
 
-CO2Net (IJCAI 2022), the last box of the paper's figure; ``specs/co2net.md`` section 5. Module names follow the keys
+CO2Net (IJCAI 2022), the last box of the paper's figure. Module names follow the keys
 of the official state dict.
 """
 
@@ -73,7 +73,7 @@ class Refinement(nn.Module):
             backbone_output: ``(B, 3, H, W)`` in the backbone's normalized space.
             lut_output: ``(B, 3, H, W)`` in the backbone's normalized space.
             composite: ``(B, 3, H, W)``, blended with the predicted colors. Trained weights expect it in [0, 1]
-                although everything else here is normalized (``specs/co2net.md`` section 6 and defect 10).
+                although everything else here is normalized, as in the released code.
             features: ``(B, feature_channels, H, W)``; ignored when :attr:`feature_channels` is 0.
 
         Returns:

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from co2net.color_mapping.mappings import MAPPINGS, ColorMapping
 from co2net.errors import InputError, WeightsError
 from co2net.models import checkpoints
 from co2net.models.backbones import BACKBONES, Backbone, backbone_class, register
-from co2net.models.co2net import MAPPINGS, CO2Net, ColorMapping, UnseenRule
+from co2net.models.co2net import CO2Net, UnseenRule
 from co2net.models.releases import default_release, find_release, list_releases
 from co2net.models.weight_header import WeightHeader
 from co2net.provenance import file_sha256, state_sha256
@@ -79,7 +80,7 @@ def create_model(
     refinement: bool = True,
     weights: Weights | WeightFile = None,
     *,
-    mapping: ColorMapping | None = None,
+    mapping: str | ColorMapping | None = None,
     unseen_rule: UnseenRule = "zero_weight",
     paper_lut_only: bool = False,
     folder: str | os.PathLike[str] | None = None,
@@ -197,7 +198,7 @@ def model_to_evaluate(
     backbone: str | None = None,
     lut_only: bool = False,
     paper_lut_only: bool | None = False,
-    mapping: ColorMapping | None = None,
+    mapping: str | ColorMapping | None = None,
     unseen_rule: UnseenRule = "zero_weight",
 ) -> tuple[CO2Net, UsedWeights]:
     """Build the model that a weight file holds, as :func:`load_model`, and say which weights these are.
@@ -230,7 +231,7 @@ def model_to_evaluate(
         unseen_rule=unseen_rule,
     )
     if not model.refinement:
-        model.paper_lut_only = model.mapping == "paper" if paper_lut_only is None else paper_lut_only
+        model.paper_lut_only = model.mapping.has_holes if paper_lut_only is None else paper_lut_only
     return model, UsedWeights(role, file.path.name, file_sha256(file.path), state_sha256(file.state))
 
 
@@ -287,14 +288,14 @@ def _settings_from(network_class: type[Backbone], file: WeightFile) -> dict[str,
 
 
 def _usual_mapping(network_class: type[Backbone]) -> ColorMapping:
-    return "predicted" if network_class.predicts_mapping else MAPPINGS[0]
+    return next(mapping for mapping in MAPPINGS.values() if mapping.needs_prediction == network_class.predicts_mapping)
 
 
 def _mapping_from(file: WeightFile) -> ColorMapping:
     backbone = checkpoints.infer_settings(file.state).backbone
-    usual = _usual_mapping(BACKBONES[backbone]) if backbone else MAPPINGS[0]
-    asked = WeightHeader.of(file.metadata, file.path).mapping or usual
-    for mapping in MAPPINGS:
-        if mapping == asked:
-            return mapping
+    asked = WeightHeader.of(file.metadata, file.path).mapping
+    if not asked:
+        return _usual_mapping(BACKBONES[backbone or DEFAULT_BACKBONE])
+    if asked in MAPPINGS:
+        return MAPPINGS[asked]
     raise WeightsError(f"{file.path} asks for the unknown color mapping {asked!r}; known here: {', '.join(MAPPINGS)}")

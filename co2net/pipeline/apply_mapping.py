@@ -1,43 +1,145 @@
-"""Painting a frame with a complete LUT: integers in, integers out, only where the mask is."""
+"""A color mapping on a full-size frame: only where the mask is, in the frame's own numbers.
+
+A complete LUT makes the result by itself (:func:`apply_lut`). Where the mapping has holes or a refinement follows, what
+the networks found at the working size is carried to the frame's size (:func:`apply_merged`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 import trilinear
 from co2net.devices import upload
-from co2net.pipeline.frames import Picture, as_tensor, frame_to_tensor, put_back
+from co2net.models.backbones.base import BackboneOutput
+from co2net.models.co2net import CO2Net, CO2NetResult
+from co2net.pipeline.frames import Box, Picture, as_tensor, cut, frame_to_tensor, put_back
+from co2net.pipeline.resolution import enlarge
 
-Window = tuple[slice, slice]
 
-
-def paint(frame: Picture, lut: Tensor, mask: Tensor, strength: float, window: Window) -> Picture:
-    """A copy of `frame`, same kind, with the LUT's colors blended in by the mask; own bits where the mask is 0.
+def apply_lut(frame: Picture, lut: Tensor, mask: Tensor, strength: float) -> Picture:
+    """A copy of `frame`, same kind, with a complete LUT's colors blended in by the mask; own bits where the mask is 0.
 
     Args:
         frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
         lut: ``(1, 3, D, D, D)``, on the device that computes.
         mask: ``(1, 1, H, W)`` in [0, 1].
-        strength: 0 to 1.
-        window: rows and columns that hold the mask.
+        strength: how much of the change is made; 1 is all of it.
     """
+    box = bounding_box(mask)
+    if box is None:
+        return frame
     picture = as_tensor(frame)
     if picture.is_floating_point():
-        image = frame_to_tensor(frame[:, window[0], window[1]], lut.device)
-        part = upload(mask[..., window[0], window[1]], lut.device)
+        image = frame_to_tensor(cut(frame, box), lut.device)
+        part = upload(mask[..., box[0], box[1]], lut.device)
         colors = image + strength * part * (trilinear.apply_lut(lut, image) - image)
-        return put_back(frame, window, colors, part)
+        return put_back(frame, box, colors, part)
     if lut.device == picture.device:
-        painted = trilinear.apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, window)
+        painted = trilinear.apply_lut_frame(lut, picture, mask[0, 0].to(lut.device), strength, box)
         return painted.numpy() if isinstance(frame, np.ndarray) else painted
-    # Only the window travels, in the frame's own integers.
-    alpha = upload(mask[0, 0][window], lut.device)
-    part = trilinear.apply_lut_frame(lut, upload(picture[window], lut.device), alpha, strength).to(picture.device)
+    # Only the box travels, in the frame's own integers.
+    alpha = upload(mask[0, 0][box], lut.device)
+    part = trilinear.apply_lut_frame(lut, upload(picture[box], lut.device), alpha, strength).to(picture.device)
     if isinstance(frame, np.ndarray):
         out = frame.copy()
-        out[window] = part.numpy()
+        out[box] = part.numpy()
         return out
     painted = picture.clone()
-    painted[window] = part
+    painted[box] = part
     return painted
+
+
+def apply_merged(
+    frame: Picture,
+    mask: Tensor,
+    strength: float,
+    model: CO2Net,
+    small: Tensor,
+    small_mask: Tensor,
+    out: BackboneOutput,
+    mapping: tuple[Tensor, Tensor] | None,
+    merged: CO2NetResult,
+) -> Picture:
+    """A copy of `frame`, same kind, with what the model made of it at the working size; own bits where the mask is 0.
+
+    Args:
+        frame: as for :func:`apply_lut`, like `mask` and `strength`.
+        mask: ``(1, 1, H, W)`` in [0, 1].
+        strength: how much of the change is made.
+        model: whose result it is.
+        small: the frame at the working size, ``(1, 3, h, w)``, on the device that computes, as all that follows.
+        small_mask: ``(1, 1, h, w)``.
+        out: the backbone's result for `small`.
+        mapping: ``(lut, count)`` of the frame's window; None without neighbors.
+        merged: the model's result for `small`.
+    """
+    box = bounding_box(mask)
+    if box is None:
+        return frame
+    image = frame_to_tensor(cut(frame, box), small.device)
+    part = upload(mask[..., box[0], box[1]], small.device)
+    shape = mask.shape[-2], mask.shape[-1]
+    if small.shape[-2:] == mask.shape[-2:]:
+        final = merged.image[..., box[0], box[1]]
+        final = image + strength * (final - image) if strength != 1 else final
+    else:
+        final = _at_full_size(model, small, small_mask, out, mapping, merged.refined, image, shape, box)
+        final = image + strength * part * (final - image)
+    return put_back(frame, box, final, part)
+
+
+def _at_full_size(
+    model: CO2Net,
+    small: Tensor,
+    mask: Tensor,
+    out: BackboneOutput,
+    mapping: tuple[Tensor, Tensor] | None,
+    refined: Tensor | None,
+    image: Tensor,
+    shape: tuple[int, int],
+    box: Box,
+) -> Tensor:
+    """Harmonized colors of the box at the frame's size, not blended by the mask yet.
+
+    The LUT is applied to the full-size colors. Where it says nothing, and where the refinement changed its result, the
+    working size's correction is added.
+    """
+    backbone = model.backbone.denormalize(out.raw)
+
+    def carried(correction: Tensor) -> Tensor:
+        return enlarge(correction, mask, shape, box)
+
+    if mapping is None:
+        return image + carried((backbone if refined is None else refined) - small)
+    lut, count = mapping
+    knows_every_color = bool((count > 0).all())  # a completed or predicted one does
+
+    def mapped(picture: Tensor, fallback: Callable[[], Tensor]) -> Tensor:
+        if knows_every_color:
+            return trilinear.apply_lut(lut, picture)
+        colors = trilinear.apply_lut(lut, picture, count)
+        unseen = trilinear.unseen_map(count, picture, rule=model.unseen_rule)
+        return torch.where(unseen > 0, fallback(), colors) if bool(unseen.any()) else colors
+
+    final = mapped(image, lambda: image + carried(backbone - small))
+    if refined is not None:
+        final = final + carried(refined - mapped(small, lambda: backbone))
+    return final
+
+
+def bounding_box(mask: Tensor) -> Box | None:
+    """Rows and columns that hold the mask ``(1, 1, H, W)``, None if it is empty: nothing outside needs computing."""
+    if mask.device.type == "cpu":  # in one pass, without waking other threads
+        inside = cv2.compare(mask[0, 0].numpy(), 0, cv2.CMP_GT)  # type: ignore[call-overload]
+        left, top, width, height = cv2.boundingRect(inside)
+        return (slice(top, top + height), slice(left, left + width)) if width else None
+    rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)
+    if len(rows) == 0:
+        return None
+    columns = torch.nonzero(mask[0, 0].amax(dim=0) > 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -11,6 +11,8 @@ from co2net.errors import ShapeError
 from co2net.video.mask_files import MaskArrays
 
 Picture = np.ndarray | Tensor
+Box = tuple[slice, slice]
+"""Rows and columns of a frame."""
 
 
 def frame_shape(frame: Picture) -> tuple[int, int]:
@@ -103,14 +105,19 @@ def check_mask_range(mask: Picture) -> None:
         raise ShapeError(f"a float mask must be in [0, 1], this one holds {held}; scale it, or give uint8")
 
 
-def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: Tensor) -> Picture:
-    """A copy of `frame`, same kind, with new colors in `window`, clamped to the valid range, where `mask` is above 0.
+def cut(frame: Picture, box: Box) -> Picture:
+    """The part of a frame inside a box, on the frame's own memory."""
+    return frame[:, box[0], box[1]] if as_tensor(frame).is_floating_point() else frame[box]
+
+
+def put_back(frame: Picture, box: Box, colors: Tensor, mask: Tensor) -> Picture:
+    """A copy of `frame`, same kind, with new colors in `box`, clamped to the valid range, where `mask` is above 0.
 
     The frame's own values stay elsewhere, to the bit: they do not pass through float32.
 
     Args:
         frame: as for :func:`frame_to_tensor`.
-        window: rows and columns.
+        box: rows and columns.
         colors: ``(1, 3, rows, columns)`` in [0, 1] space.
         mask: ``(1, 1, rows, columns)``.
     """
@@ -119,13 +126,13 @@ def put_back(frame: Picture, window: tuple[slice, slice], colors: Tensor, mask: 
     tensor = as_tensor(frame, "frame")
     if tensor.is_floating_point():
         out = tensor.clone()
-        part = out[:, window[0], window[1]]
+        part = out[:, box[0], box[1]]
         part.copy_(torch.where(inside.to(out.device), colors.to(out.device, out.dtype), part))
     else:
         scaled = (colors * FULL_SCALE[tensor.dtype]).round_().permute(1, 2, 0).cpu()
         # PyTorch has few operations for uint16; numpy assigns it.
         out_array = np.array(tensor.cpu().numpy())
-        np.copyto(out_array[window], scaled.numpy(), casting="unsafe", where=inside[0].cpu().numpy()[..., None])
+        np.copyto(out_array[box], scaled.numpy(), casting="unsafe", where=inside[0].cpu().numpy()[..., None])
         out = torch.from_numpy(out_array).to(tensor.device)
     return out.numpy() if isinstance(frame, np.ndarray) else out
 

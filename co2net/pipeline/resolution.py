@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from co2net.devices import upload
 from co2net.models.backbones import Backbone
-from co2net.pipeline.frames import FULL_SCALE, Picture, as_bytes, as_tensor, frame_to_tensor
+from co2net.pipeline.frames import FULL_SCALE, Box, Picture, as_bytes, as_tensor, frame_to_tensor
 
 
 def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -131,7 +131,7 @@ def mean_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tup
     return small[None].to(picture.device), small_mask
 
 
-def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:
+def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], box: Box) -> Tensor:
     """Carry a correction from the working size to the video's size.
 
     Only values inside the mask count; they are continued outwards first, so that nothing from outside the mask bleeds
@@ -141,13 +141,13 @@ def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], window: tu
         correction: ``(B, 3, h, w)``, defined where `mask` is above 0.
         mask: ``(B, 1, h, w)`` in [0, 1].
         shape: ``(H, W)`` of the whole enlarged frame.
-        window: rows and columns of the frame that are wanted.
+        box: rows and columns of the frame that are wanted.
 
     Returns:
         ``(B, 3, rows, columns)``.
     """
     filled = _continue_outwards(correction, mask)
-    return _enlarge_window(filled, shape, window)
+    return _enlarge_box(filled, shape, box)
 
 
 def _continue_outwards(values: Tensor, weights: Tensor) -> Tensor:
@@ -167,8 +167,8 @@ def _continue_outwards(values: Tensor, weights: Tensor) -> Tensor:
     return here * trust + around * (1 - trust)
 
 
-def _enlarge_window(values: Tensor, shape: tuple[int, int], window: tuple[slice, slice]) -> Tensor:
-    """Bilinear enlargement to `shape`, computed for `window` only: two small matrix products."""
+def _enlarge_box(values: Tensor, shape: tuple[int, int], box: Box) -> Tensor:
+    """Bilinear enlargement to `shape`, computed for `box` only: two small matrix products."""
 
     def matrix(length: int, small: int, part: slice) -> Tensor:
         # Half-pixel centers, border repeated, as torch.nn.functional.interpolate does it.
@@ -178,6 +178,6 @@ def _enlarge_window(values: Tensor, shape: tuple[int, int], window: tuple[slice,
         nodes = torch.arange(small, dtype=torch.float64)
         return (1 - (position[:, None] - nodes[None, :]).abs()).clamp(min=0).to(values)
 
-    rows = matrix(shape[0], values.shape[-2], window[0])
-    columns = matrix(shape[1], values.shape[-1], window[1])
+    rows = matrix(shape[0], values.shape[-2], box[0])
+    columns = matrix(shape[1], values.shape[-1], box[1])
     return rows @ values @ columns.T

@@ -11,29 +11,23 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 
-import tridistribute
-import trilinear
-from co2net.color_mapping.completion import complete, identity_lut
-from co2net.color_mapping.mappings import mean_prediction, refine_grid
-from co2net.color_mapping.window import neighbor_weights, window_volume
+from co2net.color_mapping.clip_window import ClipWindow, neighbor_weights
 from co2net.devices import upload
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.models.precision import Precision, backbone_pass, one_thread_for
-from co2net.pipeline.apply_mapping import paint
+from co2net.pipeline.apply_mapping import apply_lut, apply_merged
 from co2net.pipeline.cuts import CutDetector
-from co2net.pipeline.frames import Picture, check_mask_range, frame_shape, frame_to_tensor, mask_to_tensor, put_back
+from co2net.pipeline.frames import Picture, check_mask_range, frame_shape, mask_to_tensor
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
-from co2net.pipeline.resolution import enlarge, further_inputs, mean_foreground, shrink_foreground, working_shape
+from co2net.pipeline.resolution import further_inputs, mean_foreground, shrink_foreground, working_shape
 from co2net.video.mask_files import MaskArrays
 
 _MISSING: Any = object()
-LUT_POINTS = 33  # per axis of a clip's LUT
 
 
 def harmonize_frames(
@@ -162,28 +156,29 @@ class FrameStream:
         self.harmonized = self.passes = 0
         self.collect_lut = False
         self.covers_everything = True
-        look_for_cuts = self.model.mapping != "paper" if cuts is None else cuts
+        look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
         self._clip_volume: Tensor | None = None
         self._entries: dict[int, _Entry] = {}
-        self._volumes: dict[int, Tensor] = {}
+        self._window = ClipWindow(self.model.mapping)
         self._between: set[int] = set()  # frames with a foreground that are no key frames
         self._count = 0  # frames pushed
-        self._emitted = 0
+        self._done = 0
         self._shape: tuple[int, int] | None = None
         self._read_mask = MaskArrays()
 
     def push(self, frame: Picture, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
         """Take in one frame; yields ``(tag, result)`` of every frame that is complete now."""
-        self._take_in(frame, mask, tag)
-        while self._emitted + self.future < self._count:
-            yield self._emit(last=self._count - 1)
+        with one_thread_for(self.model.backbone, self.device):
+            self._add(frame, mask, tag)
+        while self._done + self.future < self._count:
+            yield self._ready()
 
     def finish(self) -> Iterator[tuple[Any, Picture]]:
         """No more frames: yields the rest."""
-        while self._emitted < self._count:
-            yield self._emit(last=self._count - 1)
+        while self._done < self._count:
+            yield self._ready()
 
     def clip_lut(self) -> Tensor:
         """The clip's color mapping as one complete LUT ``(1, 3, D, D, D)``; needs :attr:`collect_lut`.
@@ -193,15 +188,11 @@ class FrameStream:
         """
         if self._clip_volume is None:
             raise InputError("the mask is empty in every frame, so there is no color mapping to write")
-        if self.model.mapping == "predicted":
-            return refine_grid(mean_prediction(self._clip_volume), LUT_POINTS)
-        return complete(self._clip_volume)
+        return self.model.mapping.clip_lut(self._clip_volume)
 
-    def _take_in(self, frame: Picture, mask: Picture, tag: Any) -> None:
-        with torch.inference_mode(), one_thread_for(self.model.backbone, self.device):
-            self._add(frame, mask, tag)
-
+    @torch.inference_mode()
     def _add(self, frame: Picture, mask: Picture, tag: Any) -> None:
+        """Keep a frame, and what it tells; a key frame goes through the backbone."""
         shape = frame_shape(frame)
         if self._shape not in (None, shape):
             raise ShapeError(
@@ -218,7 +209,7 @@ class FrameStream:
         if bool((small_mask > 0).any()):
             self.harmonized += 1
             # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
-            tells = self.model.mapping == "predicted" or bool((small_mask > 0.5).any())
+            tells = self.model.mapping.tells(small_mask)
             shot = self.cuts[-1] if self.cuts else 0
             is_key = not tells or self._chooser.is_key(number, small, small_mask, shot)
             entry.small, entry.small_mask = upload(small, self.device), upload(small_mask, self.device)
@@ -236,38 +227,32 @@ class FrameStream:
         entry.out = self._backbone_pass(entry.small, entry.small_mask, **planes)
         self.passes += 1
         if keep:
-            self._volumes[number] = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
+            self._window.add(number, self.model.frame_volume(entry.small, entry.small_mask, entry.out))
 
     @torch.inference_mode()
-    def _emit(self, last: int) -> tuple[Any, Picture]:
-        number = self._emitted
+    def _ready(self) -> tuple[Any, Picture]:
+        """The result of the first frame that is still here; all its neighbors are."""
+        number, last = self._done, self._count - 1
         entry = self._entries.pop(number)
         result = entry.frame
         if entry.small is not None and (self.strength > 0 or self.collect_lut):
-            result = self._harmonize(entry, self._gather(number, last))
-        self._emitted += 1
-        oldest = self._emitted - self.previous
-        # The last key frame before the window stands for the frames that follow it.
-        keep = max((key for key in self._volumes if key <= oldest), default=0)
-        for key in [key for key in self._volumes if key < keep]:
-            del self._volumes[key]
-        self._between = {between for between in self._between if between >= oldest}
+            first, last = self._shot(number, last)
+            neighbors = neighbor_weights(number, last, self.previous, self.future, first)
+            result = self._harmonize(entry, self._window.volume(number, neighbors, self._shares(number, first, last)))
+        self._done += 1
+        self._drop(before=self._done - self.previous)
         return entry.tag, result
 
-    def _gather(self, number: int, last: int) -> Tensor | None:
-        """The window's volume for a frame; None without neighbors."""
-        first, last = self._shot(number, last)
-        weights = self.model.window(neighbor_weights(number, last, self.previous, self.future, first), number)
-        there: Mapping[int, float]
+    def _shares(self, number: int, first: int, last: int) -> Callable[[Mapping[int, int]], Mapping[int, float]] | None:
+        """How the key frames of a shot stand for all of its frames; None where every frame is one."""
         if self._key_frames is None:
-            there = {neighbor: weight for neighbor, weight in weights.items() if neighbor in self._volumes}
-        else:
-            keys = [key for key in sorted(self._volumes) if first <= key <= last]
-            there = spread(weights, keys, self._between) or spread({number: 1}, keys, self._between)
-        if there:
-            return window_volume(self._volumes, there)
-        # Neighbors with nothing in their masks are neighbors all the same: their volumes are empty, not absent.
-        return torch.zeros_like(next(iter(self._volumes.values()))) if weights and self._volumes else None
+            return None
+        keys = [key for key in self._window.numbers if first <= key <= last]
+        return lambda weights: spread(weights, keys, self._between) or spread({number: 1}, keys, self._between)
+
+    def _drop(self, before: int) -> None:
+        self._window.drop_before(before)
+        self._between = {number for number in self._between if number >= before}
 
     def _shot(self, number: int, last: int) -> tuple[int, int]:
         """First and last frame of the shot that frame `number` is in, as far as is known."""
@@ -276,113 +261,40 @@ class FrameStream:
         return first, min((cut - 1 for cut in self.cuts if cut > number), default=last)
 
     def _harmonize(self, entry: _Entry, volume: Tensor | None) -> Picture:
-        small, mask = entry.small, entry.small_mask
-        assert small is not None and mask is not None and self._shape is not None  # noqa: S101
+        small, mask, out = entry.small, entry.small_mask, entry.out
+        assert small is not None and mask is not None  # noqa: S101
         mapping = None if volume is None else self.model.color_mapping(volume)
         lut = self._complete_lut(mapping)
         merged: CO2NetResult | None = None
-        if entry.out is not None and (lut is None or self.collect_lut):
-            merged = self.model.merge(entry.out, mapping, small, mask)
+        if out is not None and (lut is None or self.collect_lut):
+            merged = self.model.merge(out, mapping, small, mask)
             if self.collect_lut:
-                seen = self._seen(small, mask, merged.image, mapping)
-                self._clip_volume = seen if self._clip_volume is None else self._clip_volume + seen
-        window = _bounding_window(entry.mask)
-        if window is None:
-            return entry.frame
+                self._collect(small, mask, merged.image - small, mapping)
         if lut is not None:
-            return paint(entry.frame, lut, entry.mask, self.strength, window)
-        assert merged is not None  # noqa: S101  (a frame between key frames has a key frame, and so a complete LUT)
-        image = frame_to_tensor(_cut(entry.frame, window), self.device)
-        full_mask = upload(entry.mask[..., window[0], window[1]], self.device)
-        if tuple(small.shape[-2:]) == self._shape:
-            final = merged.image[..., window[0], window[1]]
-            final = image + self.strength * (final - image) if self.strength < 1 else final
-        else:
-            final = self._at_full_size(entry, mapping, merged.refined, image, window)
-            final = image + self.strength * full_mask * (final - image)
-        return put_back(entry.frame, window, final, full_mask)
+            return apply_lut(entry.frame, lut, entry.mask, self.strength)
+        # A frame between key frames has a key frame, and so a complete LUT.
+        assert out is not None and merged is not None  # noqa: S101
+        return apply_merged(entry.frame, entry.mask, self.strength, self.model, small, mask, out, mapping, merged)
 
     def _complete_lut(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
         """The LUT if it alone makes the result: complete, and nothing refines."""
         model = self.model
-        if mapping is None or model.refinement or model.paper_lut_only or model.mapping == "paper":
+        if mapping is None or model.refinement or model.paper_lut_only or model.mapping.has_holes:
             return None
         lut, count = mapping
         return lut if bool(count[0, 0, 0, 0] > 0) else None  # such counts are all alike
 
-    def _seen(self, small: Tensor, mask: Tensor, final: Tensor, mapping: tuple[Tensor, Tensor] | None) -> Tensor:
-        """What a frame adds to the clip's LUT: a volume of corrections."""
-        if self.model.mapping == "predicted" and mapping is not None:
-            correction = (mapping[0] - identity_lut(mapping[0].shape[-1], small)) * self.strength
-            return torch.cat([correction, torch.ones_like(correction[:, :1])], dim=1)
-        change = (final - small) * (self.strength / mask.clamp(min=0.5))
-        return tridistribute.accumulate(small, change, mask)
-
-    def _at_full_size(
-        self,
-        entry: _Entry,
-        mapping: tuple[Tensor, Tensor] | None,
-        refined: Tensor | None,
-        image: Tensor,
-        window: tuple[slice, slice],
-    ) -> Tensor:
-        """Harmonized colors of the window at the video's size, not blended by the mask yet.
-
-        The LUT is read with the full-size colors. Where it says nothing, and where the refinement changed its result,
-        the working size's correction is added.
-        """
-        model, small, mask, out = self.model, entry.small, entry.small_mask, entry.out
-        assert small is not None and mask is not None and out is not None and self._shape is not None  # noqa: S101
-        backbone = model.backbone.denormalize(out.raw)
-
-        shape = self._shape
-
-        def carried(correction: Tensor) -> Tensor:
-            return enlarge(correction, mask, shape, window)
-
-        if mapping is None:
-            return image + carried((backbone if refined is None else refined) - small)
-        lut, count = mapping
-        knows_every_color = bool((count > 0).all())  # a completed or predicted one does
-
-        def read(picture: Tensor, fallback: Callable[[], Tensor]) -> Tensor:
-            if knows_every_color:
-                return trilinear.apply_lut(lut, picture)
-            colors = trilinear.apply_lut(lut, picture, count)
-            unseen = trilinear.unseen_map(count, picture, rule=model.unseen_rule)
-            return torch.where(unseen > 0, fallback(), colors) if bool(unseen.any()) else colors
-
-        final = read(image, lambda: image + carried(backbone - small))
-        if refined is not None:
-            final = final + carried(refined - read(small, lambda: backbone))
-        return final
+    def _collect(self, small: Tensor, mask: Tensor, change: Tensor, mapping: tuple[Tensor, Tensor] | None) -> None:
+        lut = None if mapping is None else mapping[0]
+        volume = self.model.mapping.clip_volume(small, mask, change, self.strength, lut)
+        self._clip_volume = volume if self._clip_volume is None else self._clip_volume + volume
 
 
 def _mapping_alone(model: CO2Net) -> CO2Net:
     """The same model without refinement: between key frames there is nothing to refine, and a change would flicker."""
-    if model.mapping == "paper":
+    if model.mapping.has_holes:
         raise InputError(
             "key frames need a complete color mapping; the paper's has holes that only the frame's own pass fills: "
             'load the model with mapping="smooth"'
         )
     return CO2Net(model.backbone, refinement=False, mapping=model.mapping, unseen_rule=model.unseen_rule).eval()
-
-
-def _bounding_window(mask: Tensor) -> tuple[slice, slice] | None:
-    """Rows and columns that hold the mask, None if it is empty: nothing outside them needs computing."""
-    if mask.device.type == "cpu":  # in one pass, without waking other threads
-        inside = cv2.compare(mask[0, 0].numpy(), 0, cv2.CMP_GT)  # type: ignore[call-overload]
-        left, top, width, height = cv2.boundingRect(inside)
-        return (slice(top, top + height), slice(left, left + width)) if width else None
-    rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)
-    if len(rows) == 0:
-        return None
-    columns = torch.nonzero(mask[0, 0].amax(dim=0) > 0)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _cut(frame: Picture, window: tuple[slice, slice]) -> Picture:
-    channels_last = frame.shape[-1] == 3 and not (isinstance(frame, Tensor) and frame.is_floating_point())
-    if channels_last and (isinstance(frame, Tensor) or frame.dtype.kind == "u"):
-        return frame[window]
-    return frame[:, window[0], window[1]]

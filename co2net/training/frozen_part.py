@@ -172,7 +172,7 @@ def _after_backbone(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volu
     if batch.stored_lut is not None and batch.stored_map is not None:
         lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
         return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
-    if model.mapping == "predicted":
+    if model.mapping.counts_the_frame:
         own = model.frame_volume(batch.image, batch.mask, out)
         volume = own if volume is None else volume + own
     if volume is None:

@@ -119,7 +119,7 @@ class RefinementTask(Task):
             **{name: value for name, value in config.as_dict().items() if name not in FREE},
             "backbone": backbone_name,
             "use_feature": model.use_feature,
-            "mapping": model.mapping,
+            "mapping": model.mapping.name,
             "train_list": _list_digest(training),
             "val_list": _list_digest(validation),
             "backbone_weights": state_sha256(model.backbone.state_dict())[:12],
@@ -266,7 +266,7 @@ class RefinementTask(Task):
                 refinement=True,
                 use_feature=self.model.use_feature,
                 training_size=self.config.size,
-                mapping=self.model.mapping,
+                mapping=self.model.mapping.name,
                 facts={"epoch": str(run.epoch), **scores},
             )
             save_model_weights(run.folder / BEST, self.model.state_dict(), header)
@@ -328,7 +328,7 @@ def _look_at(parts: list[Prepared], views: list[View], crop: int) -> Prepared:
 def _check_origin(folder: Path, model: CO2Net, config: Stage2Config) -> None:
     """Refuse stored results of another backbone, color mapping or size; those of the original do not say."""
     found = read_origin(folder)
-    run = {"backbone": state_sha256(model.backbone.state_dict()), "mapping": model.mapping, "size": config.size}
+    run = {"backbone": state_sha256(model.backbone.state_dict()), "mapping": model.mapping.name, "size": config.size}
     if found is not None and (different := differences(found, run, run)):
         raise InputError(
             f"the stored results in {folder} were made otherwise: {'; '.join(different)}; make them again with "

@@ -16,9 +16,9 @@ from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
 from co2net.errors import InputError
 from co2net.evaluation import clip_pass
 from co2net.evaluation.clip_pass import harmonize_clip
+from co2net.evaluation.mapping_error import mapping_statistics
 from co2net.evaluation.plan import plan_clip
 from co2net.models.co2net import CO2Net
-from co2net.models.lut_only import mapping_statistics
 
 GAPS = [0, 5, 10, 25, 30, 50]
 SIZE = 32
@@ -123,14 +123,15 @@ def test_only_the_window_is_held(tmp_path, monkeypatch):
     lines = write_clip(tmp_path, [5 * n for n in range(20)])
     (tmp_path / "list.txt").write_text("\n".join(lines))
     (clip,) = group_clips(data.read_frame_list(tmp_path / "list.txt", tmp_path))
-    held, let_go = [], clip_pass._let_go
+    held, drop = [], clip_pass._drop
 
-    def watched(frames, *arguments):
-        let_go(frames, *arguments)
+    def watched(frames, window, *arguments):
+        drop(frames, window, *arguments)
+        assert window.numbers == sorted(frames)
         held.append(len(frames))
         assert sum(frame.features is not None for frame in frames.values()) <= 2  # those to come
 
-    monkeypatch.setattr(clip_pass, "_let_go", watched)
+    monkeypatch.setattr(clip_pass, "_drop", watched)
     passed(network(refinement=False), clip, previous=3, future=2)
     assert len(held) == 20 and max(held) <= 3 + 2
 

@@ -6,9 +6,9 @@ from torch import nn
 import tridistribute
 import trilinear
 from co2net.errors import Co2netError, InputError, ShapeError
+from co2net.evaluation.mapping_error import mapping_statistics
 from co2net.models.backbones import ISSAM, Backbone, RainNet
 from co2net.models.co2net import CO2Net
-from co2net.models.lut_only import mapping_statistics
 
 
 class Tint(Backbone):

@@ -78,7 +78,7 @@ def test_weight_files_carry_the_settings(tmp_path, near, members):
     loaded = create_backbone("lutnet", weights=tmp_path / "w.safetensors")
     assert torch.equal(loaded.predict(*frames())[0], network.predict(*frames())[0])
     model = load_model(tmp_path / "w.safetensors")
-    assert model.mapping == "predicted" and not model.refinement
+    assert model.mapping.name == "predicted" and not model.refinement
 
 
 def test_empty_and_full_masks():
@@ -125,7 +125,7 @@ def test_frames_without_foreground_say_nothing():
 def test_other_backbones_predict_nothing():
     with pytest.raises(InputError, match="predicts no LUT"):
         CO2Net(ISSAM(), mapping="predicted")
-    assert create_model(backbone="lutnet").mapping == "predicted"
+    assert create_model(backbone="lutnet").mapping.name == "predicted"
 
 
 def test_the_mapping_loss_trains_lut_and_expected_error():

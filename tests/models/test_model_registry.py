@@ -184,16 +184,16 @@ def test_default_weights_apply_their_settings(shipped, monkeypatch):
     folder = shipped("rain", refinement=True, mapping="smooth", use_feature=False)
     monkeypatch.setenv("CO2NET_MODELS", str(folder))
     model = create_model(backbone="rain", weights="default")
-    assert (model.mapping, model.training_size, model.use_feature) == ("smooth", 512, False)
-    assert create_model(backbone="rain", weights="default", mapping="paper").mapping == "paper"
-    assert create_model(weights="rain").mapping == "smooth"  # by the release's own name
+    assert (model.mapping.name, model.training_size, model.use_feature) == ("smooth", 512, False)
+    assert create_model(backbone="rain", weights="default", mapping="paper").mapping.name == "paper"
+    assert create_model(weights="rain").mapping.name == "smooth"  # by the release's own name
     assert create_backbone("rain", weights="default").training_size == 512
 
 
 def test_default_without_refinement_warns_once_and_maps_colors(shipped, recwarn):
     folder = shipped("rain", refinement=False, mapping="smooth")
     model = create_model(backbone="rain", weights="default", folder=folder)
-    assert not model.refinement and model.mapping == "smooth" and len(recwarn) == 1
+    assert not model.refinement and model.mapping.name == "smooth" and len(recwarn) == 1
     assert "no refinement network yet" in str(recwarn[0].message) and recwarn[0].filename == __file__
     create_model(backbone="rain", weights="default", refinement=False, folder=folder)
     assert len(recwarn) == 1
@@ -266,5 +266,5 @@ def test_every_shipped_file_loads():
         assert metadata["format"] == "co2net" and release.card, release.name
         model = create_model(weights=release.path, refinement=release.refinement)
         assert list_backbones() and isinstance(model.backbone, BACKBONES[release.backbone])
-        assert (model.mapping, model.training_size) == (release.mapping, release.training_size)
+        assert (model.mapping.name, model.training_size) == (release.mapping, release.training_size)
         assert not release.refinement or model.use_feature is release.use_feature

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline import stubs
 
-from co2net.color_mapping.window import neighbor_weights
+from co2net.color_mapping.clip_window import neighbor_weights
 from co2net.errors import InputError
 from co2net.models.backbones.lutnet import LUTNet
 from co2net.models.co2net import CO2Net

@@ -61,13 +61,10 @@ def over_time(flow: str, step: int) -> str:
 
 
 def _mapping(model: CO2Net) -> str:
-    if model.mapping == "smooth":
-        mapping = "Smooth and complete: the table is fitted to all neighbors' corrections (our own form)."
-    elif model.mapping == "predicted":
-        mapping = "Predicted: the mean of the LUTs that the backbone predicts from the window's frames (our own form)."
-    else:
+    mapping = model.mapping.description
+    if model.mapping.has_holes:
         rule = "whose eight cells are all empty" if model.unseen_rule == "all_empty" else "that no neighbor shows"
-        mapping = f"The paper's sparse table; colors {rule} come from the backbone."
+        mapping += f" Colors {rule} come from the backbone."
     if model.refinement:
         return mapping + " The refinement merges both."
     twice = ", blended by the mask twice as published" if model.paper_lut_only else ""

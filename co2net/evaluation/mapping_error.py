@@ -1,4 +1,4 @@
-"""The paper's evaluation of the color mapping alone, without refinement (``specs/co2net.md`` section 7)."""
+"""How well a LUT describes what the backbone did: the paper's evaluation of the color mapping alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from co2net.models.co2net import CO2Net
 
 @dataclass
 class MappingStatistics:
-    """How well a LUT describes what the backbone did, one value per item.
+    """One value per item.
 
     Attributes:
         mapping_error: ``(B,)``, squared error per foreground pixel between the neighbors read through the LUT and
@@ -26,16 +26,6 @@ class MappingStatistics:
 
     mapping_error: Tensor
     invalid: Tensor
-
-
-def doubled_blend(lut_output: Tensor, unseen: Tensor, image: Tensor, mask: Tensor, backbone_image: Tensor) -> Tensor:
-    """Fallback and mask blend a second time, as the published LUT-only numbers have it.
-
-    Changes nothing where mask and `unseen` are 0 or 1. Arguments and result: ``(B, 3 or 1, H, W)`` in [0, 1] space,
-    see :meth:`co2net.models.co2net.CO2Net.apply_mapping`.
-    """
-    lut_output = lut_output * (1 - unseen) + unseen * backbone_image
-    return lut_output * mask + image * (1 - mask)
 
 
 @torch.no_grad()
