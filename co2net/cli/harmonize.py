@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from co2net.cli.options import add_device, add_quiet, key_frames
 
@@ -73,11 +73,23 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--preset", help="the encoder's speed, ultrafast to veryslow: slower makes smaller files (default: superfast)"
     )
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
+    result.add_argument("--cube-per-shot", metavar="FOLDER", help="also write a 3D LUT for each shot")
     result.add_argument(
         "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
     )
     how = p.add_argument_group("harmonization")
-    how.add_argument("--strength", type=float, default=1.0, help="0 changes nothing, 1 is all (default)")
+    how.add_argument(
+        "--strength",
+        type=_strength,
+        default=1.0,
+        metavar="S",
+        help="0 changes nothing, 1 is all (default), up to 1.5 exaggerates; `auto`: less where the network is unsure",
+    )
+    how.add_argument(
+        "--per-shot",
+        action="store_true",
+        help="one LUT for each shot, in two passes: nothing flickers, nothing follows the light",
+    )
     how.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
     how.add_argument("--backbone", help="network of the weight file, where the file does not say")
     how.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
@@ -135,6 +147,8 @@ def run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             key_frames=options.key_frames,
             precision=options.precision,
+            per_shot=options.per_shot,
+            cube_per_shot=options.cube_per_shot,
         )
     if options.quiet:
         return
@@ -153,6 +167,15 @@ def _rate(text: str) -> Fraction:
     if rate <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a frame rate; write 24 or 30000/1001")
     return rate
+
+
+def _strength(text: str) -> float | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no strength; write auto, or a number from 0 to 1.5") from None
 
 
 def describe_device(device: torch.device) -> str:

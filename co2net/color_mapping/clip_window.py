@@ -48,15 +48,29 @@ class ClipWindow:
     def __init__(self, mapping: ColorMapping) -> None:
         self.mapping = mapping
         self._volumes: dict[int, Tensor] = {}
+        self._errors: dict[int, Tensor] = {}
 
     @property
     def numbers(self) -> list[int]:
         """The frames whose volumes are here, rising."""
         return sorted(self._volumes)
 
-    def add(self, number: int, volume: Tensor) -> None:
-        """Keep what frame `number` tells, ``(B, 4, D, D, D)``."""
+    def add(self, number: int, volume: Tensor, expected_error: Tensor | None = None) -> None:
+        """Keep what frame `number` tells, ``(B, 4, D, D, D)``, and the squared error expected of it, ``(B,)``."""
         self._volumes[number] = volume
+        if expected_error is not None:
+            self._errors[number] = expected_error
+
+    def expected_error(self, number: int, neighbors: Mapping[int, int]) -> float | None:
+        """Mean of the squared errors expected of the window's frames; None where nobody expects any.
+
+        Errors of one shot are alike, not independent: their mean does not shrink with the window.
+        """
+        weights = self.mapping.weights(neighbors, number)
+        known = [float(self._errors[n].mean()) for n in weights if n in self._errors] or [
+            float(error.mean()) for error in self._errors.values()
+        ]
+        return sum(known) / len(known) if known else None
 
     def volume(
         self,
@@ -85,12 +99,13 @@ class ClipWindow:
     def drop(self, number: int) -> None:
         """Forget a frame."""
         self._volumes.pop(number, None)
+        self._errors.pop(number, None)
 
     def drop_before(self, number: int) -> None:
         """Forget all frames before `number` but the last of them: a key frame stands for those that follow it."""
         keep = max((key for key in self._volumes if key <= number), default=0)
         for key in [key for key in self._volumes if key < keep]:
-            del self._volumes[key]
+            self.drop(key)
 
 
 def weighted_sum(volumes: Mapping[int, Tensor], weights: Mapping[int, float]) -> Tensor:

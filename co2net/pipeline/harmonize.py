@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from co2net.errors import InputError
+from co2net.color_mapping.cube import save_cube
+from co2net.errors import InputError, OutputError
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
-from co2net.pipeline.job import Cancel, JobReport, OnProgress, PathLike, run_job
+from co2net.pipeline.inputs import CompositeInputs
+from co2net.pipeline.job import Cancel, JobReport, OnProgress, PathLike, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
-from co2net.pipeline.stream import FrameStream
-from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, pair
+from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
+from co2net.pipeline.stream import FrameStream, Strength
 
 
 @dataclass
@@ -47,7 +47,7 @@ def harmonize_video(
     *,
     foreground: PathLike | None = None,
     background: PathLike | None = None,
-    strength: float = 1.0,
+    strength: Strength = 1.0,
     device: str | torch.device | None = None,
     codec: str | None = None,
     quality: float | None = None,
@@ -61,6 +61,8 @@ def harmonize_video(
     key_frames: KeyFrames = None,
     precision: Precision = "auto",
     cancel: Cancel | None = None,
+    per_shot: bool = False,
+    cube_per_shot: PathLike | None = None,
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -78,7 +80,7 @@ def harmonize_video(
         on_progress: called after each written frame.
         foreground: compose first: this (with alpha, or with `mask`) over `background`.
         background: the plate to compose over.
-        strength: 0 to 1.
+        strength: 0 changes nothing, 1 is all, up to 1.5 exaggerates; "auto": less where the network expects errors.
         device: None leaves the model where it is.
         codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
         quality: the encoder's quality value (CRF).
@@ -92,6 +94,8 @@ def harmonize_video(
         key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
         cancel: an event, or a function that returns True, to end the job from another thread; nothing is left.
+        per_shot: one LUT for each shot, in two passes over the inputs: nothing flickers, nothing follows the light.
+        cube_per_shot: a folder for a ``.cube`` LUT of each shot.
 
     Raises:
         InputError: an input cannot be used.
@@ -99,17 +103,33 @@ def harmonize_video(
         Cancelled: `cancel` said so.
     """
     started = time.monotonic()
+    inputs = CompositeInputs(composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate)
     stream = FrameStream(
         model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
     )
-    stream.collect_lut = cube is not None
+    stream.collect_lut, stream.collect_shots = cube is not None, per_shot or cube_per_shot is not None
+    if cube is not None:
+        _check_cube(Path(cube), inputs.paths)
+    if cube_per_shot is not None:
+        check_shot_folder(Path(cube_per_shot))
+    shots, passed = ShotStream() if per_shot else None, 0
     with ExitStack() as stack:
-        info, pairs, mask_notes = _open_inputs(
-            stack, composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate
-        )
-        inputs = [path for path in (composite, mask, foreground, background) if path is not None]
-        if cube is not None:
-            _check_cube(Path(cube), inputs)
+        info, pairs, mask_notes = inputs.open(stack)
+        total = info.frame_count if info.frame_count is None or not per_shot else 2 * info.frame_count
+
+        def look() -> None:
+            nonlocal passed
+            if shots is None:
+                return
+            stream.apply = False
+            with ExitStack() as first_pass:
+                _, pairs, _ = inputs.open(first_pass)
+                passed = walk(pairs, stream, total, on_progress, cancel)
+            shots.take_over(stream)
+
+        def progress(done: int, _: int | None) -> None:
+            if on_progress is not None:
+                on_progress(passed + done, total)
 
         def conclude(frames: int) -> None:
             if stream.harmonized == 0:
@@ -118,28 +138,31 @@ def harmonize_video(
                     "to harmonize; it must be white on the foreground"
                 )
             if cube is not None:
-                from co2net.color_mapping.cube import save_cube
-
                 save_cube(stream.clip_lut().cpu(), cube, title=f"co2net {info.path.stem}")
+            if cube_per_shot is not None:
+                save_shots(Path(cube_per_shot), stream, frames)
 
         job = run_job(
             pairs,
             info,
-            stream,
+            shots or stream,
             output,
             word="harmonized",
-            on_progress=on_progress,
+            on_progress=progress,
             cancel=cancel,
+            before_start=look,
             before_finish=conclude,
             codec=codec,
             quality=quality,
             preset=preset,
             overwrite=overwrite,
-            protect=inputs,
+            protect=inputs.paths,
         )
     notes = [*mask_notes, *job.notes]
     if key_frames is not None and stream.skips_refinement:
         notes.append("with key frames the refinement is left out: the color mapping alone makes the result")
+    if per_shot and stream.model.refinement:
+        notes.append("with one LUT a shot the refinement counts as far as a LUT can hold it")
     if stream.covers_everything:
         notes.append("the mask covers the whole picture, so there was no background to match; is it inverted?")
     return HarmonizeReport(
@@ -153,50 +176,11 @@ def harmonize_video(
     )
 
 
-def _open_inputs(
-    stack: ExitStack,
-    composite: PathLike | None,
-    mask: PathLike | None,
-    foreground: PathLike | None,
-    background: PathLike | None,
-    mask_fit: str,
-    mask_retime: str,
-    mask_channel: str,
-    frame_rate: Fraction | None,
-) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]], list[str]]:
-    if foreground is not None or background is not None:
-        if composite is not None:
-            raise InputError("give either a composite, or --foreground with --background, not both")
-        if foreground is None or background is None:
-            raise InputError("--foreground and --background belong together; one of them is missing")
-        composed = stack.enter_context(open_composed(foreground, background, mask, retime=mask_retime))  # type: ignore[arg-type]
-        return composed.info, iter(composed), composed.notes
-    if composite is None:
-        raise InputError("give a composite video, or --foreground with --background")
-    reader = stack.enter_context(open_video(composite, frame_rate=frame_rate))
-    if mask is not None:
-        masks = open_mask(
-            mask,
-            like=reader.info,
-            fit=mask_fit,  # type: ignore[arg-type]
-            retime=mask_retime,  # type: ignore[arg-type]
-            channel=mask_channel,  # type: ignore[arg-type]
-        )
-    elif reader.info.has_alpha:
-        masks = masks_from_alpha(reader.info)
-    else:
-        raise InputError(f"{composite} has no alpha channel; say where its foreground is with --mask")
-    stack.enter_context(masks)
-    return reader.info, pair(reader, masks), masks.notes
-
-
-def _check_cube(cube: Path, inputs: list[PathLike]) -> None:
+def _check_cube(cube: Path, inputs: list[Path]) -> None:
     """Refuse before the work, not after it."""
-    from co2net.errors import OutputError
-
     if cube.suffix.lower() != ".cube":
-        raise OutputError(f"--cube {cube}: the name must end in .cube")
+        raise OutputError(f"`cube` {cube}: the name must end in .cube")
     if not cube.parent.is_dir():
-        raise OutputError(f"--cube {cube}: the folder {cube.parent} does not exist; create it first")
-    if any(cube.resolve() == Path(path).resolve() for path in inputs):
-        raise OutputError(f"--cube {cube} is an input file; choose another name")
+        raise OutputError(f"`cube` {cube}: the folder {cube.parent} does not exist; create it first")
+    if any(cube.resolve() == path.resolve() for path in inputs):
+        raise OutputError(f"`cube` {cube} is an input file; choose another name")

@@ -85,6 +85,7 @@ def run_job(
     word: str = "",
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    before_start: Callable[[], None] | None = None,
     before_finish: Callable[[int], None] | None = None,
     codec: str | None = None,
     quality: float | None = None,
@@ -104,6 +105,7 @@ def run_job(
         word: part of the default output's name; empty: the kind.
         on_progress: see :data:`OnProgress`.
         cancel: see :data:`Cancel`; safe to set from another thread.
+        before_start: called when the output is known to be possible, before the first frame; for a first pass.
         before_finish: called with the number of frames when all are written but the output is not in its place yet;
             what it raises leaves no output.
         codec: see :func:`co2net.video.open_writer`, as the next four.
@@ -128,10 +130,30 @@ def run_job(
         protect=protect,
         preset=preset,
     ) as writer:
+        if before_start is not None:
+            before_start()
         frames = _stream_through(pairs, stream, writer, kind, info.frame_count, on_progress, _asked(cancel))
         if before_finish is not None:
             before_finish(frames)
     return JobReport(writer.output, frames, time.monotonic() - started, list(writer.notes))
+
+
+def walk(
+    pairs: Iterable[tuple[Frame, np.ndarray | None]],
+    stream: JobStream,
+    total: int | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
+) -> int:
+    """A pass that writes nothing: send every frame through a stream that only looks; returns how many there were.
+
+    Arguments as of :func:`run_job`; `total` is the number of frames, for `on_progress`.
+    """
+    report, count = _reporter(on_progress, total), 0
+    with read_ahead(pairs) as ahead:
+        for count, _ in enumerate(_results(stream, ahead, _asked(cancel)), start=1):
+            report(count)
+    return count
 
 
 def default_output(info: VideoInfo, word: str, kind: OutputKind = "color") -> PathLike:
@@ -158,6 +180,18 @@ def _stream_through(
     cancelled: Callable[[], bool],
 ) -> int:
     """Send all frames through the stream to the writer; returns how many."""
+    report = _reporter(on_progress, total)
+    # Three threads: the writer ends before the reader, whose files are closed when both are at rest.
+    with read_ahead(pairs) as ahead, WriteBehind(write_result(writer, kind)) as write:
+        for (source, mask), result in _results(stream, ahead, cancelled):
+            write(source, result, mask)
+            report(write.done)
+    report(write.done)
+    return write.done
+
+
+def _reporter(on_progress: OnProgress | None, total: int | None) -> Callable[[int], None]:
+    """Calls `on_progress` once for every frame up to the number it is given."""
     reported = 0
 
     def report(done: int) -> None:
@@ -167,13 +201,7 @@ def _stream_through(
             if on_progress is not None:
                 on_progress(reported, total)
 
-    # Three threads: the writer ends before the reader, whose files are closed when both are at rest.
-    with read_ahead(pairs) as ahead, WriteBehind(write_result(writer, kind)) as write:
-        for (source, mask), result in _results(stream, ahead, cancelled):
-            write(source, result, mask)
-            report(write.done)
-    report(write.done)
-    return write.done
+    return report
 
 
 def _results(

@@ -6,14 +6,16 @@ neighbor of some frame; a frame leaves as soon as its last following neighbor ha
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+import trilinear
 from co2net.color_mapping.clip_window import ClipWindow, neighbor_weights
 from co2net.devices import upload
 from co2net.errors import InputError, ShapeError
@@ -27,6 +29,11 @@ from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_fra
 from co2net.pipeline.resolution import further_inputs, mean_foreground, shrink_foreground, working_shape
 from co2net.video.mask_files import MaskArrays
 
+Strength = float | Literal["auto"]
+"""How much of the change is made: 0 none, 1 all, up to 1.5 more than all; "auto": less where the network expects to be
+wrong by as much as it changes."""
+MOST_STRENGTH = 1.5
+
 _MISSING: Any = object()
 
 
@@ -37,7 +44,7 @@ def harmonize_frames(
     previous: int = 8,
     future: int = 8,
     *,
-    strength: float = 1.0,
+    strength: Strength = 1.0,
     device: str | torch.device | None = None,
     cuts: bool | None = None,
     key_frames: KeyFrames = None,
@@ -52,7 +59,7 @@ def harmonize_frames(
         model: from :func:`co2net.create_model`; None takes the weights that ship.
         previous: neighbor frames before the current one that shape its color mapping.
         future: neighbor frames after it; also how many frames the result lags behind.
-        strength: 0 changes nothing, 1 harmonizes fully.
+        strength: 0 changes nothing, 1 harmonizes fully, up to 1.5 exaggerates; "auto", see :data:`Strength`.
         device: where to compute; None leaves the model where it is.
         cuts: whether to look for scene cuts, over which no frame is a neighbor. None: unless the model's mapping is
             "paper", which knows none.
@@ -121,7 +128,9 @@ class FrameStream:
         skips_refinement: whether the model has a refinement that key frames leave out.
         covers_everything: whether the mask was full in every frame so far, so that there is no background.
         collect_lut: set to True before the first frame to gather the whole clip's color mapping.
-        cuts: numbers of the frames so far that begin a new shot (of a long clip, the latest).
+        collect_shots: set to True before the first frame to gather each shot's color mapping (:meth:`shot_luts`).
+        apply: set to False to look only: all frames come out as they are.
+        cuts: numbers of the frames so far that begin a new shot.
     """
 
     def __init__(
@@ -130,7 +139,7 @@ class FrameStream:
         previous: int = 8,
         future: int = 8,
         *,
-        strength: float = 1.0,
+        strength: Strength = 1.0,
         device: str | torch.device | None = None,
         cuts: bool | None = None,
         key_frames: KeyFrames = None,
@@ -138,8 +147,8 @@ class FrameStream:
     ) -> None:
         if previous < 0 or future < 0:
             raise InputError(f"previous and future count frames and cannot be negative (got {previous} and {future})")
-        if not 0 <= strength <= 1:
-            raise InputError(f"strength must be between 0 and 1 (got {strength})")
+        if strength != "auto" and not (isinstance(strength, int | float) and 0 <= strength <= MOST_STRENGTH):
+            raise InputError(f'`strength` must be "auto" or between 0 and {MOST_STRENGTH} (got {strength!r})')
         if model is None:
             from co2net.models.registry import load_model
 
@@ -152,14 +161,18 @@ class FrameStream:
         if self._key_frames is not None:
             self.model = _mapping_alone(model)
         self._backbone_pass = backbone_pass(model.backbone, self.device, precision)
-        self.previous, self.future, self.strength = previous, future, strength
+        self.previous, self.future = previous, future
+        self.strength: Strength = strength
         self.harmonized = self.passes = 0
-        self.collect_lut = False
+        self.collect_lut = self.collect_shots = False
+        self.apply = True
         self.covers_everything = True
         look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
         self._clip_volume: Tensor | None = None
+        self._shots: dict[int, Tensor] = {}  # first frame -> volume
+        self._shot_strengths: dict[int, list[float]] = {}
         self._entries: dict[int, _Entry] = {}
         self._window = ClipWindow(self.model.mapping)
         self._between: set[int] = set()  # frames with a foreground that are no key frames
@@ -189,6 +202,31 @@ class FrameStream:
         if self._clip_volume is None:
             raise InputError("the mask is empty in every frame, so there is no color mapping to write")
         return self.model.mapping.clip_lut(self._clip_volume)
+
+    def shot_luts(self) -> dict[int, Tensor]:
+        """First frame of each shot -> its one complete LUT ``(1, 3, D, D, D)``; needs :attr:`collect_shots`.
+
+        The window is the whole shot. What a refinement adds is fitted along. Shots without a foreground are left out.
+        """
+        mapping = self.model.mapping
+        make = mapping.clip_lut if self._fits_results else lambda volume: mapping.lut(volume)[0]
+        return {first: make(volume) for first, volume in self._shots.items()}
+
+    def shot_strengths(self) -> dict[int, float]:
+        """First frame of each shot -> the strength for all of it; with "auto" the mean of its frames'."""
+        if self.strength != "auto":
+            return dict.fromkeys(self._shots, self.strength)
+        return {first: sum(found) / len(found) for first, found in self._shot_strengths.items()}
+
+    @property
+    def starts(self) -> list[int]:
+        """First frame of every shot so far."""
+        return [0, *self.cuts]
+
+    @property
+    def _fits_results(self) -> bool:
+        """Whether a shot's LUT must be fitted to results, because the mapping alone does not make them."""
+        return self.model.refinement or self.model.mapping.has_holes or self.model.paper_lut_only
 
     @torch.inference_mode()
     def _add(self, frame: Picture, mask: Picture, tag: Any) -> None:
@@ -227,7 +265,10 @@ class FrameStream:
         entry.out = self._backbone_pass(entry.small, entry.small_mask, **planes)
         self.passes += 1
         if keep:
-            self._window.add(number, self.model.frame_volume(entry.small, entry.small_mask, entry.out))
+            volume = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
+            self._window.add(number, volume, entry.out.expected_error)
+            if self.collect_shots and not self._fits_results:
+                self._add_to_shot(self.cuts[-1] if self.cuts else 0, volume)
 
     @torch.inference_mode()
     def _ready(self) -> tuple[Any, Picture]:
@@ -235,10 +276,15 @@ class FrameStream:
         number, last = self._done, self._count - 1
         entry = self._entries.pop(number)
         result = entry.frame
-        if entry.small is not None and (self.strength > 0 or self.collect_lut):
+        fits = self.collect_shots and (self._fits_results or self.strength == "auto")
+        if entry.small is not None and ((self.apply and self.strength != 0) or self.collect_lut or fits):
             first, last = self._shot(number, last)
             neighbors = neighbor_weights(number, last, self.previous, self.future, first)
-            result = self._harmonize(entry, self._window.volume(number, neighbors, self._shares(number, first, last)))
+            volume = self._window.volume(number, neighbors, self._shares(number, first, last))
+            mapping = None if volume is None else self.model.color_mapping(volume)
+            strength = self._strength_of(entry, mapping, self._window.expected_error(number, neighbors))
+            self._shot_strengths.setdefault(first, []).append(strength)
+            result = self._harmonize(entry, mapping, strength, first)
         self._done += 1
         self._drop(before=self._done - self.previous)
         return entry.tag, result
@@ -256,25 +302,31 @@ class FrameStream:
 
     def _shot(self, number: int, last: int) -> tuple[int, int]:
         """First and last frame of the shot that frame `number` is in, as far as is known."""
-        first = max((cut for cut in self.cuts if cut <= number), default=0)
-        self.cuts = [cut for cut in self.cuts if cut >= first]
-        return first, min((cut - 1 for cut in self.cuts if cut > number), default=last)
+        starts = self.starts
+        place = bisect_right(starts, number)
+        return starts[place - 1], starts[place] - 1 if place < len(starts) else last
 
-    def _harmonize(self, entry: _Entry, volume: Tensor | None) -> Picture:
+    def _harmonize(self, entry: _Entry, mapping: tuple[Tensor, Tensor] | None, strength: float, shot: int) -> Picture:
         small, mask, out = entry.small, entry.small_mask, entry.out
         assert small is not None and mask is not None  # noqa: S101
-        mapping = None if volume is None else self.model.color_mapping(volume)
         lut = self._complete_lut(mapping)
         merged: CO2NetResult | None = None
-        if out is not None and (lut is None or self.collect_lut):
+        fits = self.collect_shots and self._fits_results
+        if out is not None and (lut is None or self.collect_lut or fits):
             merged = self.model.merge(out, mapping, small, mask)
+            change, read = merged.image - small, None if mapping is None else mapping[0]
             if self.collect_lut:
-                self._collect(small, mask, merged.image - small, mapping)
+                volume = self.model.mapping.clip_volume(small, mask, change, strength, read)
+                self._clip_volume = volume if self._clip_volume is None else self._clip_volume + volume
+            if fits:
+                self._add_to_shot(shot, self.model.mapping.clip_volume(small, mask, change, 1.0, read))
+        if not self.apply:
+            return entry.frame
         if lut is not None:
-            return apply_lut(entry.frame, lut, entry.mask, self.strength)
+            return apply_lut(entry.frame, lut, entry.mask, strength)
         # A frame between key frames has a key frame, and so a complete LUT.
         assert out is not None and merged is not None  # noqa: S101
-        return apply_merged(entry.frame, entry.mask, self.strength, self.model, small, mask, out, mapping, merged)
+        return apply_merged(entry.frame, entry.mask, strength, self.model, small, mask, out, mapping, merged)
 
     def _complete_lut(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
         """The LUT if it alone makes the result: complete, and nothing refines."""
@@ -284,10 +336,23 @@ class FrameStream:
         lut, count = mapping
         return lut if bool(count[0, 0, 0, 0] > 0) else None  # such counts are all alike
 
-    def _collect(self, small: Tensor, mask: Tensor, change: Tensor, mapping: tuple[Tensor, Tensor] | None) -> None:
-        lut = None if mapping is None else mapping[0]
-        volume = self.model.mapping.clip_volume(small, mask, change, self.strength, lut)
-        self._clip_volume = volume if self._clip_volume is None else self._clip_volume + volume
+    def _strength_of(self, entry: _Entry, mapping: tuple[Tensor, Tensor] | None, expected_error: float | None) -> float:
+        """The strength for a frame. With "auto": 1 - expected / change, both mean squares over the foreground.
+
+        That is the best share of a change whose error is independent of it (James and Stein's shrinkage).
+        """
+        if self.strength != "auto":
+            return self.strength
+        small, mask = entry.small, entry.small_mask
+        lut = self._complete_lut(mapping)
+        if lut is None or expected_error is None or small is None or mask is None:
+            return 1.0
+        change = (trilinear.apply_lut(lut, small) - small).square().mean(dim=1, keepdim=True)
+        size = float((change * mask).sum() / mask.sum().clamp(min=1e-6))
+        return max(0.0, 1 - expected_error / max(size, 1e-9))
+
+    def _add_to_shot(self, first: int, volume: Tensor) -> None:
+        self._shots[first] = self._shots[first] + volume if first in self._shots else volume
 
 
 def _mapping_alone(model: CO2Net) -> CO2Net:

@@ -175,7 +175,7 @@ ERRORS = {
     "weights that are none": ((*BASE, "--weights", "{in}/text.mp4"), "is not a weight file"),
     "unknown backbone": ((*BASE, "--backbone", "resnet"), "resnet"),
     "unknown device": ((*BASE, "--device", "gpu"), "--device gpu is unknown"),
-    "strength out of range": ((*BASE, "--strength", "1.5"), "strength must be between 0 and 1"),
+    "strength out of range": ((*BASE, "--strength", "1.6"), '--strength must be "auto" or between 0 and 1.5'),
     "negative window": ((*BASE, "--previous", "-1"), "cannot be negative"),
     "foreground alone": (
         ("--foreground", "{in}/mask", "-o", "out.mp4"),

@@ -267,8 +267,8 @@ def test_the_size_may_not_change_within_a_clip():
     [
         ({"previous": -1}, "previous and future .* cannot be negative"),
         ({"future": -2}, "cannot be negative"),
-        ({"strength": 1.5}, "strength must be between 0 and 1"),
-        ({"strength": float("nan")}, "strength must be between 0 and 1"),
+        ({"strength": 1.51}, '`strength` must be "auto" or between 0 and 1.5'),
+        ({"strength": float("nan")}, "`strength` must be"),
     ],
 )
 def test_settings_are_checked_when_asked_for_not_at_the_first_frame(settings, sentence):

@@ -1,0 +1,78 @@
+"""What a composite is made of: one file with its mask, or a foreground over a background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from co2net.errors import InputError
+from co2net.pipeline.job import PathLike
+from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, pair
+
+
+@dataclass(frozen=True)
+class CompositeInputs:
+    """Paths and how to read them; may be opened several times. Arguments as of ``harmonize_video``.
+
+    Raises:
+        InputError: the paths do not go together.
+    """
+
+    composite: PathLike | None
+    mask: PathLike | None = None
+    foreground: PathLike | None = None
+    background: PathLike | None = None
+    mask_fit: str = "error"
+    mask_retime: str = "error"
+    mask_channel: str = "auto"
+    frame_rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        composes = self.foreground is not None or self.background is not None
+        if composes and self.composite is not None:
+            raise InputError("give either a composite, or `foreground` with `background`, not both")
+        if composes and (self.foreground is None or self.background is None):
+            raise InputError("`foreground` and `background` belong together; one of them is missing")
+        if not composes and self.composite is None:
+            raise InputError("give a composite video, or `foreground` with `background`")
+
+    @property
+    def paths(self) -> list[Path]:
+        """Everything that is read, and so must not be written over."""
+        given = (self.composite, self.mask, self.foreground, self.background)
+        return [Path(path) for path in given if path is not None]
+
+    def open(self, stack: ExitStack) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]], list[str]]:
+        """Open all of them until `stack` closes: the composite's facts, frames with masks, notes on the masks.
+
+        The notes are complete when the frames were walked.
+
+        Raises:
+            InputError: a file cannot be used, or they do not fit each other.
+        """
+        if self.foreground is not None and self.background is not None:
+            composed = stack.enter_context(
+                open_composed(self.foreground, self.background, self.mask, retime=self.mask_retime)  # type: ignore[arg-type]
+            )
+            return composed.info, iter(composed), composed.notes
+        assert self.composite is not None  # noqa: S101  (checked on making)
+        reader = stack.enter_context(open_video(self.composite, frame_rate=self.frame_rate))
+        if self.mask is not None:
+            masks = open_mask(
+                self.mask,
+                like=reader.info,
+                fit=self.mask_fit,  # type: ignore[arg-type]
+                retime=self.mask_retime,  # type: ignore[arg-type]
+                channel=self.mask_channel,  # type: ignore[arg-type]
+            )
+        elif reader.info.has_alpha:
+            masks = masks_from_alpha(reader.info)
+        else:
+            raise InputError(f"{self.composite} has no alpha channel; say where its foreground is with `mask`")
+        stack.enter_context(masks)
+        return reader.info, pair(reader, masks), masks.notes
