@@ -38,7 +38,7 @@ from tables import pipeline_tables
 
 from co2net import create_model
 from co2net.errors import InputError
-from co2net.evaluation.classical import CLASSICAL
+from co2net.evaluation.methods import CLASSICAL
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import load_model
 from co2net.pipeline import FrameStream, harmonize_video, stream

@@ -31,6 +31,13 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def describe_device(device: torch.device) -> str:
+    """Name a device as its owner would: ``cuda (NVIDIA H200)``, ``cpu (2 threads)``."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor on `device`; to a CUDA device through pinned memory, without waiting for what runs there."""
     if device.type == "cuda" and tensor.device.type == "cpu":

@@ -12,11 +12,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from video import clips
+
+import co2net
+from co2net.evaluation import methods
+from co2net.metrics import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 BLOCK = re.compile(r"^```sh\n# tested\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON_PAGES = ("README.md", "docs/api.md", "docs/evaluation.md")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -45,6 +54,27 @@ def test_commands_of_a_page_run(page: Path, checkout: Path):
             ["bash", "-euo", "pipefail", "-c", block], cwd=checkout, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES)
+def test_python_of_a_page_runs(page: str, checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    """All blocks of a page, one after the other, in one program that has a small clip and weights under usual names."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr("co2net.evaluation.methods.METHODS", dict(methods.METHODS))
+    monkeypatch.setattr("co2net.metrics.registry.METRICS", dict(registry.METRICS))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    frames = [np.full((48, 64, 3), 60 + 10 * n, np.uint8) for n in range(3)]
+    masks = [np.pad(np.full((20, 30), 255, np.uint8), ((10, 18), (10, 24))) for _ in frames]
+    clips.make_video(checkout / "composite.mp4", frames)
+    clips.make_video(checkout / "mask.mp4", [mask[..., None].repeat(3, axis=2) for mask in masks])
+    torch.save(co2net.create_backbone("issam").state_dict(), checkout / "issam_backbone.pth")
+    names = {"frames": frames, "masks": masks, "image": torch.rand(1, 3, 64, 64), "mask": torch.ones(1, 1, 64, 64)}
+    try:
+        for block in PYTHON_BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
+            exec(compile(block, page, "exec"), names)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -25,12 +25,22 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    from co2net.cli import before_after, dataset, demo, evaluate, harmonize, measure, models, train
+    from co2net.cli import (
+        before_after,
+        dataset,
+        demo,
+        evaluate,
+        evaluate_flow,
+        harmonize,
+        measure,
+        models,
+        train,
+    )
 
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models, dataset, train, evaluate, measure, before_after):
+    for module in (harmonize, demo, models, dataset, train, evaluate, evaluate_flow, measure, before_after):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

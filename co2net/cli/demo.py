@@ -25,9 +25,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the demo and name what it left."""
     from pathlib import Path
 
-    from co2net.cli.harmonize import describe_device
     from co2net.cli.progress import FrameBar
-    from co2net.devices import choose_device
+    from co2net.devices import choose_device, describe_device
     from co2net.evaluation.demo import run_demo
 
     device = choose_device(options.device)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from co2net.cli.options import add_device, add_quiet
 
 if TYPE_CHECKING:
-    import torch
-
     from co2net.evaluation.settings import EvaluationSettings
     from co2net.evaluation.temporal.pairs import FlowChoice
     from co2net.models.co2net import CO2Net
@@ -22,6 +21,7 @@ examples:
   co2net evaluate --sample                                    # the shipped weights on the sample data set
   co2net evaluate HYouTube --list test_frames.txt --weights issam_final.pth -o runs/published
   co2net evaluate HYouTube --limit-clips 5 --lut-only         # the color mapping alone, first five clips
+  co2net evaluate --sample --methods composite,final,reinhard # classical color transfer beside the model
   co2net evaluate --sample --temporal                         # flicker too; motion by a flow that needs no weights
   co2net evaluate clips/ --step 1 --temporal --flow flownet2 --flow-weights FlowNet2_checkpoint.pth.tar
   co2net evaluate HYouTube --list all_frames.txt --no-metrics --lut-output lut/ --lut-map map/ -o runs/lut
@@ -45,6 +45,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     p.add_argument("--sample", action="store_true", help="the sample data set that comes with co2net")
     p.add_argument("--list", metavar="FILE", help="frames or clips to evaluate; default: the data set's own test list")
     p.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")
+    p.add_argument("--task", default="harmonization", help="harmonization (default), matting or colorization")
+    p.add_argument(
+        "--methods",
+        metavar="NAMES",
+        help="what to score, joined by commas: composite, backbone, lut, final, reinhard, histogram; default: what the "
+        "model gives, or every method of the task",
+    )
+    p.add_argument("--method-weights", metavar="FILE", help="weights of a method that is not the model's")
     what = p.add_argument_group("model")
     what.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
     what.add_argument("--backbone", help="network of the weight file, where the file does not say")
@@ -130,6 +138,8 @@ def run(options: argparse.Namespace) -> None:
     from co2net.errors import InputError
     from co2net.models.registry import model_to_evaluate
 
+    if options.task != "harmonization" and find_spec(f"co2net.{options.task}.methods"):
+        import_module(f"co2net.{options.task}.methods")  # a guest tells what it can do
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
     dataset = sample_dataset() if options.sample else Path(options.dataset)
@@ -143,20 +153,34 @@ def run(options: argparse.Namespace) -> None:
         lut_map=options.lut_map,
         result=options.store_result,
         backbone=options.store_backbone,
+        task=options.task,
+        methods=tuple(word.strip() for word in options.methods.split(",")) if options.methods else None,
+        method_weights=options.method_weights,
     )
-    model, weights = model_to_evaluate(
-        options.weights,
-        backbone=options.backbone,
-        lut_only=options.lut_only,
-        paper_lut_only=options.paper_lut_only,
-        mapping=options.mapping,
-        unseen_rule=options.unseen_rule,
-    )
-    run_evaluation(options, model, weights, settings, dataset, frame_list, "sample" if options.sample else None)
+    model = weights = None
+    if settings.needs_model:
+        model, weights = model_to_evaluate(
+            options.weights,
+            backbone=options.backbone,
+            lut_only=options.lut_only,
+            paper_lut_only=options.paper_lut_only,
+            mapping=options.mapping,
+            unseen_rule=options.unseen_rule,
+        )
+    name = "sample" if options.sample else None
+    evaluate_and_print(options, dataset, frame_list, model, weights, settings, name)
 
 
-def settings_from(options: argparse.Namespace, **folders: str | None) -> EvaluationSettings:
-    """The settings that verb and script share.
+def settings_from(
+    options: argparse.Namespace,
+    *,
+    lut_output: str | None,
+    lut_map: str | None,
+    result: str | None,
+    backbone: str | None,
+    **others: Any,
+) -> EvaluationSettings:
+    """The settings that verb and script share, with the folders for stored results.
 
     Raises:
         InputError: an option is out of range.
@@ -179,135 +203,65 @@ def settings_from(options: argparse.Namespace, **folders: str | None) -> Evaluat
         metrics=not options.no_metrics,
         pictures=not options.no_pictures,
         flow=flow_from(options) if options.temporal else None,
-        **{kind: Path(folder) if folder else None for kind, folder in folders.items()},
+        lut_output=Path(lut_output) if lut_output else None,
+        lut_map=Path(lut_map) if lut_map else None,
+        result=Path(result) if result else None,
+        backbone=Path(backbone) if backbone else None,
+        **others,
     )
 
 
-def run_evaluation(
+def evaluate_and_print(
     options: argparse.Namespace,
-    model: CO2Net,
-    weights: UsedWeights,
-    settings: EvaluationSettings,
     dataset: Path,
     frame_list: Path,
-    dataset_name: str | None = None,
+    model: CO2Net | None,
+    weights: UsedWeights | None,
+    settings: EvaluationSettings,
+    name: str | None = None,
 ) -> None:
-    """Evaluate, write results and report, print the table; in several processes if ``torchrun`` started them.
+    """Evaluate and print the table and what was written; shared by verb and script.
 
     Args:
         options: ``device``, ``output`` (None: nothing is written), ``overwrite``, ``limit_clips`` and ``quiet`` of
             the command; all of them are written to the results.
+        dataset: folder of the data set.
+        frame_list: list of frames or clips.
         model: what to evaluate.
         weights: where it comes from.
         settings: what to do.
-        dataset: folder of the data set.
-        frame_list: list of frames or clips.
-        dataset_name: what to call the data set; default: its folder as given.
+        name: what to call the data set; None: its folder.
 
     Raises:
         InputError: something the user gave cannot be used.
     """
-    from co2net.cli.harmonize import describe_device
     from co2net.cli.progress import FrameBar
-    from co2net.data import read_frame_list
-    from co2net.devices import choose_device
-    from co2net.errors import InputError
-    from co2net.evaluation.evaluate import check_times, clips_of, collect_records, evaluate
-    from co2net.processes import process_group
-
-    output = Path(options.output) if options.output else None
-    entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
-    clips = clips_of(entries, options.limit_clips)
-    check_times(clips, settings)
-    with process_group(choose_device(options.device), alike=False) as processes:
-        if processes.count > 1 and output is None:
-            raise InputError("several processes need an --output folder to put their results together")
-        quiet, device = options.quiet or not processes.first, processes.device
-        if not quiet:
-            _announce_stored([entry for clip in clips for entry in clip.entries], settings)
-        model.to(device)
-        conditions = settings.conditions(model, {weights.role: weights.values_sha256}, dataset_name or str(dataset))
-        with FrameBar(quiet=quiet, title="evaluate", device=describe_device(device)) as bar:
-            done = evaluate(
-                model,
-                processes.share(clips),
-                settings,
-                conditions=conditions,
-                output=output,
-                overwrite=options.overwrite,
-                on_progress=bar.update,
-            )
-        if not quiet:
-            share = 100 * done.waited / max(done.seconds, 1e-9)
-            print(
-                f"co2net: {done.computed} frames computed ({done.passes} backbone passes) in {done.seconds:.1f} s; "
-                f"{share:.1f} % of it waiting for frames to be decoded",
-                file=sys.stderr,
-            )
-        processes.wait()
-        if not processes.first:
-            return
-        records = done.records
-        if processes.count > 1 and output is not None:
-            records = collect_records(output, clips, processes, done, conditions)
-    _conclude(options, model, weights, settings, dataset, frame_list, dataset_name, records, device)
-
-
-def _conclude(
-    options: argparse.Namespace,
-    model: CO2Net,
-    weights: UsedWeights,
-    settings: EvaluationSettings,
-    dataset: Path,
-    frame_list: Path,
-    dataset_name: str | None,
-    records: list[dict[str, Any]],
-    device: torch.device,
-) -> None:
-    """Results, report, table."""
-    from importlib.util import find_spec
-
-    from co2net.evaluation.report import write_report
-    from co2net.evaluation.report.protocol import protocol
+    from co2net.devices import choose_device, describe_device
     from co2net.evaluation.report.text import summary_text
-    from co2net.evaluation.results import make_results, write_results
-    from co2net.evaluation.temporal.results import temporal_block
-    from co2net.provenance import environment
+    from co2net.evaluation.run import run_evaluation
 
-    if settings.metrics:
-        name = dataset_name or dataset.name or str(dataset)
-        results = make_results(
-            records,
-            methods=settings.methods,
-            title=f"{weights.name} on {name}, {frame_list.name}",
-            protocol=protocol(settings, model, dataset, [record["clip"] for record in records]),
-            settings={name: value for name, value in vars(options).items() if name not in ("run", "verb", "flags")},
-            environment=environment(device),
-            weights=[weights.as_dict()],
-            temporal=None
-            if settings.flow is None
-            else temporal_block(records, settings.methods, settings.flow, settings.size, settings.step),
+    device = choose_device(options.device)
+    with FrameBar(quiet=options.quiet, title="evaluate", device=describe_device(device)) as bar:
+        done = run_evaluation(
+            dataset,
+            frame_list,
+            model,
+            weights,
+            settings,
+            name=name,
+            output=Path(options.output) if options.output else None,
+            overwrite=options.overwrite,
+            limit_clips=options.limit_clips,
+            device=device,
+            asked={name: value for name, value in vars(options).items() if name not in ("run", "verb", "flags")},
+            on_progress=bar.update,
+            on_note=bar.say,
         )
-        print(summary_text(results))
-        if options.output:
-            output = Path(options.output)
-            written = [write_results(output, results)]
-            if find_spec("jinja2"):
-                written += write_report(output)
-            else:
-                print("co2net: note: no report without Jinja2; pip install 'co2net[report]'", file=sys.stderr)
-            print("\nlook at:", *(f"  {path}" for path in written), sep="\n")
+    if done is None:  # another process prints
+        return
+    if done.results is not None:
+        print(summary_text(done.results))
+    if done.files:
+        print("\nlook at:", *(f"  {path}" for path in done.files), sep="\n")
     for kind, folder in settings.stored.items():
-        print(f"stored: {sum(len(record['frames']) for record in records)} frames, {kind}: {folder}")
-
-
-def _announce_stored(entries: list[Any], settings: EvaluationSettings) -> None:
-    """Say how much disk the stored results will take."""
-    from co2net.evaluation.store import disk_use
-
-    if settings.stored:
-        megabytes = disk_use(entries, settings) / 1e6
-        print(
-            f"co2net: {len(settings.stored)} x {len(entries)} files, {megabytes:.0f} MB in all, will be stored",
-            file=sys.stderr,
-        )
+        print(f"stored: {done.frames} frames, {kind}: {folder}")

@@ -12,7 +12,7 @@ from co2net.cli.evaluate import (
     add_common_options,
     add_output_options,
     add_temporal_options,
-    run_evaluation,
+    evaluate_and_print,
     settings_from,
 )
 from co2net.cli.options import OptionParser, add_quiet
@@ -75,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; returns the exit code."""
     options = parser().parse_args(argv)
+    if options.gpu is not None and options.device == "auto":
+        options.device = f"cuda:{options.gpu}"
+        options.flags["device"] = "--gpu, which means"  # so that a message names what was given
     return exit_code(lambda: _run(options), options.flags)
 
 
@@ -107,8 +110,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.quiet:
         for note in notes:
             print(f"co2net: note: {note}", file=sys.stderr)
-    options.device = options.device if options.gpu is None else f"cuda:{options.gpu}"
-    run_evaluation(options, model, weights, settings, dataset, frame_list)
+    evaluate_and_print(options, dataset, frame_list, model, weights, settings)
 
 
 def _refuse(options: argparse.Namespace) -> None:
@@ -119,7 +121,7 @@ def _refuse(options: argparse.Namespace) -> None:
             "--normalize_outside is refused: it indexes color tables with normalized colors and mixes color spaces; "
             "leave it out, the model normalizes by itself"
         )
-    if options.gpu is not None and options.device != "auto":
+    if options.gpu is not None and options.device != f"cuda:{options.gpu}":
         raise InputError(f"--gpu {options.gpu} and --device {options.device} both choose the device; give one of them")
     for switch, folder in (("write_npy_result", "result_npy_dir"), ("write_npy_backbone", "backbone_npy_dir")):
         if getattr(options, switch) != bool(getattr(options, folder)):

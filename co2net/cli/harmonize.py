@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from co2net.cli.options import add_device, add_quiet, key_frames
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 EXAMPLES = """\
 examples:
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
     # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from co2net.cli.progress import FrameBar
-    from co2net.devices import choose_device
+    from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
 
@@ -176,12 +176,3 @@ def _strength(text: str) -> float | Literal["auto"]:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no strength; write auto, or a number from 0 to 1.5") from None
-
-
-def describe_device(device: torch.device) -> str:
-    """Name a device as its owner would: ``cuda (NVIDIA H200)``, ``cpu (2 threads)``."""
-    import torch
-
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)

@@ -13,6 +13,7 @@ class FrameBar:
         from tqdm import tqdm
 
         self._announcement = "" if quiet or not device else f"co2net: running on {device}"
+        self._quiet = quiet
         hidden = quiet or not sys.stderr.isatty()
         self._bar = tqdm(desc=title, unit="frame", file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
 
@@ -25,6 +26,11 @@ class FrameBar:
         if self._bar.total != total:
             self._bar.total = total
         self._bar.update(done - self._bar.n)
+
+    def say(self, sentence: str) -> None:
+        """Print a note above the bar; nothing if quiet."""
+        if not self._quiet:
+            self._bar.write(f"co2net: {sentence}", file=sys.stderr)
 
     def __enter__(self) -> FrameBar:
         return self

@@ -9,7 +9,7 @@ Flicker is that of :func:`co2net.metrics.color_flicker`: the foreground's colors
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,15 +21,13 @@ from torch import Tensor
 
 from co2net.data.pictures import read_mask8
 from co2net.errors import InputError
-from co2net.evaluation.classical import CLASSICAL
+from co2net.evaluation.methods import Run
 from co2net.flow import create_flow
 from co2net.metrics import fmse, psnr, temporal_loss
 from co2net.metrics.flicker import foreground_colors, frame_flicker
 
 CLEARLY_WRONG = 100.0  # fMSE of a composite
 Frames = list[np.ndarray]
-Method = Callable[[Frames, Frames], Iterable[np.ndarray]]
-"""Composites (H, W, 3) uint8 and masks (H, W) uint8 of a clip in, results (H, W, 3) uint8 out."""
 
 
 @dataclass
@@ -106,7 +104,7 @@ def score(
     clip: str,
     lut: str,
     name: str,
-    method: Method,
+    method: Run,
     composites: Frames,
     masks: Frames,
     real: Frames,
@@ -114,7 +112,7 @@ def score(
 ) -> Score:
     """Run a method on a clip and measure it; `fields` is the clip's :func:`motion`, without which there is no TL."""
     started = time.perf_counter()
-    results = [_tensor(result) for result in method(composites, masks)]
+    results = [_tensor(np.asarray(result)) for result in method(composites, masks)]
     seconds = (time.perf_counter() - started) / len(composites)
     targets = [_tensor(target) for target in real]
     alphas = [torch.from_numpy(mask).float()[None, None] / 255 for mask in masks]
@@ -131,20 +129,6 @@ def score(
     )
     flicker = float(frame_flicker(colors, colors_real).nanmean())
     return Score(clip, lut, name, _mean(errors), _mean(ratios), _mean(changes), seconds, flicker)
-
-
-def baselines() -> dict[str, Method]:
-    """The composite as it is, and the classical methods frame by frame."""
-
-    def per_frame(transfer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
-        def run(frames: Frames, masks: Frames) -> Iterator[np.ndarray]:
-            for frame, mask in zip(frames, masks, strict=True):
-                result = transfer(frame.astype(np.float32) / 255, mask.astype(np.float32) / 255)
-                yield (result * 255).round().astype(np.uint8)
-
-        return run
-
-    return {"composite": lambda frames, masks: frames} | {name: per_frame(f) for name, f in CLASSICAL.items()}
 
 
 def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from co2net.errors import InputError, OutputError
-from co2net.evaluation.classical import CLASSICAL
+from co2net.evaluation.methods import CLASSICAL
 from co2net.files import write_beside
 from co2net.metrics import fmse, psnr
 from co2net.pipeline.harmonize import HarmonizeReport, harmonize_video

@@ -7,25 +7,28 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise, tee
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from co2net.data.clips import Clip, group_clips
+from co2net.data.clips import Clip, FrameTensors, group_clips
 from co2net.data.frame_lists import FrameEntry
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
+from co2net.evaluation.methods import METHODS, result_of
+from co2net.evaluation.methods import Run as Method
 from co2net.evaluation.pictures import WorstAndBest, to_picture
 from co2net.evaluation.plan import ClipPlan, plan_clip
 from co2net.evaluation.read_ahead import ReadAhead
 from co2net.evaluation.records import read_record, record_path, write_record
-from co2net.evaluation.scores import method_images, score_frames
+from co2net.evaluation.scores import score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
+from co2net.evaluation.tasks import EvaluationTask, task_of
 from co2net.evaluation.temporal.clip_pass import TemporalPass
 from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
@@ -33,6 +36,23 @@ from co2net.processes import Processes
 
 Record = dict[str, Any]
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class Batch:
+    """Some frames of a clip and what the methods made of them.
+
+    Attributes:
+        entries: the frames.
+        frames: their tensors, on the device.
+        images: method to result ``(B, C, H, W)``.
+        harmonized: what the evaluated model's pass left; None without a model.
+    """
+
+    entries: list[FrameEntry]
+    frames: list[FrameTensors]
+    images: dict[str, Tensor]
+    harmonized: HarmonizedFrames | None = None
 
 
 @dataclass
@@ -56,7 +76,7 @@ class Run:
 
 
 def evaluate(
-    model: CO2Net,
+    model: CO2Net | None,
     clips: Sequence[Clip],
     settings: EvaluationSettings,
     *,
@@ -64,11 +84,12 @@ def evaluate(
     output: Path | None = None,
     overwrite: bool = False,
     on_progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> Run:
     """Harmonize and score clips, one backbone pass per frame.
 
     Args:
-        model: in eval mode, where it shall compute.
+        model: in eval mode, where it shall compute; None where no method of the settings needs one.
         clips: from :func:`clips_of`; for several processes, each one's part.
         settings: what to do.
         conditions: of :meth:`EvaluationSettings.conditions`.
@@ -76,6 +97,7 @@ def evaluate(
             everything in memory.
         overwrite: compute everything anew.
         on_progress: called with the frames done and the number of all frames.
+        device: where methods other than the model's compute; None: where the model is.
 
     Raises:
         InputError: a picture or folder is missing or damaged, records in `output` were made under other conditions,
@@ -86,13 +108,17 @@ def evaluate(
     done = {} if output is None else _finished(output, clips, settings, conditions, overwrite)
     if overwrite:
         _remove_stored(clips, settings)  # before the note: it must not stand beside old results if the run is killed
-    note_origin(settings, model, overwrite=overwrite)
+    if model is not None:
+        note_origin(settings, model, overwrite=overwrite)
+    device = device or (next(model.parameters()).device if model is not None else torch.device("cpu"))
+    methods = _other_methods(settings, model, device)
+    window = (settings.previous, settings.future) if model is not None else (0, 0)
     todo = [clip for clip in clips if clip.name not in done]
     plans: dict[str, ClipPlan] = {}
 
     def plan(clip: Clip) -> ClipPlan:
         if clip.name not in plans:
-            plans[clip.name] = plan_clip(clip, settings.previous, settings.future, settings.step)
+            plans[clip.name] = plan_clip(clip, *window, settings.step)
         return plans[clip.name]
 
     def reads() -> Iterator[tuple[FrameEntry, bool]]:
@@ -112,9 +138,11 @@ def evaluate(
             record, count_before = _empty_record(clip.name, settings), count
             extremes = WorstAndBest()
             over_time = TemporalPass(estimate, settings.step) if estimate else None
-            for batch in _harmonized(model, clip_plan, frames, settings):
-                store.add(batch)
-                record["frames"] += _measure(batch, settings, extremes, over_time)
+            batches = _batches(model, clip_plan, frames, settings, device)
+            for batch in _with_methods(batches, methods, task_of(settings.task)):
+                if batch.harmonized is not None:
+                    store.add(batch.harmonized)
+                record["frames"] += _measure(batch, settings, model, extremes, over_time)
                 count = count_before + len(record["frames"])
                 if on_progress is not None:
                     on_progress(count, total)
@@ -124,7 +152,7 @@ def evaluate(
                     record["pictures"] = extremes.write(output)
                 write_record(output, conditions, record)
             done[clip.name] = record
-            passes += len(clip_plan.reading)
+            passes += len(clip_plan.reading) if model is not None else 0
             del plans[clip.name]
     seconds = time.perf_counter() - started
     return Run([done[clip.name] for clip in clips], count - already, passes, seconds, frames.waited)
@@ -179,7 +207,7 @@ def check_times(clips: Sequence[Clip], settings: EvaluationSettings) -> None:
     if clips:
         raise InputError(
             f"nothing can be measured over time: no two listed frames of a clip are {settings.step} numbers apart; "
-            "give the distance of your frames with --step, or another list"
+            "give the distance of your frames as `step`, or another list"
         )
 
 
@@ -205,6 +233,48 @@ def collect_records(
     return records
 
 
+def _other_methods(settings: EvaluationSettings, model: CO2Net | None, device: torch.device) -> dict[str, Method]:
+    """What runs beside the pass of the evaluated model, by key."""
+    chosen = [(key, METHODS[key].create) for key in settings.scored(model)]
+    return {key: create(settings.method_weights, device) for key, create in chosen if create is not None}
+
+
+def _batches(
+    model: CO2Net | None, plan: ClipPlan, frames: ReadAhead, settings: EvaluationSettings, device: torch.device
+) -> Iterator[Batch]:
+    """The listed frames in the order of their numbers, with what the evaluated model makes of them."""
+    if model is None:
+        for frame in plan.listed:
+            tensors = FrameTensors(*(tensor.to(device) for tensor in next(frames)))
+            yield Batch([frame.entry], [tensors], {"composite": tensors.composite[None]})
+        return
+    for found in _harmonized(model, plan, frames, settings):
+        tensors = [FrameTensors(*frame) for frame in zip(found.composite, found.mask, found.real, strict=True)]
+        result = found.result
+        images = {
+            "composite": found.composite, "backbone": result.backbone, "lut": result.lut, "final": result.image
+        }  # fmt: skip
+        yield Batch(found.entries, tensors, images, found)
+
+
+def _with_methods(batches: Iterator[Batch], methods: dict[str, Method], task: EvaluationTask) -> Iterator[Batch]:
+    """The batches with the results of further methods, which may lag behind the frames that they take."""
+    own, *copies = tee(batches, 1 + 2 * len(methods))  # each method takes frames and masks at its own pace
+    results = {}
+    for i, (key, method) in enumerate(methods.items()):
+        given = (task.frame(frame) for batch in copies[2 * i] for frame in batch.frames)
+        masks = (frame.mask for batch in copies[2 * i + 1] for frame in batch.frames)
+        results[key] = iter(method(given, masks))
+    for batch in own:
+        for key, found in results.items():
+            pictures = [torch.as_tensor(picture) for picture in islice(found, len(batch.entries))]
+            if len(pictures) < len(batch.entries):
+                raise InputError(f"the method {key} gives fewer results than there are frames")
+            image = torch.stack([p if p.ndim == 3 else p[None] for p in pictures])
+            batch.images[key] = image.to(batch.frames[0].mask.device, torch.float32)
+        yield batch
+
+
 def _harmonized(
     model: CO2Net, plan: ClipPlan, frames: ReadAhead, settings: EvaluationSettings
 ) -> Iterator[HarmonizedFrames]:
@@ -219,52 +289,57 @@ def _harmonized(
     ):
         finite = torch.isfinite(batch.result.image).flatten(1).all(dim=1).tolist()
         if not all(finite):
-            hint = "the weights diverged" if settings.precision != "fp16" else "try another --precision than fp16"
+            hint = "the weights diverged" if settings.precision != "fp16" else "try another `precision` than fp16"
             broken = batch.entries[finite.index(False)].composite
             raise InputError(f"the network's result for {broken} holds NaN or infinity; {hint}")
         yield batch
 
 
 def _measure(
-    batch: HarmonizedFrames, settings: EvaluationSettings, extremes: WorstAndBest, over_time: TemporalPass | None
+    batch: Batch,
+    settings: EvaluationSettings,
+    model: CO2Net | None,
+    extremes: WorstAndBest,
+    over_time: TemporalPass | None,
 ) -> list[Record]:
     """Frames of a record; shows the frames to `extremes`."""
-    result, frames = batch.result, []
-    foreground = batch.mask.mean(dim=(1, 2, 3)).tolist()
-    invalid = result.unseen.mean(dim=(1, 2, 3)).tolist()
-    errors = [None] * len(batch.entries) if batch.mapping_error is None else batch.mapping_error.tolist()
-    scores = [{}] * len(batch.entries)
-    images: dict[str, Tensor] = {}
+    task, pass_ = task_of(settings.task), batch.harmonized
+    mask = torch.stack([frame.mask for frame in batch.frames])
+    foreground = mask.mean(dim=(1, 2, 3)).tolist()
+    invalid = errors = [None] * len(batch.entries)
+    if pass_ is not None and settings.previous + settings.future:
+        invalid = pass_.result.unseen.mean(dim=(1, 2, 3)).tolist()
+    if pass_ is not None and pass_.mapping_error is not None:
+        errors = pass_.mapping_error.tolist()
+    methods = settings.scored(model)
+    images, scores = {method: batch.images[method] for method in methods}, [{}] * len(batch.entries)
+    target = mask
     if settings.metrics:
-        images = method_images(batch.composite, result, settings.methods)
-        scores = score_frames(images, batch.real, batch.mask)
+        target = torch.stack([task.target(frame) for frame in batch.frames])
+        scores = score_frames(images, target, mask, settings.task)
+    rows = []
     for i, entry in enumerate(batch.entries):
-        frames.append(
+        rows.append(
             {
                 "number": entry.number,
                 "name": entry.result_name,
                 "foreground": foreground[i],
-                "invalid": invalid[i] if settings.previous + settings.future else None,
+                "invalid": invalid[i],
                 "mapping_error": None if errors[i] is None or errors[i] != errors[i] else errors[i],  # nan != nan
                 "scores": scores[i],
             }
         )
         if over_time is not None:
             own = {method: image[i] for method, image in images.items()}
-            frames[-1]["temporal"] = over_time.measure(
-                entry.number, str(entry.composite), own, batch.real[i], batch.mask[i]
-            )
+            rows[-1]["temporal"] = over_time.measure(entry.number, str(entry.composite), own, target[i], mask[i])
         if settings.metrics and settings.pictures:
-            shown = {
-                "composite": batch.composite, "mask": batch.mask, "backbone": result.backbone, "lut": result.lut,
-                "final": result.image, "truth": batch.real,
-            }  # fmt: skip
+            shown = {**images, "mask": mask, "truth": target}
             extremes.see(
                 entry.result_name,
-                scores[i]["final"]["fmse"],
+                scores[i][result_of(methods)][task.headline[0]],
                 lambda i=i, shown=shown: {name: to_picture(image[i]) for name, image in shown.items()},
             )
-    return frames
+    return rows
 
 
 def _empty_record(clip: str, settings: EvaluationSettings) -> Record:

@@ -8,9 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from co2net.errors import InputError
-from co2net.evaluation.clips import Method, Score, baselines, make_composites, motion, read_clip, score, summarize
-from co2net.evaluation.methods import network_methods
-from co2net.evaluation.temporal.clip_pass import TRUTH
+from co2net.evaluation.clips import Score, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.methods import TRUTH, Run, baselines, network_methods
 from co2net.models.co2net import CO2Net
 from co2net.pipeline.key_frames import KeyFrames
 
@@ -79,7 +78,7 @@ def measure_clips(
             real, masks = read_clip(clips / name, None if size is None else (size, size), frames, every)
             fields = motion(real)
             # What a perfect result would get: TL counts the real clip's own changes.
-            compared: dict[str, Method] = methods | {TRUTH: lambda composites, masks, real=real: real}
+            compared: dict[str, Run] = methods | {TRUTH: lambda composites, masks, real=real: real}
             for split, loaded in luts.items():
                 for index in (round((i + 0.5) * len(loaded) / lut_count - 0.5) for i in range(lut_count)):
                     composites = make_composites(real, masks, loaded[index])

@@ -40,7 +40,6 @@ class PublishedRow:
 
 
 ROWS: tuple[PublishedRow, ...] = (
-    PublishedRow("Composite", ""),
     PublishedRow("iSSAM, per frame", "A", 28.90, 203.77, 37.38, 0.8817, 6.48),
     PublishedRow("“Huang”: iSSAM with a flow term", "A", 27.89, 199.89, 37.44, 0.8821, 6.49),
     PublishedRow("CO2Net (iSSAM, 8 + 8 neighbors)", "AB", 26.50, 186.72, 37.61, 0.8827, 5.11),

@@ -13,7 +13,8 @@ from co2net.data.frame_lists import STEP, FrameEntry
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import PRECISIONS, Precision
-from co2net.evaluation.scores import METHODS
+from co2net.evaluation.methods import OF_MODEL, choose
+from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.models.co2net import CO2Net
 from co2net.provenance import state_sha256
@@ -40,6 +41,10 @@ class EvaluationSettings:
         result: folder for final frames.
         backbone: folder for the backbone's frames.
         flow: measure over time too, with the motion that this flow finds.
+        task: what the methods do, a name of :mod:`co2net.evaluation.tasks`.
+        methods: what to score, names of :mod:`co2net.evaluation.methods`; None: what the evaluated model gives, or all
+            methods of a guest's task.
+        method_weights: weights of the methods that are not the evaluated model's; None: their own.
     """
 
     size: int | None = PAPER_SIZE
@@ -56,6 +61,9 @@ class EvaluationSettings:
     result: Path | None = None
     backbone: Path | None = None
     flow: FlowChoice | None = None
+    task: str = "harmonization"
+    methods: tuple[str, ...] | None = None
+    method_weights: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -69,7 +77,11 @@ class EvaluationSettings:
             ("workers", self.workers, 0),
         ):
             if value is not None and value < smallest:
-                raise InputError(f"{name} must be at least {smallest}, got {value}")
+                raise InputError(f"`{name}` must be at least {smallest}, got {value}")
+        if task_of(self.task).name != "harmonization" and self.stored:
+            raise InputError(f"only the results of harmonization can be stored, not those of {self.task}")
+        if self.methods is not None:
+            choose(self.task, self.methods)
         if (self.lut_output is None) != (self.lut_map is None):
             missing = "map" if self.lut_map is None else "output"
             raise InputError(
@@ -82,6 +94,8 @@ class EvaluationSettings:
             raise InputError("two kinds of stored results have the same folder, and their files the same names")
         if not self.metrics and not self.stored:
             raise InputError("there is nothing to do: neither metrics nor stored results are asked for")
+        if self.flow is not None and self.task == "matting":
+            raise InputError("measures over time are made for pictures, not for mattes")
         if self.flow is not None and not self.metrics:
             raise InputError("measures over time compare with real frames, which are not read without metrics")
 
@@ -93,12 +107,26 @@ class EvaluationSettings:
         }  # fmt: skip
         return {kind: folder for kind, folder in kinds.items() if folder is not None}
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """What is scored."""
+    def scored(self, model: CO2Net | None) -> tuple[str, ...]:
+        """What is scored, in the order of the tables.
+
+        Args:
+            model: the evaluated one. Without neighbors it has no color mapping, without a refinement the color mapping
+                is the final result: neither has a row of its own then, unless it is asked for.
+        """
         if not self.metrics:
             return ()
-        return METHODS if self.previous + self.future else tuple(method for method in METHODS if method != "lut")
+        if self.methods is not None or self.task != "harmonization" or model is None:
+            return tuple(choose(self.task, self.methods))
+        own = model.refinement or model.paper_lut_only
+        return tuple(key for key in OF_MODEL if key != "lut" or (own and self.previous + self.future))
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether something is asked for that only the evaluated model gives."""
+        if self.stored or (self.methods is None and self.task == "harmonization"):
+            return True
+        return self.methods is not None and any(key in OF_MODEL[1:] for key in self.methods)
 
     def batch_on(self, device: torch.device) -> int:
         """Frames per backbone pass."""
@@ -108,11 +136,11 @@ class EvaluationSettings:
         """Whether every result of a frame that is to be stored is there."""
         return all(stored_path(folder, entry).is_file() for folder in self.stored.values())
 
-    def conditions(self, model: CO2Net, weights: dict[str, str], dataset: str) -> dict[str, Any]:
+    def conditions(self, model: CO2Net | None, weights: dict[str, str], dataset: str) -> dict[str, Any]:
         """What decides the results; records of clips are used again only where all of it agrees.
 
         Args:
-            model: its settings belong to the conditions.
+            model: its settings belong to the conditions; None: there is none.
             weights: role to SHA-256.
             dataset: name of the data set.
         """
@@ -123,13 +151,14 @@ class EvaluationSettings:
             "previous": self.previous,
             "future": self.future,
             "step": self.step,
-            "mapping": model.mapping.name,
-            "unseen_rule": model.unseen_rule,
-            "refinement": model.refinement,
-            "paper_lut_only": model.paper_lut_only,
+            "mapping": model.mapping.name if model else None,
+            **{name: getattr(model, name, None) for name in ("unseen_rule", "refinement", "paper_lut_only")},
             "precision": self.precision,
             "metrics": self.metrics,
             "pictures": self.metrics and self.pictures,
+            "task": self.task,
+            "methods": list(self.scored(model)),
+            "method weights": self.method_weights,
             **(self.flow.conditions() if self.flow else {}),
         }
 

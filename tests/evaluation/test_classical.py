@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from co2net.evaluation.classical import CLASSICAL, histogram_matching, reinhard
+from co2net.evaluation.methods import CLASSICAL, histogram_matching, reinhard
 
 pytest.importorskip("skimage")
 METHODS = pytest.mark.parametrize("transfer", CLASSICAL.values(), ids=CLASSICAL)

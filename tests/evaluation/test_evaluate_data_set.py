@@ -19,6 +19,7 @@ from co2net.data.clips import read_frame
 from co2net.data.stored_results import NAME, read_lut, read_origin, read_stored_image, stored_path
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.evaluate import Run, clips_of, collect_records, evaluate
+from co2net.evaluation.methods import OF_MODEL
 from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.processes import Processes
@@ -51,7 +52,9 @@ def entries_of(root):
 
 
 def run(root, model, output=None, overwrite=False, on_progress=None, weights="abc", **settings):
-    chosen = EvaluationSettings(**({"size": SIZE, "previous": 1, "future": 1, "workers": 2} | settings))
+    chosen = EvaluationSettings(
+        **({"size": SIZE, "previous": 1, "future": 1, "workers": 2, "methods": OF_MODEL} | settings)
+    )
     conditions = chosen.conditions(model, {"model": weights}, "data")
     clips = clips_of(entries_of(root))
     return evaluate(
@@ -59,7 +62,7 @@ def run(root, model, output=None, overwrite=False, on_progress=None, weights="ab
     )
 
 
-def results_of(done, methods=("composite", "backbone", "lut", "final")):
+def results_of(done, methods=OF_MODEL):
     return make_results(done.records, methods=methods, title="", protocol={}, settings={}, environment={}, weights=[])
 
 
@@ -184,7 +187,7 @@ def test_other_conditions_are_refused(root, model, tmp_path):
 
 
 def test_processes_share_the_clips(root, model, tmp_path):
-    settings = EvaluationSettings(size=SIZE, previous=1, future=1)
+    settings = EvaluationSettings(size=SIZE, previous=1, future=1, methods=OF_MODEL)
     clips, conditions = clips_of(entries_of(root)), settings.conditions(model, {"model": "abc"}, "data")
     alone = evaluate(model, clips, settings, conditions=conditions, output=tmp_path / "one")
     processes = [Processes(torch.device("cpu"), rank, 2) for rank in range(2)]
@@ -330,8 +333,8 @@ def test_clips_with_one_name_are_refused(root):
         ({"result": "x", "backbone": "y/../x"}, "have the same folder"),
         ({"metrics": False}, "nothing to do"),
         ({"lut_map": "x", "lut_output": "y", "previous": 0, "future": 0}, "without neighbor frames"),
-        ({"size": 4}, "size must be at least 8"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"size": 4}, "`size` must be at least 8"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
         ({"precision": "int8"}, "unknown precision 'int8'"),
     ],
 )

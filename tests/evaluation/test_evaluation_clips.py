@@ -13,8 +13,8 @@ from video import clips
 from co2net.cli import main
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
-from co2net.evaluation.clips import Score, baselines, make_composites, motion, read_clip, score, summarize
-from co2net.evaluation.methods import BACKBONE, network_methods
+from co2net.evaluation.clips import Score, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.methods import BACKBONE, baselines, network_methods
 from co2net.models.registry import create_model
 
 SIZE = (48, 32)

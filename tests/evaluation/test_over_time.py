@@ -41,7 +41,9 @@ def root(tmp_path):
 
 
 def run(root, model, output=None, flow: FlowChoice | None = DIS, **changes):
-    settings = EvaluationSettings(**({"size": SIZE, "previous": 1, "future": 1, "workers": 1, "flow": flow} | changes))
+    settings = EvaluationSettings(
+        **({"size": SIZE, "previous": 1, "future": 1, "workers": 1, "flow": flow, "methods": METHODS} | changes)
+    )
     clips = clips_of(data.read_frame_list(root / "test_frames.txt", root))
     conditions = settings.conditions(model, {"model": "abc"}, "data")
     return evaluate(model, clips, settings, conditions=conditions, output=output)
@@ -161,7 +163,7 @@ def test_settings_that_cannot_work(root):
         EvaluationSettings(flow=FlowChoice(), metrics=False, result=root)
     clips = clips_of(data.read_frame_list(root / "test_frames.txt", root))
     check_times(clips, EvaluationSettings(flow=FlowChoice()))
-    with pytest.raises(InputError, match=r"no two listed frames of a clip are 1 numbers apart; give .* --step"):
+    with pytest.raises(InputError, match=r"no two listed frames of a clip are 1 numbers apart; give .* `step`"):
         check_times(clips, EvaluationSettings(flow=FlowChoice(), step=1))
     with pytest.raises(InputError, match="no flow estimator 'slow'"):
         FlowChoice("slow").create()

@@ -16,8 +16,7 @@ from co2net.evaluation.report import results as report_results
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.tables import published_rows, temporal_columns
 from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice
-from co2net.evaluation.temporal.results import CLIP_MEASURES, make_block, pairs_in_words
-from co2net.evaluation.temporal_file import add_block
+from co2net.evaluation.temporal.results import CLIP_MEASURES, add_block, make_block, pairs_in_words
 
 METHODS = [*report_example.METHODS, "truth"]
 MEASURES = [*PAIR_MEASURES, *CLIP_MEASURES]
@@ -134,11 +133,11 @@ def test_names_over_time_are_only_printed(tmp_path):
     [
         (put("x", "temporal"), "temporal should be an object, not str"),
         (remove("temporal", "flow"), "temporal.flow is missing"),
-        (put([], "temporal", "methods"), "temporal: methods is empty"),
+        (put([], "temporal", "methods"), "temporal.methods is empty"),
         (remove("temporal", "summary", "lut"), "temporal.summary.lut is missing"),
         (put("1", "temporal", "summary", "lut", "tl", "mean"), "summary.lut.tl.mean should be a number, not str"),
         (put([1.0], "temporal", "clips", 0, "values", "lut", "tl"), "values.lut.tl has 1 values for 3 frames"),
-        (put(["a", 1, 2], "temporal", "clips", 0, "numbers"), r"clips\[0\].numbers should be a whole number"),
+        (put(["a", 1, 2], "temporal", "clips", 0, "numbers"), r"clips\[0\].numbers\[0\] should be a whole number"),
         (put(5, "temporal", "clips", 1), r"clips\[1\] should be an object"),
     ],
 )
@@ -159,7 +158,7 @@ def test_a_damaged_file_beside_the_results_is_named(folder):
     (folder / "temporal.json").write_text(json.dumps(broken))
     with pytest.raises(InputError, match=r"temporal\.json .*delete it and measure again"):
         add_block(folder, block())
-    with pytest.raises(InputError, match=r"temporal\.json, blocks\[0\]: methods is missing"):
+    with pytest.raises(InputError, match=r"temporal\.json, blocks\[0\].flow is missing"):
         write_report(folder)
 
 

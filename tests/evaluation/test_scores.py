@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from co2net import metrics
-from co2net.evaluation.scores import METRICS, mean_of, score_frames, summarize
+from co2net.evaluation.scores import mean_of, score_frames, summarize
+from co2net.metrics.registry import metrics_of
+
+METRICS = [metric.key for metric in metrics_of("harmonization")]
 
 
 @pytest.fixture

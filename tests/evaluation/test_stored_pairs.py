@@ -1,4 +1,4 @@
-"""`scripts/evaluate_flow.py`: the temporal loss of stored results, from lists to the report."""
+"""`co2net evaluate-flow`: the temporal loss of stored results, from lists to the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluation.report_example import small_results
 from evaluation.small_data_set import write_clip
 
 from co2net import data, flow, metrics
-from co2net.cli.evaluate_flow import main as script
+from co2net.cli import main
 from co2net.data.clips import read_frame
 from co2net.data.stored_results import stored_path, write_image
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
@@ -51,7 +51,7 @@ def call(capsys):
     def run(*arguments):
         capsys.readouterr()
         try:
-            code = script([str(argument) for argument in (*BASE, *arguments)])
+            code = main(["evaluate-flow", *(str(argument) for argument in (*BASE, *arguments))])
         except SystemExit as stop:
             code = stop.code
         return code, *capsys.readouterr()
@@ -95,7 +95,7 @@ def test_runs_gather_in_one_file_and_in_the_report(sets, call):
     assert call("--output", "out")[0] == call("--output", "out", "--method", "backbone")[0] == 0
     (block,) = read_results(sets / "out").over_time
     assert block.methods == ["composite", "backbone", "final", "truth"] and block.flow_label == "DIS"
-    assert block.clips[0].numbers == [0, 5] and np.isfinite(block.clips[0].values).all()
+    assert block.clips[0].numbers == [0, 5] and np.isfinite(block.clips[0].values["final"]["tl"]).all()
     page = (sets / "out" / "report.html").read_text()
     assert "Motion by DIS" in page and "frames t and t + 1" in page
     before = (sets / "out" / "temporal.json").read_text()
@@ -125,7 +125,7 @@ def test_finished_clips_are_kept_until_a_file_changes(sets, call, monkeypatch):
 @pytest.mark.parametrize(
     ("break_it", "arguments", "words"),
     [
-        ("npy_next/one_object_0_00006.npy", (), "one_object_0_00006.npy does not exist; make it with"),
+        ("npy_next/one_object_0_00006.npy", (), "one_object_0_00006.npy does not exist; make it by"),
         ("next/real_videos/one/00006.png", (), "real_videos/one/00006.png does not exist: a pair needs"),
         ("now/tl_task.txt", (), "the list tl_task.txt does not exist"),
         ("now/real_videos/two/00000.png", (), "real_videos/two/00000.png does not exist"),
@@ -192,7 +192,7 @@ def test_damaged_results_over_time_end_the_report_in_a_sentence(sets, call):
     (sets / "out").mkdir()
     (sets / "out" / "temporal.json").write_text("[]")
     code, _, err = call("--output", "out")
-    assert code == 2 and "temporal.json holds no measures over time; delete it" in err
+    assert code == 2 and "temporal.json is not a file of measures over time; delete it" in err
 
 
 def test_what_compares_with_the_published_values():

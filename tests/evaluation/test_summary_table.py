@@ -7,7 +7,9 @@ import pytest
 from co2net.evaluation.published import TEST_FRAMES
 from co2net.evaluation.report.text import summary_text
 from co2net.evaluation.results import make_results
-from co2net.evaluation.scores import METRICS
+from co2net.metrics.registry import metrics_of
+
+METRICS = [metric.key for metric in metrics_of("harmonization")]
 
 
 def results(frames, empty=0):

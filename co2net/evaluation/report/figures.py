@@ -1,4 +1,4 @@
-"""Pictures of the report: the frames with the largest and the smallest error, with maps of their error.
+"""Figures of the report: the numbers behind its curves; frames with the largest and the smallest error, with maps.
 
 Everything becomes a ``data:`` address inside the page. Pictures are stored as JPEG (quality 92, full color resolution):
 a difference between methods is far larger than what that loses, and twelve rows stay near one megabyte.
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from co2net.errors import InputError
-from co2net.evaluation.report.names import method_label
+from co2net.evaluation.methods import method_of
+from co2net.evaluation.report.over_time import short
 from co2net.evaluation.report.results import AGAIN, Results
 from co2net.evaluation.report.tables import headline_metric, result_method
+from co2net.metrics.registry import ordered
 
 MOST_ROWS = 6  # of either kind
 _SCALE_STEPS = (8, 16, 32, 64, 128, 255)  # round ends for the color bar, 8-bit levels
@@ -69,6 +73,36 @@ class _Place:
     error: float
 
 
+def curve_data(results: Results) -> dict[str, Any]:
+    """Everything the page's script draws from, as plain lists.
+
+    Returns:
+        ``methods`` and ``metrics`` with their labels; which of them are the ``result``, the ``input`` and the
+        ``metric`` to begin with; ``clips`` with ``name``, frame ``numbers`` and ``scores[method][metric][frame]``.
+        Values that do not exist or are infinite are ``None``.
+    """
+    metrics = ordered(results.metrics)
+    shown = headline_metric(results) or metrics[0]
+    return {
+        "methods": [{"key": method, "label": method_of(method).label} for method in results.methods],
+        "result": results.methods.index(result_method(results)),
+        "input": results.methods.index("composite") if "composite" in results.methods else None,
+        "metrics": [
+            {"label": m.full_label, "lower": m.lower_is_better, "digits": m.digits, "log": "mse" in m.key}
+            for m in metrics
+        ],
+        "metric": metrics.index(shown),
+        "clips": [
+            {
+                "name": clip.name,
+                "numbers": clip.numbers,
+                "scores": [[short(clip.column(m, k.key)) for k in metrics] for m in results.methods],
+            }
+            for clip in results.clips
+        ],
+    }
+
+
 def make_gallery(results: Results) -> Gallery:
     """Read the stored pictures of the most telling frames and compute their error maps.
 
@@ -96,16 +130,21 @@ def _ranked(results: Results) -> list[_Place]:
     metric = headline_metric(results)
     where = {name: (c, f) for c, clip in enumerate(results.clips) for f, name in enumerate(clip.names)}
     places = []
-    for name, folder in results.pictures.items():
+    for stored in results.pictures:
+        name, folder = stored.name, Path(results.folder) / stored.folder
         if name not in where:
             raise InputError(f"results.json has pictures of {name}, but no scores; {AGAIN}")
         clip, frame = where[name]
         error = np.nan
         if metric is not None:
-            method = results.methods.index(result_method(results))
-            error = results.clips[clip].scores[frame, method, results.metrics.index(metric.key)]
+            error = _score(results, clip, frame, result_method(results), metric.key)
         places.append(_Place(name, folder, clip, frame, float(error)))
     return sorted(places, key=lambda place: -np.nan_to_num(place.error, nan=-1.0))
+
+
+def _score(results: Results, clip: int, frame: int, method: str, metric: str) -> float:
+    value = results.clips[clip].frames[frame].scores[method].get(metric)
+    return math.nan if value is None else value
 
 
 def _compared(results: Results) -> list[str]:
@@ -134,23 +173,22 @@ def _row(results: Results, place: _Place, arrays: dict[str, np.ndarray], scale: 
     of = f"of clip {clip.name}, frame {clip.numbers[place.frame_index]}"
     first, *others = results.methods
     pictures = [
-        Picture(method_label(first), f"{method_label(first)} {of}", _photo(arrays[first])),
+        Picture(method_of(first).label, f"{method_of(first).label} {of}", _photo(arrays[first])),
         Picture("Mask", f"Foreground mask {of}", _address(Image.fromarray(arrays["mask"]), "PNG")),
-        *(Picture(method_label(kind), f"{method_label(kind)} {of}", _photo(arrays[kind])) for kind in others),
+        *(Picture(method_of(kind).label, f"{method_of(kind).label} {of}", _photo(arrays[kind])) for kind in others),
         Picture("Truth", f"Real frame {of}", _photo(arrays["truth"])),
     ]
     for kind in _compared(results):
         error = _error(arrays[kind], arrays["truth"])
-        alt = (
-            f"Error of the {method_label(kind).lower()} {of}: mean {error.mean():.1f}, largest {error.max():.0f} levels"
-        )
+        found = f"mean {error.mean():.1f}, largest {error.max():.0f} levels"
+        alt = f"Error of the {method_of(kind).title} {of}: {found}"
         when = "before" if kind == "composite" else "after"
         pictures.append(Picture(f"Error {when}", alt, _photo(_colors(error, scale))))
     metric = headline_metric(results)
     scores = []
     if metric is not None:
-        values = clip.scores[place.frame_index, :, results.metrics.index(metric.key)]
-        scores = [(method_label(m), metric.text(float(v))) for m, v in zip(results.methods, values, strict=True)]
+        where = (place.clip_index, place.frame_index)
+        scores = [(method_of(m).label, metric.text(_score(results, *where, m, metric.key))) for m in results.methods]
     return PictureRow(
         name=place.name,
         clip=clip.name,

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from co2net.evaluation.report.checked import Unusable, get, is_a, number, texts
-from co2net.evaluation.report.names import count_text, method_label, number_text
+from co2net.evaluation.methods import method_of
+from co2net.evaluation.report.text import count_text
+from co2net.evaluation.report.typed import Unusable, check_complete, check_names
 from co2net.evaluation.temporal.pairs import flow_label
 from co2net.evaluation.temporal.results import as_published, measure_title
+from co2net.metrics.registry import number_text
 
 DIGITS = 4  # significant, of the curves
 
 
 @dataclass(frozen=True)
-class ClipOverTime:
-    """One clip: its frame numbers and ``(frames, methods, measures)`` values, ``nan`` where there is none."""
+class TimeMean:
+    """One measure of one method over everything."""
 
-    name: str
+    skipped: int
+    """Values that do not exist (an empty mask)."""
+    mean: float | None = None
+
+
+@dataclass(frozen=True)
+class ClipOverTime:
+    """One clip: its frame numbers, and for each method and measure a value per frame."""
+
+    clip: str
     numbers: list[int]
-    values: np.ndarray
+    values: dict[str, dict[str, list[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -34,10 +44,26 @@ class OverTime:
     """Which frames are compared, in words."""
     methods: list[str]
     measures: list[str]
-    means: dict[str, dict[str, float | None]]
-    skipped: dict[str, int]
-    """Per measure, values that no method has (an empty mask)."""
+    summary: dict[str, dict[str, TimeMean]]
     clips: list[ClipOverTime]
+
+    def check(self, where: str) -> None:
+        """See that nothing is missing.
+
+        Raises:
+            Unusable: something is; says where.
+        """
+        check_names(self.methods, f"{where}.methods")
+        check_names(self.measures, f"{where}.measures")
+        check_complete(self.summary, self.methods, self.measures, f"{where}.summary")
+        for i, clip in enumerate(self.clips):
+            place = f"{where}.clips[{i}].values"
+            check_complete(clip.values, self.methods, self.measures, place)
+            for method in self.methods:
+                for measure in self.measures:
+                    count = len(clip.values[method][measure])
+                    if count != len(clip.numbers):
+                        raise Unusable(f"{place}.{method}.{measure} has {count} values for {len(clip.numbers)} frames")
 
     @property
     def flow_label(self) -> str:
@@ -54,74 +80,33 @@ class OverTime:
         """Whether TL compares with the published values."""
         return as_published(self.flow, self.pairs)
 
-
-def read_over_time(content: Any, where: str) -> OverTime:
-    """Check a block.
-
-    Raises:
-        Unusable: something is missing or of another kind; says where.
-    """
-    is_a(dict, content, where)
-    try:
-        methods, measures = texts(content, "methods"), texts(content, "measures")
-    except Unusable as error:
-        raise Unusable(f"{where}: {error}") from error
-    summary = get(content, "summary", dict, where)
-    means: dict[str, dict[str, float | None]] = {}
-    skipped = dict.fromkeys(measures, 0)
-    for method in methods:
-        row = get(summary, method, dict, f"{where}.summary")
-        means[method] = {}
-        for measure in measures:
-            place = f"{where}.summary.{method}.{measure}"
-            cell = get(row, measure, dict, f"{where}.summary.{method}")
-            mean = cell.get("mean")
-            means[method][measure] = None if mean is None else number(mean, f"{place}.mean")
-            skipped[measure] = max(skipped[measure], get(cell, "skipped", int, place))
-    clips = [
-        _clip(is_a(dict, clip, f"{where}.clips[{i}]"), methods, measures, f"{where}.clips[{i}]")
-        for i, clip in enumerate(get(content, "clips", list, where))
-    ]
-    return OverTime(
-        get(content, "flow", str, where), get(content, "pairs", str, where), methods, measures, means, skipped, clips
-    )
-
-
-def _clip(content: dict[str, Any], methods: list[str], measures: list[str], where: str) -> ClipOverTime:
-    numbers = [is_a(int, value, f"{where}.numbers") for value in get(content, "numbers", list, where)]
-    given = get(content, "values", dict, where)
-    values = np.full((len(numbers), len(methods), len(measures)), np.nan)
-    for m, method in enumerate(methods):
-        row = get(given, method, dict, f"{where}.values")
-        for k, measure in enumerate(measures):
-            place = f"{where}.values.{method}.{measure}"
-            column = get(row, measure, list, f"{where}.values.{method}")
-            if len(column) != len(numbers):
-                raise Unusable(f"{place} has {len(column)} values for {len(numbers)} frames")
-            values[:, m, k] = [math.nan if value is None else number(value, place) for value in column]
-    return ClipOverTime(get(content, "clip", str, where), numbers, values)
+    def mean(self, method: str, measure: str) -> float | None:
+        """Over everything; None where there is none."""
+        found = self.summary.get(method, {}).get(measure)
+        return None if found is None else found.mean
 
 
 def over_time_rows(block: OverTime) -> list[tuple[str, list[str]]]:
     """The table of a block: method and its means."""
     return [
-        (method_label(method), [number_text(block.means[method][measure], 2) for measure in block.measures])
+        (method_of(method).label, [number_text(block.mean(method, measure), 2) for measure in block.measures])
         for method in block.methods
     ]
 
 
 def over_time_notes(block: OverTime) -> list[str]:
     """What was left out of the means."""
+    skipped = [max(block.summary[method][measure].skipped for method in block.methods) for measure in block.measures]
     return [
-        f"{title}: {count_text(block.skipped[measure])} left out of the mean, without a value (empty mask)."
-        for measure, title in zip(block.measures, block.titles, strict=True)
-        if block.skipped[measure]
+        f"{title}: {count_text(count)} left out of the mean, without a value (empty mask)."
+        for count, title in zip(skipped, block.titles, strict=True)
+        if count
     ]
 
 
 def temporal_column(block: OverTime, method: str) -> str:
     """TL of a method as printed; a dash where it was not measured."""
-    return number_text(block.means.get(method, {}).get("tl"), 2)
+    return number_text(block.mean(method, "tl"), 2)
 
 
 def over_time_data(blocks: list[OverTime], methods: list[str]) -> list[dict[str, Any]]:
@@ -134,16 +119,13 @@ def over_time_data(blocks: list[OverTime], methods: list[str]) -> list[dict[str,
     return [
         {
             "label": f"{block.flow_label}, {block.pairs}",
-            "methods": [{"label": method_label(m), "color": _color(m, block, methods)} for m in block.methods],
+            "methods": [{"label": method_of(m).label, "color": _color(m, block, methods)} for m in block.methods],
             "measures": [{"label": title, "lower": True, "digits": 2} for title in block.titles],
             "clips": [
                 {
-                    "name": clip.name,
+                    "name": clip.clip,
                     "numbers": clip.numbers,
-                    "values": [
-                        [_numbers(clip.values[:, m, k]) for k in range(len(block.measures))]
-                        for m in range(len(block.methods))
-                    ],
+                    "values": [[short(clip.values[m][k]) for k in block.measures] for m in block.methods],
                 }
                 for clip in block.clips
             ],
@@ -157,5 +139,6 @@ def _color(method: str, block: OverTime, methods: list[str]) -> int:
     return methods.index(method) if method in methods else len(methods) + others.index(method)
 
 
-def _numbers(column: np.ndarray) -> list[float | None]:
-    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in column.tolist()]
+def short(values: Iterable[float | None]) -> list[float | None]:
+    """What a curve needs of them: half a pixel on a large screen; None where there is no finite value."""
+    return [None if v is None or not math.isfinite(v) else float(f"{v:.{DIGITS}g}") for v in values]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from co2net.errors import InputError
 from co2net.evaluation import published
+from co2net.evaluation.methods import method_of
 from co2net.evaluation.report import tables
-from co2net.evaluation.report.curves import curve_data
-from co2net.evaluation.report.figures import make_gallery
-from co2net.evaluation.report.names import count_text, method_label, order_metrics
+from co2net.evaluation.report.figures import curve_data, make_gallery
 from co2net.evaluation.report.over_time import over_time_data, over_time_notes, over_time_rows
 from co2net.evaluation.report.results import Results, read_results
+from co2net.evaluation.report.text import count_text
 from co2net.files import write_beside
+from co2net.metrics.registry import ordered
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,7 +86,7 @@ def _environments() -> tuple[Environment, Environment]:
 
 
 def _content(results: Results) -> dict[str, Any]:
-    metrics = order_metrics(results.metrics)
+    metrics = ordered(results.metrics)
     comparable, note = tables.comparability(results)
     clips = tables.clip_rows(results)
     return {
@@ -98,10 +99,10 @@ def _content(results: Results) -> dict[str, Any]:
         "error": tables.headline_metric(results),
         "metrics": metrics,
         "groups": tables.metric_groups(metrics),
-        "methods": [method_label(method) for method in results.methods],
+        "methods": [method_of(method).label for method in results.methods],
         "rows": tables.method_rows(results, metrics),
         "published": tables.published_rows(results),
-        "published_metrics": order_metrics(list(tables.PUBLISHED_COLUMNS)),
+        "published_metrics": ordered(list(tables.PUBLISHED_COLUMNS)),
         "temporal_columns": tables.temporal_columns(results),
         "over_time": [(block, over_time_rows(block), over_time_notes(block)) for block in results.over_time],
         "sources": published.SOURCES,

@@ -13,17 +13,16 @@ from co2net.models.co2net import CO2Net
 TABLE_LIST = "LUT_list.txt"
 
 
-def protocol(settings: EvaluationSettings, model: CO2Net, dataset: Path, clips: Iterable[str]) -> dict[str, str]:
+def protocol(settings: EvaluationSettings, model: CO2Net | None, dataset: Path, clips: Iterable[str]) -> dict[str, str]:
     """The rules of an evaluation, by name.
 
     Args:
         settings: of the evaluation.
-        model: what was evaluated.
+        model: what was evaluated; None: methods without one.
         dataset: the data set's folder.
         clips: names ``<video>/<object>`` of the evaluated clips.
     """
     size = f"{settings.size} x {settings.size}" if settings.size else "their own size"
-    neighbors = f"{settings.previous} before and {settings.future} after, {settings.step} frame numbers apart"
     sentences = {
         "size": f"Frames are evaluated at {size}"
         + ("." if settings.size == PAPER_SIZE else f"; published numbers are made at {PAPER_SIZE} x {PAPER_SIZE}."),
@@ -31,8 +30,7 @@ def protocol(settings: EvaluationSettings, model: CO2Net, dataset: Path, clips: 
         "masks in float32, so their borders become soft.",
         "rounding": "Results are clamped to 0..255 and not rounded.",
         "mask": "Soft masks are weights; only the published fMSE counts the pixels that are fully covered.",
-        "neighbors": f"{neighbors}; a missing one repeats the one before it in its direction and counts again.",
-        "mapping": _mapping(model),
+        **(_of_model(settings, model) if model is not None else {}),
         "means": "Plain means over frames. Frames without a value (empty mask) and with infinite PSNR (equal to the "
         "truth) are left out of that mean and counted.",
         "precision": {
@@ -58,6 +56,14 @@ def over_time(flow: str, step: int) -> str:
         "both frames show by a forward-backward check, clamped. R-RTC, fR-RTC and flicker compare brightness and "
         "colors with the real clip's, without flow. Values of different flows, frame distances or sizes do not compare."
     )
+
+
+def _of_model(settings: EvaluationSettings, model: CO2Net) -> dict[str, str]:
+    return {
+        "neighbors": f"{settings.previous} before and {settings.future} after, {settings.step} frame numbers apart; a "
+        "missing one repeats the one before it in its direction and counts again.",
+        "mapping": _mapping(model),
+    }
 
 
 def _mapping(model: CO2Net) -> str:

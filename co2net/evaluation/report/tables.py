@@ -9,20 +9,13 @@ from typing import Any
 import numpy as np
 
 from co2net.evaluation import published
-from co2net.evaluation.report.names import (
-    CONVENTIONS,
-    Metric,
-    count_text,
-    method_detail,
-    method_label,
-    number_text,
-    order_metrics,
-)
+from co2net.evaluation.methods import method_of, result_of
 from co2net.evaluation.report.over_time import OverTime, temporal_column
 from co2net.evaluation.report.results import ClipScores, Results
+from co2net.evaluation.report.text import count_text
+from co2net.evaluation.tasks import TASKS
 from co2net.evaluation.temporal.results import measure_title
-
-HEADLINE_METRICS = ("fmse", "fmse_paper", "mse")  # the first one that was measured
+from co2net.metrics.registry import CONVENTIONS, METRICS, Metric, number_text, ordered
 
 
 @dataclass(frozen=True)
@@ -57,24 +50,25 @@ class Bar:
 
 
 def result_method(results: Results) -> str:
-    """The method that the report is about: the final result, or the last one measured."""
-    return "final" if "final" in results.methods else results.methods[-1]
+    """The method that the report is about."""
+    return result_of(results.methods)
 
 
 def headline_metric(results: Results) -> Metric | None:
     """The error that the headline compares; ``None`` if no error was measured."""
-    return next((order_metrics([key])[0] for key in HEADLINE_METRICS if key in results.metrics), None)
+    task = TASKS.get(results.task)
+    return next((METRICS[key] for key in (task.headline if task else ()) if key in results.metrics), None)
 
 
 def headline(results: Results) -> str:
     """How much better or worse the result is than composite and backbone, in one sentence."""
     method, metric = result_method(results), headline_metric(results)
-    value = results.summary[method][metric.key].mean if metric else None
+    value = results.mean(method, metric.key) if metric else None
     if metric is None or value is None or not np.isfinite(value):
-        return f"No error could be computed for “{method_label(method)}”."
+        return f"No error could be computed for “{method_of(method).label}”."
     parts = []
     for other in ("composite", "backbone"):
-        base = results.summary[other][metric.key].mean if other in results.methods and other != method else None
+        base = results.mean(other, metric.key) if other in results.methods and other != method else None
         if base is not None and np.isfinite(base) and base > 0:
             name = "the composite" if other == "composite" else "the backbone alone"
             parts.append(f"{_change(value, base)} {name} ({metric.text(base)})")
@@ -117,11 +111,11 @@ def bars(results: Results) -> list[Bar]:
     metric = headline_metric(results)
     if metric is None:
         return []
-    means = {method: results.summary[method][metric.key].mean for method in results.methods}
+    means = {method: results.mean(method, metric.key) for method in results.methods}
     finite = {method: mean for method, mean in means.items() if mean is not None and np.isfinite(mean)}
     longest = max(finite.values(), default=0) or 1
     return [
-        Bar(method, method_label(method), metric.text(mean), round(100 * mean / longest, 2))
+        Bar(method, method_of(method).label, metric.text(mean), round(100 * mean / longest, 2))
         for method, mean in finite.items()
     ]
 
@@ -142,12 +136,12 @@ def method_rows(results: Results, metrics: list[Metric]) -> list[Row]:
             mean = results.summary[method][metric.key]
             text = metric.text(mean.mean)
             cells.append(Cell(text, text == best[metric.key], mean.skipped))
-        rows.append(Row(method_label(method), method_detail(method), cells))
+        rows.append(Row(method_of(method).label, method_of(method).detail, cells))
     return rows
 
 
 def _best(results: Results, metric: Metric) -> str:
-    means = [results.summary[method][metric.key].mean for method in results.methods]
+    means = [results.mean(method, metric.key) for method in results.methods]
     values = [mean for mean in means if mean is not None and not np.isnan(mean)]
     if not values:
         return ""
@@ -174,15 +168,15 @@ def published_rows(results: Results) -> list[Row]:
     """Ours, then the published rows, in the published convention; last the :func:`temporal_columns`."""
     own = _own_columns(results)
     same = next((block for block in results.over_time if block.as_published), None)
-    metrics = order_metrics(list(PUBLISHED_COLUMNS))
+    metrics = ordered(list(PUBLISHED_COLUMNS))
     rows = []
     for method in results.methods:
-        means = [results.summary[method][m.key].mean if m.key in results.metrics else None for m in metrics]
+        means = [results.mean(method, m.key) for m in metrics]
         cells = [Cell(m.text(mean), False, 0) for m, mean in zip(metrics, means, strict=True)]
         losses = [temporal_column(block, method) for block in own]
         losses.append("–" if same is None else temporal_column(same, method))
         cells += [Cell(text, False, 0) for text in losses]
-        rows.append(Row(method_label(method), "this evaluation", cells))
+        rows.append(Row(method_of(method).label, "this evaluation", cells))
     for row in published.ROWS:
         values = (row.mse, row.fmse, row.psnr, row.fssim)
         cells = [Cell(m.text(value), False, 0) for m, value in zip(metrics, values, strict=True)]
@@ -214,7 +208,7 @@ def clip_rows(results: Results) -> list[tuple[ClipScores, str, list[str], str]]:
     metric, method = headline_metric(results), result_method(results)
     if metric is None:
         return []
-    means = [_clip_means(clip, results.metrics.index(metric.key)) for clip in results.clips]
+    means = [[_clip_mean(clip, m, metric.key) for m in results.methods] for clip in results.clips]
     own = results.methods.index(method)
     base = results.methods.index("composite") if "composite" in results.methods else own
     order = sorted(range(len(means)), key=lambda i: -np.nan_to_num(means[i][own], nan=-1.0))
@@ -228,9 +222,9 @@ def clip_rows(results: Results) -> list[tuple[ClipScores, str, list[str], str]]:
     return rows
 
 
-def _clip_means(clip: ClipScores, metric: int) -> list[float]:
-    columns = clip.scores[:, :, metric].T
-    return [float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else np.nan for column in columns]
+def _clip_mean(clip: ClipScores, method: str, metric: str) -> float:
+    column = clip.column(method, metric)
+    return float(column[~np.isnan(column)].mean()) if (~np.isnan(column)).any() else np.nan
 
 
 def clip_share(clip: ClipScores) -> str:
@@ -242,21 +236,20 @@ def clip_share(clip: ClipScores) -> str:
 def skipped_notes(results: Results, most: int = 12) -> list[str]:
     """One sentence per metric that leaves frames out, with the first of their names."""
     notes: list[str] = []
-    for metric in order_metrics(results.metrics):
+    for metric in ordered(results.metrics):
         counts = {method: results.summary[method][metric.key].skipped for method in results.methods}
         if not any(counts.values()):
             continue
-        column = results.metrics.index(metric.key)
         names = [
-            name
+            frame.name
             for clip in results.clips
-            for name, scores in zip(clip.names, clip.scores[:, :, column], strict=True)
-            if np.isnan(scores).any()
+            for frame in clip.frames
+            if any(frame.scores[method].get(metric.key) is None for method in results.methods)
         ]
         if len(set(counts.values())) == 1:
             count = _plural(next(iter(counts.values())), "frame")
         else:
-            count = ", ".join(f"{method_label(m)} {count_text(n)}" for m, n in counts.items()) + " frames"
+            count = ", ".join(f"{method_of(m).label} {count_text(n)}" for m, n in counts.items()) + " frames"
         shown = ", ".join(names[:most]) + (f" and {count_text(len(names) - most)} more" if len(names) > most else "")
         ending = f": {shown}." if shown else "."
         notes.append(f"{metric.full_label}: {count} left out of the mean{ending}")
@@ -278,6 +271,8 @@ def extra_rows(results: Results) -> list[tuple[str, str, str]]:
     """Further values: name, explanation, value."""
     rows = []
     for key, value in results.extra.items():
+        if value is None:
+            continue
         label, detail, digits = _EXTRA.get(key, (key, "", 4))
         rows.append((label, detail, number_text(value, digits)))
     return rows

@@ -5,36 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from co2net.evaluation.methods import method_of
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS, ROWS, TEST_FRAMES
-from co2net.evaluation.scores import PAPER_METRICS
 from co2net.evaluation.temporal.pairs import flow_label
 from co2net.evaluation.temporal.results import as_published, measure_title
-
-STANDARD_METRICS = {"mse": "mse", "fmse": "fmse", "psnr": "psnr", "fssim": "fssim", "ssim": "ssim"}
-TITLES = {"mse": "MSE", "fmse": "fMSE", "psnr": "PSNR", "fssim": "fSSIM", "ssim": "SSIM"}
-METHOD_TITLES = {
-    "composite": "composite (input)", "backbone": "backbone", "lut": "color mapping", "final": "final",
-    "truth": "truth (real frames)",
-}  # fmt: skip
+from co2net.metrics.registry import Metric, ordered
 
 
 def summary_text(results: Mapping[str, Any]) -> str:
     """Tables and protocol of :func:`co2net.evaluation.results.make_results` as Markdown."""
     frames = [frame for clip in results["clips"] for frame in clip["frames"]]
+    metrics = ordered(results["metrics"])
+    paper = [metric for metric in metrics if metric.convention in ("both", "paper")]
+    others = [metric for metric in metrics if metric.convention != "paper"]
     published = []
     if len(frames) == TEST_FRAMES:
         published = [
-            [f"published: {row.method}", *(_number(getattr(row, metric), metric) for metric in PAPER_METRICS)]
+            [
+                f"published: {row.method}",
+                *(_number(getattr(row, m.key.removesuffix("_paper")), m.digits) for m in paper),
+            ]
             for row in ROWS
-            if row.sources
         ]
     extra = results["extra"]
     parts = [
         f"{results['title']}: {_count(len(frames), 'frame')} of {_count(len(results['clips']), 'clip')}",
-        "Paper convention (to compare with published tables):",
-        _table(results["summary"], PAPER_METRICS, published),
-        "Standard convention:",
-        _table(results["summary"], STANDARD_METRICS, []),
+        *_tables(results["summary"], paper, others, published),
         "\n".join(_left_out(results["summary"])),
         temporal_text(results["temporal"]) if "temporal" in results else "",
         "\n".join(
@@ -56,8 +52,7 @@ def temporal_text(block: Mapping[str, Any]) -> str:
     titles = {measure: measure_title(measure, block["flow"]) for measure in block["measures"]}
     means = block["summary"]
     rows = [
-        [METHOD_TITLES.get(m, m), *(_number(means[m][measure]["mean"], measure) for measure in titles)]
-        for m in block["methods"]
+        [method_of(m).text, *(_number(means[m][measure]["mean"], 2) for measure in titles)] for m in block["methods"]
     ]
     missing = {measure: max(means[m][measure]["skipped"] for m in means) for measure in titles}
     notes = [f"left out of {titles[m]}: {count} without a value (empty mask)" for m, count in missing.items() if count]
@@ -68,12 +63,22 @@ def temporal_text(block: Mapping[str, Any]) -> str:
     return "\n\n".join([f"Over time (lower is better; {block['pairs']}):", table, "\n".join(notes)])
 
 
-def _table(summary: Mapping[str, Any], metrics: Mapping[str, str], further: list[list[str]]) -> str:
-    rows = [
-        [METHOD_TITLES[method], *(_number(means[metric]["mean"], title) for title, metric in metrics.items())]
-        for method, means in summary.items()
-    ]
-    return aligned([["method", *(TITLES[title] for title in metrics)], *rows, *further])
+def _tables(
+    summary: Mapping[str, Any], paper: list[Metric], others: list[Metric], published: list[list[str]]
+) -> list[str]:
+    """Headings and tables: one where there is one convention only."""
+
+    def table(metrics: list[Metric], further: list[list[str]]) -> str:
+        rows = [
+            [method_of(method).text, *(_number(means[m.key]["mean"], m.digits) for m in metrics)]
+            for method, means in summary.items()
+        ]
+        return aligned([["method", *(metric.label for metric in metrics)], *rows, *further])
+
+    if all(metric.convention == "both" for metric in paper):
+        return ["Scores:", table(others, [])]
+    heading = "Paper convention (to compare with published tables):"
+    return [heading, table(paper, published), "Standard convention:", table(others, [])]
 
 
 def aligned(cells: list[list[str]]) -> str:
@@ -83,10 +88,13 @@ def aligned(cells: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def _number(value: float | None, metric: str) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if metric.endswith("ssim") else f"{value:.2f}"
+def count_text(count: int) -> str:
+    """A count with thin spaces between thousands."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _count(number: int, what: str) -> str:
@@ -107,5 +115,5 @@ def _left_out(summary: Mapping[str, Any]) -> list[str]:
                 if count
             ]
             if reasons:
-                lines.append(f"left out of {metric}, {METHOD_TITLES[method]}: {' and '.join(reasons)}")
+                lines.append(f"left out of {metric}, {method_of(method).text}: {' and '.join(reasons)}")
     return lines

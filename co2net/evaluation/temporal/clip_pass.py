@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from co2net.evaluation.methods import TRUTH
 from co2net.evaluation.temporal.pairs import TimedFrame, score_pair
 from co2net.flow import FlowEstimator
 from co2net.metrics.brightness import frame_brightness
 from co2net.metrics.flicker import foreground_colors
-
-TRUTH = "truth"
-"""The method name of the real frames: what a perfect result would get."""
 
 FrameRecord = dict[str, dict[str, Any]]
 """Of one frame: method to the measures of its pair with the frame before (where there is one), ``brightness`` (2) and

@@ -13,21 +13,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from co2net.data.clips import PAPER_SIZE
+from co2net.evaluation.methods import TRUTH, ordered
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
 from co2net.evaluation.scores import mean_of
-from co2net.evaluation.temporal.clip_pass import TRUTH
 from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, flow_label
 from co2net.metrics.brightness import brightness_costs
 from co2net.metrics.flicker import frame_flicker
+from co2net.provenance import NoteKind
 
+NAME = "temporal.json"
+BLOCKS = NoteKind("co2net-temporal", "a file of measures over time", "delete it and measure again")
 CLIP_MEASURES = ("rtc", "frtc", "flicker")
-"""Measures without flow, against the real clip: R-RTC, fR-RTC (``specs/hyoutube.md`` section 12), flicker."""
+"""Measures without flow, against the real clip: R-RTC, fR-RTC (:mod:`co2net.metrics.brightness`), flicker."""
 
 Values = dict[str, dict[str, list[float | None]]]
 """Method to measure to one value per frame."""
@@ -180,3 +184,61 @@ def _possible(numbers: Sequence[int], measure: str, step: int | None) -> int:
     if measure == "flicker":  # a frame before and one after
         return sum(before and after for before, after in pairwise(follows))
     return sum(follows)
+
+
+def read_blocks(folder: Path) -> list[dict[str, Any]]:
+    """The blocks of ``temporal.json`` in `folder`; none where there is no such file.
+
+    Raises:
+        InputError: the file is damaged or something else.
+    """
+    path = folder / NAME
+    blocks = (BLOCKS.read(path) or {"blocks": []}).get("blocks")
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise BLOCKS.refused(path)
+    return blocks
+
+
+def add_block(folder: Path, block: dict[str, Any]) -> Path:
+    """Add a block to ``temporal.json``: methods of the same flow and pairs stand together, and replace themselves.
+
+    Raises:
+        InputError: the file there is damaged.
+        OutputError: the folder cannot be made or written.
+    """
+    path = folder / NAME
+    try:
+        blocks = _with(read_blocks(folder), block)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BLOCKS.refused(path) from error
+    BLOCKS.write(path, {"blocks": blocks})
+    return path
+
+
+def _with(blocks: list[dict[str, Any]], block: dict[str, Any]) -> list[dict[str, Any]]:
+    place = next((i for i, other in enumerate(blocks) if _same_pairs(other, block)), None)
+    if place is None:
+        return [*blocks, block]
+    return [*blocks[:place], _joined(blocks[place], block), *blocks[place + 1 :]]
+
+
+def _same_pairs(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    def key(block: dict[str, Any]) -> tuple[Any, ...]:
+        clips = [(clip.get("clip"), clip.get("numbers")) for clip in block.get("clips", [])]
+        return block.get("flow"), block.get("flow_weights"), block.get("pairs"), block.get("measures"), clips
+
+    return key(one) == key(other)
+
+
+def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Both blocks' methods in the tables' order: composite first, truth last."""
+    methods = ordered([*before["methods"], *now["methods"]])
+    return {
+        **now,
+        "methods": methods,
+        "summary": {m: now["summary"].get(m) or before["summary"][m] for m in methods},
+        "clips": [
+            {**new, "values": {m: new["values"].get(m) or old["values"][m] for m in methods}}
+            for old, new in zip(before["clips"], now["clips"], strict=True)
+        ],
+    }

@@ -2,7 +2,7 @@
 
 A pair is a line of a task list (HYouTube's ``tl_task.txt``): frame t, in one data set, and the frame with the next
 number in a second root of the same layout. Both results are stored ``.npy`` files; real frames and masks are brought to
-the results' size (``specs/hyoutube.md`` section 11).
+the results' size.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from co2net.data.frame_lists import COLUMNS, FrameEntry, list_lines, read_frame_
 from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
 from co2net.data.stored_results import read_stored_image, stored_path
 from co2net.errors import InputError
+from co2net.evaluation.methods import TRUTH
 from co2net.evaluation.records import read_record, write_record
-from co2net.evaluation.temporal.clip_pass import TRUTH
 from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.temporal.results import make_block, pairs_in_words
 from co2net.flow import FlowEstimator
@@ -75,6 +75,8 @@ def listed_pairs(
     Raises:
         InputError: a list, a frame t or a real frame t + 1 is missing; names the first of them and how many.
     """
+    if step < 1:
+        raise InputError(f"`step` must be at least 1, got {step}")
     entries = read_frame_list(task_list, root)
     columns = [_folder(next_root, names) for _, names in COLUMNS]
     pairs = []
@@ -86,7 +88,7 @@ def listed_pairs(
     if missing:
         raise InputError(
             f"{missing[0]} does not exist{_more(missing)}: a pair needs the real frame {step} after each of "
-            f"{task_list}; is --dataset_path_next the data set of next frames?"
+            f"{task_list}; is `next_root` the data set of next frames?"
         )
     if future_list is not None:
         known = {tuple(words[2].split("/")[-3:]) for _, words in list_lines(future_list) if len(words) == 3}
@@ -108,8 +110,8 @@ def check_stored(pairs: Sequence[StoredPair], results: StoredResults) -> None:
     missing = [path for path in wanted if not path.is_file()]
     if missing:
         raise InputError(
-            f"the stored result {missing[0]} does not exist{_more(missing)}; make it with scripts/evaluate_model.py "
-            "(--write_npy_result --result_npy_dir) for both lists, of frames and of next frames"
+            f"the stored result {missing[0]} does not exist{_more(missing)}; make it by an evaluation that stores its "
+            "results (docs/evaluation.md), for both lists, of frames and of next frames"
         )
 
 

@@ -1,0 +1,206 @@
+"""A whole evaluation as one call: a data set in, results, report and stored frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from co2net.data import read_frame_list
+from co2net.devices import choose_device
+from co2net.errors import InputError
+from co2net.evaluation.evaluate import Progress, Run, check_times, clips_of, collect_records, evaluate
+from co2net.evaluation.report import write_report
+from co2net.evaluation.report.protocol import protocol
+from co2net.evaluation.results import NAME, make_results, write_results
+from co2net.evaluation.settings import EvaluationSettings
+from co2net.evaluation.store import disk_use
+from co2net.evaluation.temporal.pairs import FlowChoice
+from co2net.evaluation.temporal.results import add_block, temporal_block
+from co2net.evaluation.temporal.stored import StoredPair, StoredResults, measure_stored
+from co2net.models.co2net import CO2Net
+from co2net.models.registry import UsedWeights
+from co2net.processes import process_group
+from co2net.provenance import environment
+
+Notes = Callable[[str], None]
+NO_REPORT = "note: no report without Jinja2; pip install 'co2net[report]'"
+
+
+@dataclass
+class Evaluation:
+    """What an evaluation found and wrote.
+
+    Attributes:
+        results: as in ``results.json``; None if nothing was scored.
+        files: what was written for people.
+        frames: how many were evaluated.
+    """
+
+    results: dict[str, Any] | None
+    files: list[Path] = field(default_factory=list)
+    frames: int = 0
+
+
+def run_evaluation(
+    dataset: Path,
+    frame_list: Path,
+    model: CO2Net | None,
+    weights: UsedWeights | None,
+    settings: EvaluationSettings,
+    *,
+    name: str | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    limit_clips: int | None = None,
+    device: str | torch.device = "auto",
+    asked: Mapping[str, Any] | None = None,
+    on_progress: Progress | None = None,
+    on_note: Notes | None = None,
+) -> Evaluation | None:
+    """Evaluate a data set and write results and report; in several processes if ``torchrun`` started them.
+
+    Args:
+        dataset: folder of the data set.
+        frame_list: list of frames or clips.
+        model: what to evaluate, of :func:`co2net.models.registry.model_to_evaluate`; None where the settings name no
+            method that needs it.
+        weights: where it comes from.
+        settings: what to do.
+        name: what to call the data set; None: its folder.
+        output: folder of results, report and pictures; makes the run resumable. None: nothing but the stored results
+            is written.
+        overwrite: compute everything anew.
+        limit_clips: only the first of them.
+        device: "auto", "cpu", "cuda", ...
+        asked: options to note beside the results; None: the settings.
+        on_progress: called with the frames done and the number of all; in the first process only.
+        on_note: called with sentences about the run; likewise.
+
+    Returns:
+        What was found; None in every process but the first.
+
+    Raises:
+        InputError: something that was given cannot be used; names it.
+        OutputError: something cannot be written.
+    """
+    if settings.needs_model and model is None:
+        raise InputError("`methods` names results of a network, and no `model` is given")
+    say = on_note or (lambda sentence: None)
+    entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
+    clips = clips_of(entries, limit_clips)
+    check_times(clips, settings)
+    with process_group(choose_device(device) if isinstance(device, str) else device, alike=False) as processes:
+        if processes.count > 1 and output is None:
+            raise InputError("several processes need a folder as `output` to put their results together")
+        if processes.first and settings.stored:
+            listed = [entry for clip in clips for entry in clip.entries]
+            megabytes = disk_use(listed, settings) / 1e6
+            say(f"{len(settings.stored)} x {len(listed)} files, {megabytes:.0f} MB in all, will be stored")
+        if model is not None:
+            model.to(processes.device)
+        used = {weights.role: weights.values_sha256} if weights else {}
+        conditions = settings.conditions(model, used, name or str(dataset))
+        done = evaluate(
+            model,
+            processes.share(clips),
+            settings,
+            conditions=conditions,
+            output=output,
+            overwrite=overwrite,
+            on_progress=on_progress if processes.first else None,
+            device=processes.device,
+        )
+        if processes.first:
+            say(_speed(done))
+        processes.wait()
+        if not processes.first:
+            return None
+        if processes.count > 1 and output is not None:
+            done.records = collect_records(output, clips, processes, done, conditions)
+        where = processes.device
+    evaluation = Evaluation(None, frames=sum(len(record["frames"]) for record in done.records))
+    if not settings.metrics:
+        return evaluation
+    methods = settings.scored(model)
+    flow = settings.flow
+    evaluation.results = make_results(
+        done.records,
+        methods=methods,
+        title=f"{weights.name if weights else ', '.join(methods)} on {name or dataset.name or dataset}, "
+        f"{frame_list.name}",
+        protocol=protocol(settings, model, dataset, [record["clip"] for record in done.records]),
+        settings=dict(asked) if asked is not None else _plain(settings),
+        environment=environment(where),
+        weights=[weights.as_dict()] if weights else [],
+        temporal=temporal_block(done.records, methods, flow, settings.size, settings.step) if flow else None,
+        task=settings.task,
+    )
+    if output is not None:
+        evaluation.files = [*write_results(output, evaluation.results), *_report(output, say)]
+    return evaluation
+
+
+def run_stored(
+    pairs: list[StoredPair],
+    stored: StoredResults,
+    flow: FlowChoice,
+    device: torch.device,
+    *,
+    output: Path | None = None,
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+    on_note: Notes | None = None,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Measure stored results over time, and add the measures to the report that is in `output`.
+
+    Args:
+        pairs: of :func:`co2net.evaluation.temporal.stored.listed_pairs`.
+        stored: what to measure.
+        flow: what finds the motion.
+        device: where to compute.
+        output: folder of ``temporal.json``, and of an evaluation perhaps; makes the run resumable.
+        overwrite: measure everything anew.
+        on_progress: called with the pairs done and the number of all.
+        on_note: called with sentences about the run.
+
+    Returns:
+        The block of :mod:`co2net.evaluation.temporal.results`, and what was written.
+
+    Raises:
+        InputError: a file is missing, damaged or of another size.
+        OutputError: something cannot be written.
+    """
+    if stored.method in ("", "truth", "composite"):
+        raise InputError(f"`method` {stored.method or '(nothing)'} cannot be the name of results; call them otherwise")
+    records = output / "temporal" / f"{stored.method}_{flow.name}" if output else None
+    block = measure_stored(pairs, stored, flow, device, output=records, overwrite=overwrite, on_progress=on_progress)
+    if output is None:
+        return block, []
+    written = [add_block(output, block)]
+    if (output / NAME).is_file():
+        written += _report(output, on_note or (lambda sentence: None))
+    return block, written
+
+
+def _report(output: Path, say: Notes) -> list[Path]:
+    if find_spec("jinja2"):
+        return write_report(output)
+    say(NO_REPORT)
+    return []
+
+
+def _speed(done: Run) -> str:
+    share = 100 * done.waited / max(done.seconds, 1e-9)
+    return (
+        f"{done.computed} frames computed ({done.passes} backbone passes) in {done.seconds:.1f} s; "
+        f"{share:.1f} % of it waiting for frames to be decoded"
+    )
+
+
+def _plain(settings: EvaluationSettings) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}

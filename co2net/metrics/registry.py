@@ -1,0 +1,147 @@
+"""Every score of a frame by name: how it is computed, what it is called, which way is better, where it is shown.
+
+One :class:`Metric` handed to :func:`register` is in every table, curve, report and results file from then on::
+
+    register(Metric("bias", "Bias", lambda c: (c.image - c.target).mean(dim=(1, 2, 3)), digits=4))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from co2net.metrics import mattes
+from co2net.metrics.mse import fmse, fmse_paper, mse
+from co2net.metrics.psnr import psnr, psnr_paper
+from co2net.metrics.ssim import fssim_paper, ssim_and_fssim
+
+Convention = Literal["both", "paper", "standard", "other"]
+CONVENTIONS: dict[Convention, str] = {
+    "both": "same in both",
+    "paper": "as published (“paper”)",
+    "standard": "standard",
+    "other": "other",
+}
+"""In the order of the tables' columns."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Some frames and their truth; what several metrics need is computed once.
+
+    Attributes:
+        image: ``(B, C, H, W)`` in [0, 1]: three channels of a picture, one of a matte.
+        target: as `image`.
+        mask: ``(B, 1, H, W)`` in [0, 1].
+    """
+
+    image: Tensor
+    target: Tensor
+    mask: Tensor
+
+    @cached_property
+    def similarity(self) -> tuple[Tensor, Tensor]:
+        """SSIM of the frame and of the foreground, ``(B,)`` each."""
+        return ssim_and_fssim(self.image, self.target, self.mask)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score of a frame.
+
+    Attributes:
+        key: its name in results files.
+        label: its name in tables.
+        measure: a comparison to ``(B,)``; ``nan`` where there is no value.
+        convention: "paper" where the published tables compute it otherwise than the textbook ("standard").
+        lower_is_better: which way is better.
+        digits: decimals in tables.
+        tasks: names of :mod:`co2net.evaluation.tasks` that it is measured in.
+        infinite: whether a frame that equals its truth has an infinite value, to be counted beside the mean.
+    """
+
+    key: str
+    label: str
+    measure: Callable[[Comparison], Tensor]
+    convention: Convention = "other"
+    lower_is_better: bool = True
+    digits: int = 2
+    tasks: tuple[str, ...] = ("harmonization",)
+    infinite: bool = False
+
+    @property
+    def full_label(self) -> str:
+        """The label with its convention where there are two."""
+        return f"{self.label} ({self.convention})" if self.convention in ("paper", "standard") else self.label
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return "↓" if self.lower_is_better else "↑"
+
+    def text(self, value: float | None) -> str:
+        """The value as printed; a dash where there is none."""
+        return number_text(value, self.digits)
+
+
+METRICS: dict[str, Metric] = {}
+"""By key, in the order of the columns within a convention."""
+
+
+def register(metric: Metric) -> Metric:
+    """Add a metric; one of the same key is replaced."""
+    METRICS[metric.key] = metric
+    return metric
+
+
+def metrics_of(task: str) -> list[Metric]:
+    """What is measured in a task."""
+    return [metric for metric in METRICS.values() if task in metric.tasks]
+
+
+def ordered(keys: Iterable[str]) -> list[Metric]:
+    """The metrics of these keys in the order of the tables; unknown ones last, lower taken as better."""
+    keys = list(keys)
+    known = [metric for c in CONVENTIONS for metric in METRICS.values() if metric.convention == c]
+    unknown = [Metric(key, key, _unknown, digits=4, tasks=()) for key in keys if key not in METRICS]
+    return [metric for metric in known if metric.key in keys] + unknown
+
+
+def number_text(value: float | None, digits: int) -> str:
+    """A value with a real minus sign, ∞, or a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _unknown(comparison: Comparison) -> Tensor:
+    raise NotImplementedError("a metric that is known from a results file only")
+
+
+_PICTURES = ("harmonization", "colorization")
+for _metric in (
+    Metric("mse", "MSE", lambda c: mse(c.image, c.target), "both", tasks=_PICTURES),
+    Metric("fmse", "fMSE", lambda c: fmse(c.image, c.target, c.mask), "standard"),
+    Metric("fmse_paper", "fMSE", lambda c: fmse_paper(c.image, c.target, c.mask), "paper"),
+    Metric("psnr", "PSNR", lambda c: psnr(c.image, c.target), "standard", False, tasks=_PICTURES, infinite=True),
+    Metric("psnr_paper", "PSNR", lambda c: psnr_paper(c.image, c.target), "paper", False, infinite=True),
+    Metric("fssim", "fSSIM", lambda c: c.similarity[1], "standard", False, 4),
+    Metric("fssim_paper", "fSSIM", lambda c: fssim_paper(c.image, c.target, c.mask), "paper", False, 4),
+    Metric("ssim", "SSIM", lambda c: c.similarity[0], "standard", False, 4, _PICTURES),
+    Metric("alpha_mad", "MAD", lambda c: mattes.alpha_mad(c.image, c.target), digits=4, tasks=("matting",)),
+    Metric("alpha_mse", "MSE", lambda c: mattes.alpha_mse(c.image, c.target), digits=4, tasks=("matting",)),
+    Metric(
+        "alpha_gradient", "gradient", lambda c: mattes.alpha_gradient(c.image, c.target), digits=3, tasks=("matting",)
+    ),
+    Metric("dice", "Dice", lambda c: mattes.dice(c.image, c.target), "other", False, 4, ("matting",)),
+    Metric("iou", "IoU", lambda c: mattes.iou(c.image, c.target), "other", False, 4, ("matting",)),
+    Metric("boundary_f", "boundary F", lambda c: mattes.boundary_f(c.image, c.target), "other", False, 4, ("matting",)),
+):
+    register(_metric)
