@@ -25,7 +25,9 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind not in available or (index and not index.isdigit()):
         raise InputError(f"`device` {name} is unknown; use auto, cpu, cuda, cuda:N or mps")
     if not available[kind]:
-        raise InputError(f"`device` {name} was asked for, but PyTorch {torch.__version__} finds none here; use cpu")
+        raise InputError(
+            f"`device` {name} was asked for, but PyTorch {torch.__version__} finds none here; use `device` cpu"
+        )
     if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise InputError(f"`device` {name} was asked for, but there are only {torch.cuda.device_count()} CUDA devices")
     return torch.device(name)

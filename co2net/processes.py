@@ -100,7 +100,7 @@ def process_group(device: torch.device, *, alike: bool = True) -> Iterator[Proce
         device = torch.device("cuda", local % gpus)
         torch.cuda.set_device(device)
     elif alike and device.type not in ("cpu", "cuda"):
-        raise InputError(f"several processes need --device cuda or cpu, not {device.type}")
+        raise InputError(f"several processes need `device` cuda or cpu, not {device.type}")
     if alike:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     else:

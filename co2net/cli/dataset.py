@@ -93,7 +93,12 @@ def add_build_options(p: argparse.ArgumentParser) -> None:
         "--luts", type=Path, required=True, help="folder of .cube files, one .cube file, or a list like LUT_list.txt"
     )
     inputs.add_argument(
-        "--clip", action="append", default=[], metavar="VIDEO[/OBJECT]", help="only this clip; may be repeated"
+        "--clip",
+        dest="clips",
+        action="append",
+        default=[],
+        metavar="VIDEO[/OBJECT]",
+        help="only this clip; may be repeated",
     )
     inputs.add_argument(
         "--step", type=int, help="take every STEP-th frame (default: all of a folder, every fifth of a video file)"
@@ -183,7 +188,7 @@ def run_build(options: argparse.Namespace) -> None:
             options.luts,
             options.output,
             settings,
-            clips=options.clip,
+            clips=options.clips,
             train_share=options.train_share,
             overwrite=options.overwrite,
             workers=options.workers,

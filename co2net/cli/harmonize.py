@@ -116,6 +116,7 @@ def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
     # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from co2net.cli.errors import with_flags
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
@@ -153,7 +154,7 @@ def run(options: argparse.Namespace) -> None:
     if options.quiet:
         return
     for note in report.notes:
-        print(f"co2net: note: {note}", file=sys.stderr)
+        print(f"co2net: note: {with_flags(note, options.flags)}", file=sys.stderr)
     rate = report.frames / max(report.seconds, 1e-9)
     print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
     print(report.output)

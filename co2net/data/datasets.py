@@ -125,7 +125,7 @@ def split_list(root: str | os.PathLike[str], split: str) -> Path:
     for name in names:
         if (root / name).is_file():
             return root / name
-    raise InputError(f"{root}: no list of the split {split}; looked for {', '.join(names)}; name the list (--list)")
+    raise InputError(f"{root}: no list of the split {split}; looked for {', '.join(names)}; name the list (`list`)")
 
 
 def _existing(root: str | os.PathLike[str]) -> Path:

@@ -56,7 +56,7 @@ def find_examples(root: str | Path, split: str) -> list[Example]:
         if not has_stills(root):
             raise InputError(
                 f"{root} holds neither index.csv nor IHD_train.txt nor the folders images/ and masks/; "
-                "for HYouTube pass its list with --train_list"
+                "for HYouTube pass its list with `train_list`"
             )
         examples = [Example(still.real, still.masks) for still in find_stills(root, split)]
     else:
@@ -109,13 +109,13 @@ def find_pairs(
             if need_real and previous not in listed and not previous.real.is_file():
                 raise InputError(
                     f"{previous.real} does not exist, but the motion is found in real frames: restore it, or let it be "
-                    "found in the composites (--flow_input composite)"
+                    "found in the composites (`flow_input` composite)"
                 )
             examples.append(Example(entry.real, (entry.mask,), entry.composite, previous))
     if all(example.previous.composite == example.composite for example in examples if example.previous):
         raise InputError(
             f"no frame of {list_path or root} has another {frame_step} numbers before it in its clip; "
-            "give the distance of the clips' frames (--frame_step)"
+            "give the distance of the clips' frames (`frame_step`)"
         )
     return examples
 
@@ -125,7 +125,7 @@ def _held_out(clips: Iterable[Clip], split: str, root: Path) -> list[Clip]:
     clips = list(clips)
     videos = {clip.entries[0].real.parent for clip in clips}
     if len(videos) < 2:
-        raise InputError(f"{root} holds one video only, none can be held out; name lists (--train_list, --val_list)")
+        raise InputError(f"{root} holds one video only, none can be held out; name lists (`train_list`, `val_list`)")
     by_hash = sorted(videos, key=lambda folder: (zlib.crc32(folder.relative_to(root).as_posix().encode()), folder))
     validation = set(by_hash[: max(1, len(videos) // 10)])
     return [clip for clip in clips if (clip.entries[0].real.parent in validation) == (split == "val")]

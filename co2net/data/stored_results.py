@@ -106,8 +106,8 @@ def _read(path: Path, dimensions: int) -> Tensor:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(
-            f"the stored result {path} does not exist; make it with scripts/evaluate_model.py (--write_lut_output and "
-            "--write_lut_map, or --write_npy_result)"
+            f"the stored result {path} does not exist; make it by an evaluation that stores its results "
+            "(docs/evaluation.md)"
         ) from error
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"the stored result {path} cannot be read ({error}); delete it and make it again") from error

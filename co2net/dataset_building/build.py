@@ -127,7 +127,7 @@ def _plan(
     for column in range(3):
         other = named_folder(output, column, "lists" if settings.layout == "description" else "description")
         if other.is_dir():
-            raise InputError(f"{output} has the other layout already ({other.name}); change --layout or --output")
+            raise InputError(f"{output} has the other layout already ({other.name}); change `layout` or `output`")
     jobs: dict[str, ClipJob] = {}
     for clip in sources:
         for k, lut in enumerate(assignment[clip.name]):
@@ -144,12 +144,12 @@ def _plan(
             continue  # begun, never finished
         if record is None and composites.exists():
             raise InputError(
-                f"{composites} is there, but this command did not make it; give another --output, or --overwrite"
+                f"{composites} is there, but this command did not make it; give another `output`, or `overwrite`"
             )
         if record and (changed := differences(record, job_record(job), COMPARED)):
             raise InputError(
-                f"{composites} was made otherwise: {', '.join(changed)}; use --overwrite to make it again, or another "
-                "--output"
+                f"{composites} was made otherwise: {', '.join(changed)}; use `overwrite` to make it again, or another "
+                "`output`"
             )
     return list(jobs.values())
 

@@ -172,7 +172,7 @@ def _place_decoded(image: np.ndarray, folder: Path, name: str, settings: BuildSe
     path = folder / f"{name}.{settings.format}"
     other = folder / f"{name}.{'png' if settings.format == 'jpg' else 'jpg'}"
     if other.exists():
-        raise InputError(f"{other} is already there, made with another --format; give an empty folder with --output")
+        raise InputError(f"{other} is already there, made with another `format`; give an empty folder with `output`")
     place_file(encode_picture(image, REAL_QUALITY if settings.format == "jpg" else None), path)
     return read_image(path)
 

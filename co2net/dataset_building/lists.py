@@ -62,7 +62,7 @@ def refuse_foreign_lists(output: Path, layout: str, with_split: bool) -> None:
     splits = ("all", "train", "test") if with_split else ("all",)
     for name in (*(_list_name(split, layout) for split in splits), LUTS):
         if (output / name).exists():
-            raise InputError(f"{output / name} is there, but this command did not write it; give another --output")
+            raise InputError(f"{output / name} is there, but this command did not write it; give another `output`")
 
 
 def _list_name(split: str, layout: str) -> str:

@@ -43,7 +43,7 @@ def assign_luts(clips: Iterable[str], luts: Path, per_clip: int, seed: int) -> A
         raise InputError(f"{per_clip} LUTs per clip; give 1 or more")
     if luts.is_file() and luts.suffix.lower() != ".cube":
         if per_clip != 1:
-            raise InputError(f"{luts} names one LUT per clip; leave --luts-per-clip away, or give a folder")
+            raise InputError(f"{luts} names one LUT per clip; leave `luts_per_clip` away, or give a folder")
         return _from_list(clips, luts)
     if luts.is_file():
         choice = [_lut(luts)]

@@ -42,7 +42,7 @@ def run_jobs(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
         for future in as_completed([pool.submit(work, job) for job in jobs]):
             yield future.result()
     except BrokenProcessPool as error:
-        raise InputError("a worker process was killed, perhaps for want of memory; give fewer --workers") from error
+        raise InputError("a worker process was killed, perhaps for want of memory; give fewer `workers`") from error
     finally:
         pool.shutdown(cancel_futures=True)
 

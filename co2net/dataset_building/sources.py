@@ -79,7 +79,7 @@ def find_clips(real: Path, masks: Path, only: Collection[str] = ()) -> list[Sour
         if video not in videos:
             raise InputError(f"{real} holds no video {video} (a folder of frames or a video file)")
         if video not in with_masks:
-            raise InputError(f"{masks} holds no masks for {videos[video]}; add a folder {video}, or choose with --clip")
+            raise InputError(f"{masks} holds no masks for {videos[video]}; add a folder {video}, or choose `clips`")
         clips += [SourceClip(video, name, videos[video], path) for name, path in _objects(with_masks[video])]
     if only:
         clips = [clip for clip in clips if clip.name in only or clip.video in only]

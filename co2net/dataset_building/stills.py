@@ -120,9 +120,9 @@ def make_stills(
         done = record is not None and record.get("finished", False)
         changed = differences(record, _record(job), _COMPARED) if record and done else []
         if not overwrite and record is None and folder.exists():
-            raise InputError(f"{folder} is there, but this command did not make it; give another --output")
+            raise InputError(f"{folder} is there, but this command did not make it; give another `output`")
         if changed and not overwrite:
-            raise InputError(f"{folder} was made otherwise: {', '.join(changed)}; use --overwrite to make it again")
+            raise InputError(f"{folder} was made otherwise: {', '.join(changed)}; use `overwrite` to make it again")
         if changed or not done or not (record and (record.get("left_out") or _folders(job)[1].is_dir())):
             todo.append(job)
     made = 0

@@ -160,7 +160,7 @@ def _add(
             (height, width), (wanted_height, wanted_width) = frame.composite.shape[1:], first.shape[1:]
             raise InputError(
                 f"{entry.composite} is {width}x{height}, frames before it {wanted_width}x{wanted_height}; "
-                "frames of one clip must be of one size, or be resized (--size)"
+                "frames of one clip must be of one size, or be resized (`size`)"
             )
     images = torch.stack([frame.composite for frame in frames]).to(device)
     masks = torch.stack([frame.mask for frame in frames]).to(device)

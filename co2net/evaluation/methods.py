@@ -39,7 +39,7 @@ class Method:
     """One way to do a task.
 
     Attributes:
-        key: its name in results files and for ``--methods``.
+        key: its name in results files and settings.
         title: its name in tables.
         detail: a few words more, for the report.
         note: said in brackets behind the title, in tables of text.

@@ -12,7 +12,7 @@ from typing import Any
 from co2net.errors import InputError
 from co2net.provenance import NoteKind, differences
 
-RECORD = NoteKind("co2net-evaluation-clip", "the record of a clip", "delete it, or evaluate with --overwrite")
+RECORD = NoteKind("co2net-evaluation-clip", "the record of a clip", "delete it, or evaluate with `overwrite`")
 
 
 def record_path(output: Path, clip: str) -> Path:
@@ -54,7 +54,7 @@ def read_record(output: Path, clip: str, names: list[str], conditions: dict[str,
         different.append(f"the list names {len(names)} frames of the clip, other than the {len(there)} recorded")
     if different:
         raise InputError(
-            f"{path} was made under other conditions: {'; '.join(different)}. Give another --output folder, or "
-            "--overwrite to start anew"
+            f"{path} was made under other conditions: {'; '.join(different)}. Give another `output` folder, or "
+            "`overwrite` to start anew"
         )
     return record

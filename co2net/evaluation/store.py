@@ -86,7 +86,7 @@ def note_origin(settings: EvaluationSettings, model: CO2Net, *, overwrite: bool 
         # Looked for before the note is read: another process may note and write in between.
         holds_results = next(folder.glob("*.npy"), None) is not None
         found = read_origin(folder)
-        hint = "give another folder, or --overwrite to make them anew"
+        hint = "give another folder, or `overwrite` to make them anew"
         if found is None and holds_results:
             raise InputError(f"{folder} holds results without {NAME}, which would say what made them; {hint}")
         if found is not None and (different := differences(found, origin, origin)):

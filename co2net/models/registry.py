@@ -220,7 +220,7 @@ def model_to_evaluate(
     refinement = checkpoints.infer_settings(file.state).refinement
     if role == "checkpoint" and not refinement:
         raise WeightsError(
-            f"{file.path} holds no refinement network: give it as --backbone, without --checkpoint, to evaluate its "
+            f"{file.path} holds no refinement network: give it as `backbone`, without `checkpoint`, to evaluate its "
             "color mapping alone"
         )
     model = create_model(

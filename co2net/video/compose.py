@@ -67,7 +67,7 @@ class ComposedReader(Closing):
                 "foreground and background must be of one size"
             )
         if masks is None and not front.has_alpha:
-            raise InputError(f"{front.path}: no alpha channel ({front.pixel_format}); give its mask with --mask")
+            raise InputError(f"{front.path}: no alpha channel ({front.pixel_format}); give its mask with `mask`")
         rates = front.frame_rate, back.frame_rate
         if front.kind == "video" and rates[0] and rates[1] and abs(float(rates[0] / rates[1]) - 1) > 0.005:
             raise InputError(

@@ -240,7 +240,7 @@ def _choose_times(info: VideoInfo, notes: list[str]) -> tuple[Fraction, Fraction
     if rate is None:
         rate = DEFAULT_PICTURE_RATE
         if info.kind == "folder":
-            notes.append(f"pictures carry no times: written at {rate} frames/s; give --frame-rate for another")
+            notes.append(f"pictures carry no times: written at {rate} frames/s; give `frame_rate` for another")
     return info.time_base or 1 / rate, rate
 
 

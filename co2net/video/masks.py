@@ -223,7 +223,7 @@ class MaskReader(Closing):
             return False
         raise InputError(
             f"{self.path} is {size[0]}x{size[1]} and {self.like.path} is {wanted[0]}x{wanted[1]}; "
-            "give a mask of the same size, or --mask-fit resize to scale it"
+            "give a mask of the same size, or `mask_fit` resize to scale it"
         )
 
     def _check_rate(self) -> None:
@@ -232,7 +232,7 @@ class MaskReader(Closing):
             if abs(float(ours / theirs) - 1) > _RATE_TOLERANCE:
                 raise InputError(
                     f"{self.path} has {float(ours):.6g} frames/s and {self.like.path} has {float(theirs):.6g}; give "
-                    "--mask-retime nearest to pair them by time, or --mask-retime index to pair them by number"
+                    "`mask_retime` nearest to pair them by time, or `mask_retime` index to pair them by number"
                 )
 
     def _decide(self, options: MaskOptions) -> MaskReading:

@@ -35,7 +35,7 @@ def check_output_path(output: Path, protect: Iterable[Path], overwrite: bool) ->
     if not os.access(parent, os.W_OK):
         raise OutputError(f"{output}: no permission to write in {parent}")
     if output.exists() and not overwrite and not (output.is_dir() and not any(output.iterdir())):
-        raise OutputError(f"{output}: exists already; remove it, or allow it to be replaced with --overwrite")
+        raise OutputError(f"{output}: exists already; remove it, or allow it to be replaced with `overwrite`")
 
 
 def check_old_folder(folder: Path, info: VideoInfo) -> None:

@@ -57,7 +57,7 @@ def _pair_by_number(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tupl
 
 def _length_error(masks: MaskReader, what: str) -> InputError:
     return InputError(
-        f"mask {masks.path} {what}; give a mask of the same length, or --mask-retime nearest if the frame rates differ"
+        f"mask {masks.path} {what}; give a mask of the same length, or `mask_retime` nearest if the frame rates differ"
     )
 
 

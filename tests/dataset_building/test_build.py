@@ -202,7 +202,7 @@ def test_other_settings_need_overwrite(source, tmp_path):
     out = tmp_path / "out"
     run(source, out)
     before = tree(out)
-    with pytest.raises(InputError, match=r"object_0 was made otherwise: quality was 75, is 90; use --overwrite"):
+    with pytest.raises(InputError, match=r"object_0 was made otherwise: quality was 75, is 90; use `overwrite`"):
         run(source, out, quality=90)
     with pytest.raises(InputError, match="has the other layout already"):
         run(source, out, layout="description")
@@ -365,5 +365,5 @@ def test_video_files(tmp_path):
         real, mask = data.read_image(entry.real), data.read_mask(entry.mask)
         np.testing.assert_array_equal(data.read_image(entry.composite), data.lut_transfer(real, mask, lut))
         assert 0.1 < mask.mean() < 0.6
-    with pytest.raises(InputError, match=r"00000\.png is already there, made with another --format"):
+    with pytest.raises(InputError, match=r"00000\.png is already there, made with another `format`"):
         build_dataset(tmp_path / "real", tmp_path / "masks", look, out, BuildSettings(step=30), overwrite=True)

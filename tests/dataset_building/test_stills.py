@@ -85,7 +85,7 @@ def test_it_goes_on_and_is_careful(photos, tmp_path):
     before = tree(out)
     assert make_stills(photos, out, StillsSettings())[:2] == (1, 1)
     assert {k: v for k, v in tree(out).items() if "b_c" in k} == {k: v for k, v in before.items() if "b_c" in k}
-    with pytest.raises(InputError, match=r"b_c was made otherwise: frames was 8, is 4; use --overwrite"):
+    with pytest.raises(InputError, match=r"b_c was made otherwise: frames was 8, is 4; use `overwrite`"):
         make_stills(photos, out, StillsSettings(frames=4), split="val")
     assert make_stills(photos, out, StillsSettings(frames=4), split="val", overwrite=True).built == 1
     assert len(list((out / "real_videos/b_c").iterdir())) == 4

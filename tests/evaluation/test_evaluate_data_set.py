@@ -111,7 +111,7 @@ def test_stored_color_mappings_say_what_made_them(root, model, tmp_path):
     before = {path.name: path.read_bytes() for path in (tmp_path / "lut_output").iterdir()}
     run(root, model, metrics=False, **folders)
     assert {path.name: path.read_bytes() for path in (tmp_path / "lut_output").iterdir()} == before
-    with pytest.raises(InputError, match=r"lut_output holds .* made otherwise: size was 32, is 40; .*--over"):
+    with pytest.raises(InputError, match=r"lut_output holds .* made otherwise: size was 32, is 40; .*`over"):
         run(root, model, metrics=False, size=40, **folders)
     run(root, model, metrics=False, size=40, overwrite=True, **folders)
     assert read_origin(tmp_path / "lut_output") == origin | {"size": 40}
@@ -176,7 +176,7 @@ def test_an_interrupted_evaluation_goes_on(root, model, tmp_path):
 
 def test_other_conditions_are_refused(root, model, tmp_path):
     run(root, model, tmp_path / "out")
-    with pytest.raises(InputError, match=r"vid0_object_0\.json was made under.*size was 32, is 40.*--overwrite"):
+    with pytest.raises(InputError, match=r"vid0_object_0\.json was made under.*size was 32, is 40.*`overwrite`"):
         run(root, model, tmp_path / "out", size=40)
     with pytest.raises(InputError, match=r"weights was model abc, is model xyz"):
         run(root, model, tmp_path / "out", weights="xyz")

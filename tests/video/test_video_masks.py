@@ -122,14 +122,14 @@ def test_alpha_of_an_opaque_input_is_refused(composite):
 
 def test_another_size(tmp_path, composite):
     cv2.imwrite(str(tmp_path / "m.png"), np.full((32, 48), 255, np.uint8))
-    with pytest.raises(InputError, match=r"48x32 .* 96x64.*--mask-fit resize"):
+    with pytest.raises(InputError, match=r"48x32 .* 96x64.*`mask_fit` resize"):
         read(tmp_path / "m.png", composite)
     assert read(tmp_path / "m.png", composite, fit="resize")[0].shape == (64, 96)
 
 
 def test_another_frame_rate(tmp_path, composite):
     path = gray_video(tmp_path / "m.mkv", [SOFT] * 4, rate=30)
-    with pytest.raises(InputError, match=r"30 frames/s .* 25; .*--mask-retime nearest"):
+    with pytest.raises(InputError, match=r"30 frames/s .* 25; .*`mask_retime` nearest"):
         read(path, composite)
     assert len(read(path, composite, retime="index")) == 4
 
