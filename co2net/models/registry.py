@@ -93,8 +93,8 @@ def create_model(
         use_feature: hand backbone features to the refinement. With a full checkpoint the file decides.
         refinement: False: the color mapping alone (the paper's LUT-only evaluation).
         weights: None: fresh. A path: a full checkpoint of ours or an official one; with ``refinement=False`` a bare
-            backbone as well. "default" or the name of a shipped release (:func:`list_releases`). If the shipped
-            default holds no refinement, the color mapping alone is returned, with a warning. Or what was read already.
+            backbone as well. "default" or the name of a shipped release (:func:`list_releases`); without a
+            refinement in it the color mapping alone is returned. Or what was read already.
         mapping: see :class:`~co2net.models.co2net.CO2Net`. None: what the weight file asks for, "paper" otherwise.
         unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
         paper_lut_only: see :class:`~co2net.models.co2net.CO2Net`.
@@ -132,7 +132,9 @@ def create_model(
             "alone (refinement=False)",
             stacklevel=2,
         )
-    refinement = refinement and (found.refinement or weights != "default")
+    # A release without a refinement is a model without one; a file of one's own may be the start of a training.
+    shipped = isinstance(weights, str) and file.path.name != Path(weights).name
+    refinement = refinement and (found.refinement or not shipped)
     options |= {"refinement": refinement, "mapping": mapping or _mapping_from(file)}
     options["use_feature"] = use_feature if found.use_feature is None else found.use_feature
     model = CO2Net(network_class(**_settings_from(network_class, file)), **options).eval()

@@ -268,3 +268,10 @@ def test_every_shipped_file_loads():
         assert list_backbones() and isinstance(model.backbone, BACKBONES[release.backbone])
         assert (model.mapping.name, model.training_size) == (release.mapping, release.training_size)
         assert not release.refinement or model.use_feature is release.use_feature
+
+
+def test_a_release_without_refinement_is_a_model_by_its_name(shipped):
+    folder = shipped("mapping", refinement=False)
+    assert not create_model("co2net", weights="mapping", folder=folder).refinement
+    with pytest.raises(WeightsError):  # a file of one's own must hold what is asked for
+        create_model("co2net", weights=folder / "mapping.safetensors")
