@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
 
-from co2net.cli.release_weights import main
+from co2net.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["release", *sys.argv[1:]]))

@@ -34,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         harmonize,
         measure,
         models,
+        release,
         train,
     )
 
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models, dataset, train, evaluate, evaluate_flow, measure, before_after):
+    for module in (harmonize, demo, models, dataset, train, evaluate, evaluate_flow, measure, before_after, release):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

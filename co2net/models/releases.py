@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from co2net.errors import InputError, WeightsError
-from co2net.models.weight_header import WeightHeader, read_header
+import torch
 
+from co2net.errors import InputError, WeightsError
+from co2net.models.weight_header import WeightHeader, read_header, save_model_weights
+from co2net.weight_files import average_weights, read_weights
+
+PRIOR = "caution"  # name of LUTNet's prior in its files
 FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -107,3 +112,67 @@ def default_release(
 def find_release(name: str, folder: str | os.PathLike[str] | None = None) -> Release | None:
     """The release called `name`, None if there is none."""
     return next((release for release in list_releases(folder) if release.name == name), None)
+
+
+def write_release(
+    checkpoints: Sequence[Path],
+    output: Path,
+    *,
+    mapping: str,
+    training_size: int,
+    average_with: Path | None = None,
+    share: float = 0.5,
+    prior: float | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> WeightHeader:
+    """Write a checkpoint as a file that says what it holds and how to use it.
+
+    Args:
+        checkpoints: weights to release; several of LUTNet become the members of one file.
+        output: ``.safetensors`` file to write.
+        mapping: how its color mapping is used.
+        training_size: height and width the networks work at, in pixels.
+        average_with: a checkpoint of the same network to average with.
+        share: of the first checkpoint in that average.
+        prior: of LUTNet, how readily corrections with a large expected error are left out.
+        facts: shown by ``co2net models``.
+
+    Returns:
+        What was written at the head of the file.
+
+    Raises:
+        InputError: a setting is out of range or does not fit the weights.
+        WeightsError: a file cannot be read, or two are not of one network.
+        OutputError: the file cannot be written.
+    """
+    from co2net.models.backbones.lutnet import join_members
+    from co2net.models.checkpoints import infer_settings
+
+    if output.suffix != ".safetensors":
+        raise InputError(f"{output}: released weights are .safetensors files; give such a name")
+    if training_size < 1:
+        raise InputError(f"`training_size` must be 1 or more, got {training_size}")
+    if average_with is not None and len(checkpoints) > 1:
+        raise InputError("`average_with` takes one checkpoint; several become the members of a file")
+    files = [read_weights(path) for path in checkpoints]
+    if average_with is not None:
+        state = average_weights(files[0], read_weights(average_with), share)
+    else:
+        state = join_members(files) if len(files) > 1 else dict(files[0].state)
+    if prior is not None:
+        if PRIOR not in state or prior < 0:
+            raise InputError(f"`prior` {prior}: it is 0 or more, and for weights of lutnet only")
+        state[PRIOR] = torch.tensor(prior)
+    found = infer_settings(state)
+    if found.backbone is None:
+        raise InputError(f"{checkpoints[0]} holds no backbone known here; give a checkpoint of a training run")
+    header = WeightHeader(
+        backbone=found.backbone,
+        refinement=found.refinement,
+        use_feature=bool(found.use_feature),
+        training_size=training_size,
+        mapping=mapping,
+        facts=facts or {},
+    )
+    save_model_weights(output, state, header)
+    return header

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from co2net.cli.release_weights import main as release
+from co2net.cli import main
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.models.backbones import ISSAM
@@ -175,7 +175,7 @@ def test_released_members_are_those_of_the_files(tmp_path):
     for path, members in zip(paths, (1, 2), strict=True):
         save_weights(path, trained(seed=members, members=members).state_dict(), {"format": "co2net"})
     options = ["--mapping", "predicted", "--training-size", "64", "--caution", "0.3"]
-    assert release([*map(str, paths), *options, "--output", str(tmp_path / "c.safetensors")]) == 0
+    assert main(["release", *map(str, paths), *options, "--output", str(tmp_path / "c.safetensors")]) == 0
     joined = load_model(tmp_path / "c.safetensors").backbone
     assert len(joined.members) == 3 and float(joined.caution) == pytest.approx(0.3)
     states = [trained(seed=1).members[0], *trained(seed=2, members=2).members]

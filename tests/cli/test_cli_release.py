@@ -1,11 +1,11 @@
-"""scripts/release_weights.py: a checkpoint becomes a file that says what it is."""
+"""`co2net release`: a checkpoint becomes a file that says what it is."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from co2net.cli.release_weights import main
+from co2net.cli import main
 from co2net.models.registry import create_model, load_model
 from co2net.models.releases import read_release
 
@@ -26,7 +26,7 @@ def test_the_file_lies_between_two_checkpoints_and_says_what_it_is(checkpoints):
     out = checkpoints / "released.safetensors"
     arguments = [checkpoints / "last.pth", "-o", out, "--average-with", checkpoints / "0.pth", "--share", "0.25"]
     facts = ["--mapping", "smooth", "--training_size", "256", "--fact", "trained_on=nothing, for tests"]
-    assert main([str(word) for word in (*arguments, *facts)]) == 0
+    assert main(["release", *(str(word) for word in (*arguments, *facts))]) == 0
     release = read_release(out)
     assert (release.backbone, release.refinement, release.use_feature) == ("issam", True, True)
     assert (release.mapping, release.training_size) == ("smooth", 256)
@@ -53,6 +53,6 @@ def test_bad_requests_get_a_sentence(checkpoints, capsys, change, message):
     torch.save(create_model(refinement=True, use_feature=False).state_dict(), other)
     arguments = [str(checkpoints / "last.pth"), "-o", str(checkpoints / "x.safetensors"), "--mapping", "paper"]
     arguments += ["--training-size", "256", "--average-with", str(checkpoints / "0.pth")]
-    assert main([*arguments, *(str(other) if word == "OTHER" else word for word in change)]) == 2
+    assert main(["release", *arguments, *(str(other) if word == "OTHER" else word for word in change)]) == 2
     assert message in capsys.readouterr().err
     assert not (checkpoints / "x.safetensors").exists()
