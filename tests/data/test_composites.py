@@ -1,8 +1,6 @@
 """Making a composite: the recorded cases and, bit for bit, the imaging library that made the data set."""
 
-import sys
-from pathlib import Path
-
+import fixtures
 import numpy as np
 import pytest
 import torch
@@ -10,9 +8,6 @@ from PIL import Image, ImageFilter
 
 from co2net.data import lut_transfer
 from co2net.errors import ShapeError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 
 @pytest.mark.parametrize("name", ["hyoutube_lut_16", "hyoutube_lut_16_enhanced", "hyoutube_lut_33"])

@@ -4,15 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fixtures
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from co2net import data
 from co2net.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 HERE = Path(__file__).parents[2]
 LISTED = ("real_videos", "foreground_mask", "synthetic_composite_videos")

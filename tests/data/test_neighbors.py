@@ -1,17 +1,12 @@
 """Neighbor numbers: the recorded LUTs and the rules behind them."""
 
-import sys
-from pathlib import Path
-
+import fixtures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from co2net.data import neighbor_numbers
 from co2net.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 CASE, LUTS = fixtures.load("hyoutube_neighbors")
 

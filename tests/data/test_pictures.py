@@ -1,18 +1,14 @@
 """Reading and resizing pictures: the recorded case, and masks as people store them."""
 
 import logging
-import sys
-from pathlib import Path
 
+import fixtures
 import numpy as np
 import pytest
 from PIL import Image
 
 from co2net.data import read_image, read_mask, resize_image, resize_mask
 from co2net.errors import InputError, ShapeError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 
 def test_recorded_resize():

@@ -1,17 +1,12 @@
 """The changes of HYouTube's example, against the recorded LUT."""
 
-import sys
-from pathlib import Path
-
+import fixtures
 import numpy as np
 import pytest
 import torch
 
 from co2net.dataset_building import LutChanges, change_lut
 from co2net.dataset_building.lut_changes import HYOUTUBE_EXAMPLE
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 
 def by_hand(r, g, b, c=0.0, v=0.0, e=0.0, p=1.0):

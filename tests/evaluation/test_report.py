@@ -5,18 +5,14 @@ import builtins
 import io
 import json
 import re
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
+import report_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-import report_example
 
 from co2net.errors import InputError
 from co2net.evaluation import published

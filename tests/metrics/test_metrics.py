@@ -1,9 +1,8 @@
 """The metrics against recorded values of the published evaluation, and against what each formula must do."""
 
 import math
-import sys
-from pathlib import Path
 
+import fixtures
 import numpy as np
 import pytest
 import torch
@@ -12,9 +11,6 @@ from skimage.metrics import structural_similarity
 from co2net import metrics
 from co2net.errors import ShapeError
 from co2net.metrics.ssim import _PAPER, similarity_map
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 PAIR = [metrics.mse, metrics.psnr, metrics.psnr_paper, metrics.ssim]
 MASKED = [metrics.fmse, metrics.fmse_masked, metrics.fmse_paper, metrics.fpsnr, metrics.fssim, metrics.fssim_paper]

@@ -1,14 +1,10 @@
 """The recorded cases of `tests/fixtures` as tensors."""
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
+import fixtures
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-import fixtures
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """Writing a LUT: closed forms and properties, then the kernel against the definition, then what PyTorch may do."""
 
-import sys
-from pathlib import Path
-
+import lut_cases
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,9 +11,6 @@ import tridistribute
 import trilinear
 from tridistribute import cpp, ops, reference
 from trilinear import _native
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "trilinear"))
-import lut_cases
 
 SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 33, 65), (33, 2, 40, 129), (33, 1, 130, 301)]
 
@@ -52,7 +47,8 @@ def test_mask_is_a_gate_and_one_half_is_out(backend):
     total = tridistribute.accumulate(source, source, mask, dim=4)[0, 3].sum()
     torch.testing.assert_close(total, torch.tensor(2.0))
     volumes = [tridistribute.accumulate(source, source, m, dim=4) for m in (mask > 0.5, mask.double(), mask)]
-    assert torch.equal(volumes[0], volumes[1]) and torch.equal(volumes[0], volumes[2])
+    torch.testing.assert_close(volumes[0], volumes[1], rtol=0, atol=0)
+    torch.testing.assert_close(volumes[0], volumes[2], rtol=0, atol=0)
 
 
 def test_weights_sum_to_the_pixels(backend):
@@ -66,7 +62,7 @@ def test_targets_outside_the_mask_do_not_matter(backend):
     source, target, mask = pixels(1, 9, 9)
     wanted = tridistribute.accumulate(source, target, mask)
     target = torch.where(mask > 0.5, target, float("nan"))
-    assert torch.equal(tridistribute.accumulate(source, target, mask), wanted)
+    torch.testing.assert_close(tridistribute.accumulate(source, target, mask), wanted, rtol=0, atol=0)
 
 
 def test_nothing_in_the_mask(backend):
@@ -96,7 +92,8 @@ def test_normalize_shares_no_memory():
     lut, count = tridistribute.normalize(volume)
     before = lut.clone(), count.clone()
     volume.zero_()
-    assert torch.equal(lut, before[0]) and torch.equal(count, before[1])
+    torch.testing.assert_close(lut, before[0], rtol=0, atol=0)
+    torch.testing.assert_close(count, before[1], rtol=0, atol=0)
 
 
 # ---- properties ----
@@ -191,7 +188,7 @@ def test_instruction_sets_and_threads_agree_to_the_bit():
         kernel.co2net_limit_instructions(2)
         torch.set_num_threads(threads)
     for other in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+        torch.testing.assert_close(results[0], other, rtol=0, atol=0)
 
 
 def test_batch_items_are_summed_alone(backend):
@@ -199,7 +196,7 @@ def test_batch_items_are_summed_alone(backend):
     together = tridistribute.accumulate(*given_pixels, 9)
     for item in range(5):
         alone = tridistribute.accumulate(*(x[item : item + 1] for x in given_pixels), 9)
-        assert torch.equal(together[item : item + 1], alone)
+        torch.testing.assert_close(together[item : item + 1], alone, rtol=0, atol=0)
 
 
 # ---- operators and arguments ----
@@ -228,7 +225,9 @@ def test_compile_and_export():
             return tridistribute.build_lut(source, target, mask, 4)
 
     program = torch.export.export(Build(), (source.detach(), target.detach(), mask))
-    assert torch.equal(program.module()(source, target, mask)[1], tridistribute.build_lut(source, target, mask, 4)[1])
+    torch.testing.assert_close(
+        program.module()(source, target, mask)[1], tridistribute.build_lut(source, target, mask, 4)[1], rtol=0, atol=0
+    )
 
 
 def test_fake_tensors():

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
+import fixtures
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from trilinear import _build, _native
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
-import fixtures
 
 PACKAGES = ("trilinear", "tridistribute")
 BACKENDS = ("cpp", "torch")

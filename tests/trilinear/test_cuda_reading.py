@@ -34,7 +34,9 @@ def check(lut, image, count, flow):
     torch.testing.assert_close(grad_image, wanted_image, atol=1e-5, rtol=1e-5)
     if count is not None:
         for all_empty in (False, True):
-            assert torch.equal(cuda.unseen_map(count, image, all_empty), reference.unseen_map(count, image, all_empty))
+            torch.testing.assert_close(
+                cuda.unseen_map(count, image, all_empty), reference.unseen_map(count, image, all_empty), rtol=0, atol=0
+            )
 
 
 @pytest.mark.parametrize("filled", [None, 0.5, 0.02, 0.0])
@@ -83,12 +85,13 @@ def test_a_color_that_is_not_finite_gives_nan_there_and_only_there(value):
     where[1, 0, 3, 1] = True
     output, wanted = cuda.apply_lut(lut, broken, count), cuda.apply_lut(lut, image, count)
     assert output[where.expand_as(output)].isnan().all()
-    assert torch.equal(output[~where.expand_as(output)], wanted[~where.expand_as(output)])
+    torch.testing.assert_close(output[~where.expand_as(output)], wanted[~where.expand_as(output)], rtol=0, atol=0)
     unseen = cuda.unseen_map(count, broken)
     assert unseen[where].isnan().all() and not unseen[~where].any()
     grad_lut, grad_image = cuda.apply_lut_backward(flow, lut, broken, count, True, True)
     wanted_lut, _ = cuda.apply_lut_backward(flow * ~where, lut, image, count, True, True)
-    assert torch.equal(grad_lut, wanted_lut) and not grad_image[where.expand_as(image)].any()
+    torch.testing.assert_close(grad_lut, wanted_lut, rtol=0, atol=0)
+    assert not grad_image[where.expand_as(image)].any()
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 5), (2, 3, 0, 5), (1, 3, 4, 0)])
@@ -113,14 +116,14 @@ def test_four_at_a_time_only_where_aligned(monkeypatch):
         result = cuda.apply_lut(lut, image, count), cuda.unseen_map(count, image)
         assert [name for name in launched if name not in ("pack_cells", "filled_corners")] == wanted
         torch.testing.assert_close(result[0], reference.apply_lut(lut, image, count), atol=1e-6, rtol=0)
-        assert torch.equal(result[1], reference.unseen_map(count, image))
+        torch.testing.assert_close(result[1], reference.unseen_map(count, image), rtol=0, atol=0)
 
 
 def test_inputs_in_any_layout():
     lut, count = random_lut(5, 2, 0.7)
     image = torch.rand(2, 3, 4, 6)
     striped = image.to(memory_format=torch.channels_last), count.transpose(1, 3).contiguous().transpose(1, 3)
-    assert torch.equal(cuda.apply_lut(lut, *striped), cuda.apply_lut(lut, image, count))
+    torch.testing.assert_close(cuda.apply_lut(lut, *striped), cuda.apply_lut(lut, image, count), rtol=0, atol=0)
 
 
 def test_more_items_than_a_grid_holds(monkeypatch):
