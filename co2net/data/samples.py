@@ -82,7 +82,7 @@ def examples_from_list(list_path: str | Path, root: str | Path) -> list[Example]
 def find_pairs(
     root: str | Path, split: str, frame_step: int, *, list_path: str | Path | None = None, need_real: bool = True
 ) -> list[Example]:
-    """Frames of clips, each with its predecessor (``specs/hyoutube.md`` section 13.1), composites on disk.
+    """Frames of clips, each with its predecessor, composites on disk.
 
     Args:
         root: a data set of clips, see :func:`co2net.data.datasets.read_dataset`.

@@ -53,7 +53,7 @@ class ClipPlan:
 
 
 def plan_clip(clip: Clip, previous: int, future: int, step: int) -> ClipPlan:
-    """Apply HYouTube's neighbor rule to every listed frame of a clip (``specs/hyoutube.md`` section 5).
+    """Apply HYouTube's neighbor rule to every listed frame of a clip (:mod:`co2net.data.neighbors`).
 
     Args:
         clip: its listed frames are evaluated; all frames on disk may be neighbors.

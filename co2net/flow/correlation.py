@@ -3,8 +3,7 @@
     volume(k; y, x) = 1/C Σ_c first(c, y, x) · second(c, y + dy, x + dx),   dy, dx ∈ {-reach, -reach + step, ..., reach}
 
 ``k`` counts the displacements row by row, dx fastest; `second` is zero outside. FlowNetC (Dosovitskiy et al., ICCV
-2015; ``specs/flownet2.md`` section 3) uses reach 20 and step 2, PWC-Net (Sun et al., CVPR 2018; ``specs/pwcnet.md``
-section 5) reach 4 and step 1.
+2015, section 3) uses reach 20 and step 2, PWC-Net (Sun et al., CVPR 2018, section 3) reach 4 and step 1.
 """
 
 from __future__ import annotations

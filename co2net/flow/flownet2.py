@@ -1,4 +1,4 @@
-"""FlowNet2: five networks, each correcting those before it (Ilg et al., CVPR 2017; ``specs/flownet2.md`` section 2).
+"""FlowNet2: five networks, each correcting those before it (Ilg et al., CVPR 2017, sections 4 and 5).
 
 The published temporal loss was measured with it. Attributes are named as in the official weight file, which stays its
 authors': it is not shipped here.

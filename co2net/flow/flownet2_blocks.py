@@ -1,4 +1,4 @@
-"""Layers that the parts of FlowNet2 share, named as in official files (``specs/flownet2.md`` sections 3 to 5)."""
+"""Layers that the parts of FlowNet2 share, named as in official files."""
 
 from __future__ import annotations
 

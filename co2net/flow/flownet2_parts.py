@@ -1,7 +1,7 @@
-"""The four kinds of networks that FlowNet2 stacks (``specs/flownet2.md`` section 5).
+"""The four kinds of networks that FlowNet2 stacks.
 
-FlowNetC and FlowNetS: Dosovitskiy et al., ICCV 2015, arXiv:1504.06852; FlowNetSD and Fusion: Ilg et al., CVPR 2017,
-arXiv:1612.01925. Frames ``a`` and ``b`` are ``(B, 3, H, W)``, sides multiples of 64 (Fusion: of 4).
+FlowNetC and FlowNetS: Dosovitskiy et al., ICCV 2015, section 3; FlowNetSD and Fusion: Ilg et al., CVPR 2017, section 5.
+Frames ``a`` and ``b`` are ``(B, 3, H, W)``, sides multiples of 64 (Fusion: of 4).
 """
 
 from __future__ import annotations

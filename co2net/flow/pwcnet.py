@@ -1,6 +1,6 @@
-"""PWC-Net: features, warped by the field of the coarser level, compared, field refined (``specs/pwcnet.md``).
+"""PWC-Net: features, warped by the field of the coarser level, compared, field refined.
 
-Sun et al., "PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume", CVPR 2018, arXiv:1709.02371.
+Sun et al., "PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume", CVPR 2018, section 3.
 Module names are those of the official weights as converted to PyTorch.
 """
 
@@ -141,7 +141,7 @@ class PWCNet(nn.Module):
         return found[0] + self.moduleRefiner(found[1])
 
     def estimate(self, first: Tensor, second: Tensor) -> Tensor:
-        """The field for frames of any size, ``specs/pwcnet.md`` section 3: resized to multiples of 64 and back.
+        """The field for frames of any size: resized to multiples of 64 and back.
 
         Args:
             first: ``(B, 3, H, W)`` float in [0, 1], **BGR**, the order of the official weights. See :meth:`field`.

@@ -1,6 +1,6 @@
-"""Forward splatting: send every pixel to where the field points, and settle what meets there (``specs/pwcnet.md`` 7).
+"""Forward splatting: send every pixel to where the field points, and settle what meets there.
 
-Niklaus and Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, arXiv:2003.05534.
+Niklaus and Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, arXiv:2003.05534, section 3.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Backward warps as published systems compute them, beside the sound one (``specs/pwcnet.md`` section 6).
+"""Backward warps as published systems compute them, beside the sound one (docs/published_defects.md).
 
 They differ in what lies outside the picture, in how values between pixels are taken, and one of them in the scale of
 the field. Networks run with one of them give the published numbers with that one only.

@@ -9,7 +9,7 @@ With c, n the results of frames t and t + 1, R0, R1 their real frames, m the mas
 
 The published form squares the weight above and not below, so it depends on the level of w, and sums three channels
 against one. In both, w never falls below 0.37 m', so what is hidden in one of the frames, or has left it, counts almost
-fully (``specs/hyoutube.md`` section 11.4). The sound form counts only what both frames show::
+fully (docs/published_defects.md). The sound form counts only what both frames show::
 
     v  = m' * m1 * visible                                        m1: mask of t + 1
     TL, visible  = 255^2 * sum_{3,H,W} v (c' - n)^2 / (3 sum v)   c, n clamped to [0, 1] first

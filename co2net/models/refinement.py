@@ -73,7 +73,7 @@ class Refinement(nn.Module):
             backbone_output: ``(B, 3, H, W)`` in the backbone's normalized space.
             lut_output: ``(B, 3, H, W)`` in the backbone's normalized space.
             composite: ``(B, 3, H, W)``, blended with the predicted colors. Trained weights expect it in [0, 1]
-                although everything else here is normalized, as in the released code.
+                although everything else here is normalized (docs/published_defects.md).
             features: ``(B, feature_channels, H, W)``; ignored when :attr:`feature_channels` is 0.
 
         Returns:

@@ -1,8 +1,8 @@
 """RainNet: an encoder-decoder whose decoder moves foreground statistics to those of the background.
 
-Ling et al., "Region-aware Adaptive Instance Normalization for Image Harmonization", CVPR 2021; ``specs/co2net.md``
-section 4. Module names follow the keys of the official state dict. Numbered names e0 to e7 and t6 to t0 in comments
-are those of the specification.
+Ling et al., "Region-aware Adaptive Instance Normalization for Image Harmonization", CVPR 2021,
+section 3. Module names follow the keys of the official state dict. Numbered names e0 to e7 and t6 to t0 in comments
+count from the frame's size down and up again.
 """
 
 from __future__ import annotations
