@@ -11,6 +11,7 @@ from evaluation import toy_method
 from evaluation.small_data_set import write_data_set
 
 from co2net import create_model, metrics
+from co2net.cli import main
 from co2net.data import read_frame_list
 from co2net.data.clips import read_frame
 from co2net.errors import InputError
@@ -105,3 +106,14 @@ def test_a_guest_task_has_its_own_truth_and_metrics(root, tmp_path):
 def test_what_cannot_be_evaluated_is_said(root, settings, message):
     with pytest.raises(InputError, match=message):
         run(root, **settings)
+
+
+def test_the_command_evaluates_a_guest(root, tmp_path, capsys):
+    arguments = ["evaluate", root, "--task", "matting", "--methods", "propagate", "--size", "own"]
+    arguments += ["-o", tmp_path / "out"]
+    assert main([str(argument) for argument in arguments]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if line.startswith("| first mask carried")]
+    assert "IoU" in out and "propagate on data, test_frames.txt: 10 frames of 2 clips" in out
+    summary = json.loads((tmp_path / "out" / "results.json").read_text())["summary"]
+    assert 0.5 < summary["propagate"]["iou"]["mean"] <= 1 and f"{summary['propagate']['iou']['mean']:.4f}" in row
