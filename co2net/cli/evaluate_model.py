@@ -75,9 +75,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; returns the exit code."""
     options = parser().parse_args(argv)
-    if options.gpu is not None and options.device == "auto":
-        options.device = f"cuda:{options.gpu}"
-        options.flags["device"] = "--gpu, which means"  # so that a message names what was given
     return exit_code(lambda: _run(options), options.flags)
 
 
@@ -114,6 +111,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _refuse(options: argparse.Namespace) -> None:
+    from co2net.devices import choose_device
     from co2net.errors import InputError
 
     if options.normalize_outside:
@@ -121,8 +119,14 @@ def _refuse(options: argparse.Namespace) -> None:
             "--normalize_outside is refused: it indexes color tables with normalized colors and mixes color spaces; "
             "leave it out, the model normalizes by itself"
         )
-    if options.gpu is not None and options.device != f"cuda:{options.gpu}":
+    if options.gpu is not None and options.device != "auto":
         raise InputError(f"--gpu {options.gpu} and --device {options.device} both choose the device; give one of them")
+    if options.gpu is not None:
+        options.device = f"cuda:{options.gpu}"
+        try:
+            choose_device(options.device)
+        except InputError as error:
+            raise InputError(f"--gpu {options.gpu}: there is no such GPU here; give --device cpu instead") from error
     for switch, folder in (("write_npy_result", "result_npy_dir"), ("write_npy_backbone", "backbone_npy_dir")):
         if getattr(options, switch) != bool(getattr(options, folder)):
             raise InputError(f"--{switch} and --{folder} belong together; one of them is missing")

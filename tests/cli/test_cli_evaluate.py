@@ -215,6 +215,7 @@ def test_script_says_once_what_it_ignores(call, data_set):
         (["--write_npy_result"], "--write_npy_result and --result_npy_dir belong together"),
         (["--backbone_npy_dir", "x"], "--write_npy_backbone and --backbone_npy_dir belong together"),
         (["--gpu", "0", "--device", "cpu"], "both choose the device"),
+        (["--gpu", "97"], "co2net: --gpu 97: there is no such GPU here; give --device cpu instead"),
         (["--checkpoint", "nix.pth"], "weight file nix.pth does not exist"),
         (["--backbone", "data/test_frames.txt"], "not a weight file"),
     ],
