@@ -47,3 +47,26 @@ def test_single_files_import_no_room():
     for path in (ROOT / "co2net").glob("*.py"):
         if path.name not in ("__init__.py", "__main__.py"):
             assert not list(imported_rooms(path)), path.name
+
+
+ALLOWED_FLAGS = {"--upgrade", "--force-reinstall", "--porcelain", "--nproc-per-node"}  # of pip, git and torchrun
+
+
+def test_messages_of_the_library_name_arguments_not_flags():
+    """A page, a server or a Python caller has no flags; the command puts its own in (`co2net.cli.errors`)."""
+    found = []
+    for path in (ROOT / "co2net").rglob("*.py"):
+        if path.parent.name in ("cli", "training"):  # training's own settings are about to move
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        prose = {id(node.body[0].value) for node in ast.walk(tree) if _begins_with_text(node)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                flags = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", node.value)) - ALLOWED_FLAGS
+                found += [f"{path.relative_to(ROOT)}:{node.lineno} {flag}" for flag in sorted(flags)]
+    assert not found
+
+
+def _begins_with_text(node: ast.AST) -> bool:
+    first = node.body[0] if isinstance(getattr(node, "body", None), list) and node.body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
