@@ -16,6 +16,7 @@ from co2net.evaluation.clip_pass import PRECISIONS, Precision
 from co2net.evaluation.methods import OF_MODEL, choose
 from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.pairs import FlowChoice
+from co2net.metrics.registry import metrics_of
 from co2net.models.co2net import CO2Net
 from co2net.provenance import state_sha256
 
@@ -154,7 +155,7 @@ class EvaluationSettings:
             "mapping": model.mapping.name if model else None,
             **{name: getattr(model, name, None) for name in ("unseen_rule", "refinement", "paper_lut_only")},
             "precision": self.precision,
-            "metrics": self.metrics,
+            "metrics": [metric.key for metric in metrics_of(self.task)] if self.metrics else [],
             "pictures": self.metrics and self.pictures,
             "task": self.task,
             "methods": list(self.scored(model)),

@@ -3,6 +3,8 @@
 One :class:`Metric` handed to :func:`register` is in every table, curve, report and results file from then on::
 
     register(Metric("bias", "Bias", lambda c: (c.image - c.target).mean(dim=(1, 2, 3)), digits=4))
+
+So is a :class:`PairMeasure`, of two frames and the motion between them, handed to :func:`register_pair`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from typing import Literal
 
 from torch import Tensor
 
+from co2net.flow.occlusion import occlusion_mask
 from co2net.metrics import mattes
 from co2net.metrics.mse import fmse, fmse_paper, mse
 from co2net.metrics.psnr import psnr, psnr_paper
 from co2net.metrics.ssim import fssim_paper, ssim_and_fssim
+from co2net.metrics.temporal import temporal_loss_visible, temporal_losses
 
 Convention = Literal["both", "paper", "standard", "other"]
 CONVENTIONS: dict[Convention, str] = {
@@ -89,6 +93,69 @@ class Metric:
         return number_text(value, self.digits)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two frames of a clip as several methods made them, and the motion between their real ones.
+
+    Attributes:
+        current: results of frame t, ``(M, 3, H, W)`` in [0, 1] space, one per method.
+        following: results of frame t + 1, likewise.
+        current_real: ``(1, 3, H, W)`` in [0, 1].
+        following_real: likewise.
+        mask: of frame t, ``(1, 1, H, W)`` in [0, 1].
+        following_mask: of frame t + 1; None where it is unknown.
+        flow: ``(1, 2, H, W)`` in pixels, from frame t + 1 to frame t.
+        back: from frame t to frame t + 1.
+    """
+
+    current: Tensor
+    following: Tensor
+    current_real: Tensor
+    following_real: Tensor
+    mask: Tensor
+    following_mask: Tensor | None
+    flow: Tensor
+    back: Tensor
+
+    def of_all(self, tensor: Tensor) -> Tensor:
+        """One for every method."""
+        return tensor.expand(len(self.current), -1, -1, -1)
+
+    @cached_property
+    def losses(self) -> tuple[Tensor, Tensor]:
+        """The temporal loss as published, and weighted, ``(M,)`` each."""
+        real = self.of_all(self.current_real), self.of_all(self.following_real)
+        mask, flow = self.of_all(self.mask), self.of_all(self.flow.float())
+        return temporal_losses(self.current, self.following, *real, mask, flow)
+
+    def visible_loss(self) -> Tensor | None:
+        """The temporal loss of what both frames show, ``(M,)``; None without the second mask."""
+        if self.following_mask is None:
+            return None
+        visible = (1 - occlusion_mask(self.flow, self.back)).to(self.mask.dtype)
+        masks = self.of_all(self.mask), self.of_all(self.following_mask)
+        return temporal_loss_visible(
+            self.current, self.following, *masks, self.of_all(self.flow.float()), self.of_all(visible)
+        )
+
+
+@dataclass(frozen=True)
+class PairMeasure:
+    """A measure of how steady results are from a frame to the next; lower is better.
+
+    Attributes:
+        key: its name in results files.
+        label: its name in tables, where the flow's stands behind it.
+        measure: a pair to ``(M,)``, one value per method; ``nan`` or None where there is none.
+    """
+
+    key: str
+    label: str
+    measure: Callable[[Pair], Tensor | None]
+
+
+PAIR_MEASURES: dict[str, PairMeasure] = {}
+"""By key, in the order of the columns."""
 METRICS: dict[str, Metric] = {}
 """By key, in the order of the columns within a convention."""
 
@@ -97,6 +164,12 @@ def register(metric: Metric) -> Metric:
     """Add a metric; one of the same key is replaced."""
     METRICS[metric.key] = metric
     return metric
+
+
+def register_pair(measure: PairMeasure) -> PairMeasure:
+    """Add a measure over time; one of the same key is replaced."""
+    PAIR_MEASURES[measure.key] = measure
+    return measure
 
 
 def metrics_of(task: str) -> list[Metric]:
@@ -145,3 +218,9 @@ for _metric in (
     Metric("boundary_f", "boundary F", lambda c: mattes.boundary_f(c.image, c.target), "other", False, 4, ("matting",)),
 ):
     register(_metric)
+for _measure in (
+    PairMeasure("tl", "TL", lambda pair: pair.losses[0]),
+    PairMeasure("tl_weighted", "TL weighted", lambda pair: pair.losses[1]),
+    PairMeasure("tl_visible", "TL visible", lambda pair: pair.visible_loss()),
+):
+    register_pair(_measure)

@@ -20,6 +20,7 @@ from co2net.evaluation.report.text import summary_text
 from co2net.evaluation.results import score_rows
 from co2net.evaluation.run import run_evaluation
 from co2net.evaluation.settings import EvaluationSettings
+from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.metrics import registry
 from co2net.models.registry import UsedWeights
 
@@ -32,6 +33,7 @@ def _registered(monkeypatch):
     for entry in (toy_method.METHOD, toy_method.MATTE, toy_method.LOSES):
         methods.register(entry)
     registry.register(toy_method.METRIC)
+    monkeypatch.setitem(registry.PAIR_MEASURES, toy_method.JUMP.key, toy_method.JUMP)
 
 
 @pytest.fixture
@@ -49,13 +51,16 @@ def test_a_toy_method_and_a_toy_metric_are_everywhere(root, tmp_path):
     model = create_model(refinement=False).eval()
     done = run(
         root, tmp_path / "out", model, UsedWeights("model", "w", "a", "b"),
-        methods=("final", "halves", "composite", "reinhard"),
+        methods=("final", "halves", "composite", "reinhard"), flow=FlowChoice(),
     )  # fmt: skip
     assert done.results["methods"] == ["composite", "final", "reinhard", "halves"]
     text = summary_text(done.results)
     assert "| half the light" in text and " Bias " in text
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Half the light" in report and ">Bias" in report and "Reinhard statistics transfer" in report
+    assert "Jump (DIS)" in text and "Jump (DIS)" in report
+    jump = done.results["temporal"]["summary"]
+    assert jump["truth"]["jump"]["mean"] != jump["halves"]["jump"]["mean"] > 0 and jump["halves"]["jump"]["count"] == 8
     data = json.loads(report.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     assert "Bias" in [metric["label"] for metric in data["metrics"]]
     assert [method["key"] for method in data["methods"]] == done.results["methods"]

@@ -15,8 +15,9 @@ from co2net.errors import InputError
 from co2net.evaluation.report import results as report_results
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.tables import published_rows, temporal_columns
-from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice
+from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.evaluation.temporal.results import CLIP_MEASURES, add_block, make_block, pairs_in_words
+from co2net.metrics.registry import PAIR_MEASURES
 
 METHODS = [*report_example.METHODS, "truth"]
 MEASURES = [*PAIR_MEASURES, *CLIP_MEASURES]

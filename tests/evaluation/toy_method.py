@@ -26,6 +26,9 @@ MATTE = methods.Method("guess", "brighter half", task="matting", create=lambda w
 METRIC = registry.Metric("bias", "Bias", lambda c: (c.image - c.target).abs().mean(dim=(1, 2, 3)), digits=5)
 
 
+JUMP = registry.PairMeasure("jump", "Jump", lambda pair: (pair.following - pair.current).abs().mean(dim=(1, 2, 3)))
+
+
 def few(frames, masks):
     """Loses the last frame."""
     frames = list(frames)

@@ -12,12 +12,8 @@ from torch import Tensor
 
 from co2net.errors import InputError, ShapeError
 from co2net.flow import FlowEstimator, create_flow
-from co2net.flow.occlusion import occlusion_mask
-from co2net.metrics.temporal import temporal_loss_visible, temporal_losses
+from co2net.metrics.registry import PAIR_MEASURES, Pair
 from co2net.provenance import file_sha256
-
-PAIR_MEASURES = ("tl", "tl_weighted", "tl_visible")
-"""Measures of two frames in the order of :func:`score_pair`; they depend on the flow that found the motion."""
 
 _LABELS = {"dis": "DIS", "raft": "RAFT", "flownet2": "FlowNet2", "pwcnet": "PWC-Net"}
 
@@ -53,7 +49,11 @@ class FlowChoice:
         Raises:
             InputError: the weight file cannot be read.
         """
-        return {"flow": self.name, "flow weights": file_sha256(self.weights) if self.weights else None}
+        return {
+            "flow": self.name,
+            "flow weights": file_sha256(self.weights) if self.weights else None,
+            "measures over time": list(PAIR_MEASURES),
+        }
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class TimedFrame:
 
 @torch.inference_mode()
 def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimator) -> list[dict[str, float | None]]:
-    """How far the results change along the true motion, one entry per method, by :data:`PAIR_MEASURES`.
+    """How far the results change along the true motion, one entry per method, by measure.
 
     The motion is estimated between the real frames, so all methods of a pair share it.
 
@@ -104,22 +104,13 @@ def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimat
         back = estimate(current.real, following.real)
     except ShapeError as error:
         raise InputError(f"no motion can be found between {current.name} and {following.name}: {error}") from error
-    count = len(current.results)
-    many = (count, -1, -1, -1)
-    fields, mask = field.float().expand(many), current.mask.expand(many)
-    published, weighted = temporal_losses(
-        current.results, following.results, current.real.expand(many), following.real.expand(many), mask, fields
+    pair = Pair(
+        current.results, following.results, current.real, following.real, current.mask, following.mask, field, back
     )
-    values = [published, weighted]
-    if following.mask is not None:
-        visible = (1 - occlusion_mask(field, back)).to(mask.dtype)
-        values.append(
-            temporal_loss_visible(
-                current.results, following.results, mask, following.mask.expand(many), fields, visible.expand(many)
-            )
-        )
-    known = torch.stack(values, dim=1).tolist()
-    return [
-        {measure: row[i] if i < len(row) and math.isfinite(row[i]) else None for i, measure in enumerate(PAIR_MEASURES)}
-        for row in known
-    ]
+    rows: list[dict[str, float | None]] = [{} for _ in current.results]
+    for key, measure in PAIR_MEASURES.items():
+        found = measure.measure(pair)
+        values = [math.nan] * len(rows) if found is None else found.tolist()
+        for row, value in zip(rows, values, strict=True):
+            row[key] = value if math.isfinite(value) else None
+    return rows

@@ -23,9 +23,10 @@ from co2net.data.clips import PAPER_SIZE
 from co2net.evaluation.methods import TRUTH, ordered
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
 from co2net.evaluation.scores import mean_of
-from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, flow_label
+from co2net.evaluation.temporal.pairs import FlowChoice, flow_label
 from co2net.metrics.brightness import brightness_costs
 from co2net.metrics.flicker import frame_flicker
+from co2net.metrics.registry import PAIR_MEASURES
 from co2net.provenance import NoteKind
 
 NAME = "temporal.json"
@@ -37,16 +38,15 @@ Values = dict[str, dict[str, list[float | None]]]
 """Method to measure to one value per frame."""
 
 
-_TITLES = {
-    "tl": "TL", "tl_weighted": "TL weighted", "tl_visible": "TL visible", "rtc": "R-RTC", "frtc": "fR-RTC",
-    "flicker": "flicker",
-}  # fmt: skip
+_TITLES = {"rtc": "R-RTC", "frtc": "fR-RTC"}
 
 
 def measure_title(measure: str, flow: str) -> str:
     """What a measure is called in tables, with the flow's name where it depends on one."""
-    title = _TITLES.get(measure, measure)
-    return title if measure in CLIP_MEASURES else f"{title} ({flow_label(flow)})"
+    if measure in CLIP_MEASURES:
+        return _TITLES.get(measure, measure)
+    known = PAIR_MEASURES.get(measure)
+    return f"{known.label if known else measure} ({flow_label(flow)})"
 
 
 def pairs_in_words(count: int, sizes: Iterable[tuple[int, int]], step: int) -> str:

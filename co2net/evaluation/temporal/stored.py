@@ -20,9 +20,10 @@ from co2net.data.stored_results import read_stored_image, stored_path
 from co2net.errors import InputError
 from co2net.evaluation.methods import TRUTH
 from co2net.evaluation.records import read_record, write_record
-from co2net.evaluation.temporal.pairs import PAIR_MEASURES, FlowChoice, TimedFrame, score_pair
+from co2net.evaluation.temporal.pairs import FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.temporal.results import make_block, pairs_in_words
 from co2net.flow import FlowEstimator
+from co2net.metrics.registry import PAIR_MEASURES
 
 Progress = Callable[[int, int | None], None]
 
@@ -171,7 +172,9 @@ def measure_stored(
         }
         clips.append({"clip": name, "numbers": [frame["number"] for frame in record["frames"]], "values": values})
         sizes |= {(frame["height"], frame["width"]) for frame in record["frames"]}
-    return make_block(clips, (*methods, TRUTH), PAIR_MEASURES, flow, pairs_in_words(len(pairs), sizes, pairs[0].step))
+    return make_block(
+        clips, (*methods, TRUTH), list(PAIR_MEASURES), flow, pairs_in_words(len(pairs), sizes, pairs[0].step)
+    )
 
 
 def _measure(
