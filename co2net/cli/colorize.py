@@ -1,0 +1,80 @@
+"""``co2net colorize``: strokes of color on a gray clip."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from co2net.cli.options import add_quiet
+
+EXAMPLES = """\
+examples:
+  co2net colorize old.mp4 --scribbles strokes.png -o colored.mp4              # strokes on the first frame
+  co2net colorize old.mp4 --scribbles strokes/ -o colored.mkv                 # strokes/0.png, strokes/48.png, ...
+  co2net colorize old.mp4 --scribbles strokes/ --weights svcnet/ -o out.mkv   # SVCNet's official files
+  co2net colorize still.jpg --scribbles strokes.png -o still.png
+
+Strokes are painted at the frame's size: on a transparent or black picture, or over the gray frame. A few in each region
+are enough. The brightness of the original stays; strokes change its color only.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb."""
+    about = "Color a gray clip or picture from a few strokes."
+    p = verbs.add_parser(
+        "colorize", help="color a gray clip or picture from strokes", description=about, epilog=EXAMPLES
+    )
+    p.add_argument("clip", help="video, folder of frames or picture")
+    p.add_argument(
+        "--scribbles", required=True, help="strokes for the first frame, or a folder of strokes by frame number"
+    )
+    p.add_argument("-o", "--output", help="as of `co2net harmonize`; default: CLIP.colorized.mp4 or its kind")
+    p.add_argument("--weights", help="a CPNet file, or a folder with SVCNet's official files; default: no network")
+    p.add_argument("--flow", help="dis, or a flow of co2net.flow whose file --weights holds (default)")
+    p.add_argument(
+        "--arrangement",
+        choices=("sound", "published"),
+        default="sound",
+        help="published: flow and warps as in SVCNet's own programs, as its weights were trained",
+    )
+    p.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
+    p.add_argument("--quality", type=float, help="the encoder's quality, for H.264 its CRF")
+    p.add_argument("--preset", help="the encoder's speed, ultrafast to veryslow")
+    p.add_argument(
+        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
+    )
+    add_quiet(p)
+    p.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Color, and say what was done."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from co2net.cli.progress import FrameBar
+    from co2net.colorization.files import read_networks
+    from co2net.colorization.video import colorize_video
+
+    networks = read_networks(options.weights)
+    with FrameBar(quiet=options.quiet, title="colorize") as bar:
+        report = colorize_video(
+            options.clip,
+            options.scribbles,
+            options.output,
+            networks,
+            flow=options.flow,
+            arrangement=options.arrangement,
+            on_progress=bar.update,
+            codec=options.codec,
+            quality=options.quality,
+            preset=options.preset,
+            overwrite=options.overwrite,
+        )
+    if options.quiet:
+        return
+    for note in report.notes:
+        print(f"co2net: note: {note}", file=sys.stderr)
+    rate = report.frames / max(report.seconds, 1e-9)
+    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
+    print(report.output)
