@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     from co2net.cli import (
         before_after,
+        colorize,
         dataset,
         demo,
         evaluate,
@@ -41,7 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (harmonize, demo, models, dataset, train, evaluate, evaluate_flow, measure, before_after, release):
+    for module in (
+        harmonize,
+        colorize,
+        demo,
+        models,
+        dataset,
+        train,
+        evaluate,
+        evaluate_flow,
+        measure,
+        before_after,
+        release,
+    ):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

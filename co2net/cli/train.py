@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from co2net.cli import train_backbone, train_refinement
+from co2net.cli import train_backbone, train_colorization, train_refinement
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,3 +18,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     for name, module in (("backbone", train_backbone), ("refinement", train_refinement)):
         stage = stages.add_parser(name, help=module.DESCRIPTION)
         module.add_options(stage, f"co2net train {name}")
+    for name in ("cpnet", "ssnet"):
+        stage = stages.add_parser(name, help=train_colorization.DESCRIPTIONS[name])
+        train_colorization.add_options(stage, f"co2net train {name}", name)

@@ -21,15 +21,15 @@ def strokes_on_black(strokes: np.ndarray, shape: tuple[int, int], name: str = "s
         name: for messages.
 
     Raises:
-        ShapeError: another size or type.
-        InputError: there is no stroke.
+        ShapeError: no such array.
+        InputError: another size, or there is no stroke.
     """
     if strokes.ndim != 3 or strokes.shape[2] not in (3, 4) or strokes.dtype != np.uint8:
         raise ShapeError(f"{name} must be (H, W, 3 or 4) uint8, got {strokes.shape} {strokes.dtype}")
     if strokes.shape[:2] != shape:
         (height, width), (wanted_height, wanted_width) = strokes.shape[:2], shape
-        raise ShapeError(
-            f"{name} is {width}x{height}, its frame {wanted_width}x{wanted_height}; strokes must be of the frame's size"
+        raise InputError(
+            f"{name}: {width}x{height} pixels, its frame {wanted_width}x{wanted_height}; draw at the frame's size"
         )
     colors = strokes[..., :3]
     if strokes.shape[2] == 4 and strokes[..., 3].min() < 128:

@@ -1,0 +1,13 @@
+"""Train SVCNet's CPNet with the published flags. See `--help` for examples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
+
+from co2net.cli.train_colorization import main
+
+if __name__ == "__main__":
+    sys.exit(main("cpnet"))
