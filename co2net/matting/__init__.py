@@ -5,11 +5,13 @@ come out are ``(H, W)`` float32 in [0, 1].
 """
 
 from co2net.matting.chroma import chroma_mask, compose, cut_out
+from co2net.matting.keying import KeyingStream, key_frames_by_color
 from co2net.matting.moving_mask import fill_in, moving_mask, moving_pair, network_input
 from co2net.matting.propagation import PropagationStream, propagate
 from co2net.matting.unet import MattingNetwork, create_network
 
 __all__ = [
+    "KeyingStream",
     "MattingNetwork",
     "PropagationStream",
     "chroma_mask",
@@ -17,6 +19,7 @@ __all__ = [
     "create_network",
     "cut_out",
     "fill_in",
+    "key_frames_by_color",
     "moving_mask",
     "moving_pair",
     "network_input",
