@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
-from co2net.cli.options import add_quiet
+from co2net.cli.options import add_encoding, add_quiet, encoding
 
 EXAMPLES = """\
 examples:
@@ -30,7 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     p.add_argument(
         "--scribbles", required=True, help="strokes for the first frame, or a folder of strokes by frame number"
     )
-    p.add_argument("-o", "--output", help="as of `co2net harmonize`; default: CLIP.colorized.mp4 or its kind")
+    add_encoding(p, "CLIP.colorized.mp4")
     p.add_argument("--weights", help="a CPNet file, or a folder with SVCNet's official files; default: no network")
     p.add_argument("--flow", help="dis, or a flow of co2net.flow whose file --weights holds (default)")
     p.add_argument(
@@ -39,12 +38,6 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         default="sound",
         help="published: flow and warps as in SVCNet's own programs, as its weights were trained",
     )
-    p.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
-    p.add_argument("--quality", type=float, help="the encoder's quality, for H.264 its CRF")
-    p.add_argument("--preset", help="the encoder's speed, ultrafast to veryslow")
-    p.add_argument(
-        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
-    )
     add_quiet(p)
     p.set_defaults(run=run)
 
@@ -52,7 +45,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Color, and say what was done."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.cli.progress import FrameBar
+    from co2net.cli.progress import FrameBar, tell
     from co2net.colorization.files import read_networks
     from co2net.colorization.video import colorize_video
 
@@ -66,15 +59,6 @@ def run(options: argparse.Namespace) -> None:
             flow=options.flow,
             arrangement=options.arrangement,
             on_progress=bar.update,
-            codec=options.codec,
-            quality=options.quality,
-            preset=options.preset,
-            overwrite=options.overwrite,
+            **encoding(options),
         )
-    if options.quiet:
-        return
-    for note in report.notes:
-        print(f"co2net: note: {note}", file=sys.stderr)
-    rate = report.frames / max(report.seconds, 1e-9)
-    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
-    print(report.output)
+    tell(report, quiet=options.quiet)

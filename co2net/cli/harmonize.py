@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from co2net.cli.options import add_device, add_quiet, key_frames
+from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, key_frames
 
 if TYPE_CHECKING:
     pass
@@ -59,24 +58,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--frame-rate", type=_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
     )
     result = p.add_argument_group("output")
-    result.add_argument(
-        "-o",
-        "--output",
-        help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a "
-        "folder of PNG frames; default: INPUT.harmonized.mp4",
-    )
-    result.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
-    result.add_argument(
-        "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
-    )
-    result.add_argument(
-        "--preset", help="the encoder's speed, ultrafast to veryslow: slower makes smaller files (default: superfast)"
-    )
+    add_encoding(result, "INPUT.harmonized.mp4")
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
     result.add_argument("--cube-per-shot", metavar="FOLDER", help="also write a 3D LUT for each shot")
-    result.add_argument(
-        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
-    )
     how = p.add_argument_group("harmonization")
     how.add_argument(
         "--strength",
@@ -116,8 +100,7 @@ def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
     # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.cli.errors import with_flags
-    from co2net.cli.progress import FrameBar
+    from co2net.cli.progress import FrameBar, tell
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
@@ -137,27 +120,18 @@ def run(options: argparse.Namespace) -> None:
             background=options.background,
             strength=options.strength,
             device=device,
-            codec=options.codec,
-            quality=options.quality,
-            preset=options.preset,
+            **encoding(options),
             cube=options.cube,
             mask_fit=options.mask_fit,
             mask_retime=options.mask_retime,
             mask_channel=options.mask_channel,
             frame_rate=options.frame_rate,
-            overwrite=options.overwrite,
             key_frames=options.key_frames,
             precision=options.precision,
             per_shot=options.per_shot,
             cube_per_shot=options.cube_per_shot,
         )
-    if options.quiet:
-        return
-    for note in report.notes:
-        print(f"co2net: note: {with_flags(note, options.flags)}", file=sys.stderr)
-    rate = report.frames / max(report.seconds, 1e-9)
-    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
-    print(report.output)
+    tell(report, quiet=options.quiet)
 
 
 def _rate(text: str) -> Fraction:

@@ -49,6 +49,31 @@ class OptionParser(argparse.ArgumentParser):
         return "=".join((defined.get(name.replace("_", "-"), name), *value))
 
 
+def add_encoding(group: Group, default: str) -> None:
+    """Where a frame job's result goes and how it is encoded; `default` is the output's name without ``-o``."""
+    group.add_argument(
+        "-o",
+        "--output",
+        help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a "
+        f"folder of PNG frames; default: {default}",
+    )
+    group.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
+    group.add_argument(
+        "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
+    )
+    group.add_argument(
+        "--preset", help="the encoder's speed, ultrafast to veryslow: slower makes smaller files (default: superfast)"
+    )
+    group.add_argument(
+        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
+    )
+
+
+def encoding(options: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`add_encoding` parsed, but the output, as arguments of a frame job."""
+    return {name: getattr(options, name) for name in ("codec", "quality", "preset", "overwrite")}
+
+
 def add_device(group: Group) -> None:
     """``--device``, for :func:`co2net.devices.choose_device`."""
     group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")

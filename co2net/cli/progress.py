@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from co2net.pipeline.job import JobReport
+
+
+def tell(report: JobReport, *, quiet: bool = False) -> None:
+    """Say what a frame job did: notes and speed on stderr, the output's name on stdout."""
+    if quiet:
+        return
+    for note in report.notes:
+        print(f"co2net: note: {note}", file=sys.stderr)
+    rate = report.frames / max(report.seconds, 1e-9)
+    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
+    print(report.output)
 
 
 class FrameBar:
