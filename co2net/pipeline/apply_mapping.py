@@ -7,6 +7,7 @@ the networks found at the working size is carried to the frame's size (:func:`ap
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,26 +18,59 @@ import trilinear
 from co2net.devices import upload
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
-from co2net.pipeline.frames import Box, Picture, as_tensor, cut, frame_to_tensor, put_back
+from co2net.pipeline.frames import Pixels, as_tensor, cut, frame_shape, frame_to_tensor, put_back
 from co2net.pipeline.resolution import enlarge
+from co2net.video.lazy_colors import Box, LazyColors, Patch
 
 
-def apply_lut(frame: Picture, lut: Tensor, mask: Tensor, strength: float) -> Picture:
+@dataclass
+class Foreground:
+    """Where the mask of a frame is.
+
+    Attributes:
+        box: rows and columns that hold it; whole chroma blocks of a frame of planes.
+        mask: ``(1, 1, H, W)`` in [0, 1], of the whole frame; of the box only where the frame is one of planes, whose
+            neighbors need not be kept then.
+    """
+
+    box: Box
+    mask: Tensor
+
+    @classmethod
+    def of(cls, frame: Pixels, mask: Tensor) -> Foreground | None:
+        """The foreground of a frame with the mask ``(1, 1, H, W)``; None where it has none."""
+        box = bounding_box(mask)
+        if box is None or not isinstance(frame, LazyColors):
+            return None if box is None else cls(box, mask)
+        box = frame.aligned(box)
+        return cls(box, mask[..., box[0], box[1]].contiguous())
+
+    def inside(self) -> Tensor:
+        """The mask inside the box, ``(1, 1, h, w)``."""
+        height, width = (part.stop - part.start for part in self.box)
+        return self.mask if self.mask.shape[-2:] == (height, width) else self.mask[..., self.box[0], self.box[1]]
+
+
+def apply_lut(frame: Pixels, lut: Tensor, foreground: Foreground, strength: float) -> Pixels | Patch:
     """A copy of `frame`, same kind, with a complete LUT's colors blended in by the mask; own bits where the mask is 0.
 
     Args:
-        frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
+        frame: ``(H, W, 3)`` uint8 / uint16, ``(3, H, W)`` float in [0, 1], or planes, of which a patch comes back.
         lut: ``(1, 3, D, D, D)``, on the device that computes.
-        mask: ``(1, 1, H, W)`` in [0, 1].
+        foreground: where the mask is.
         strength: how much of the change is made; 1 is all of it.
     """
-    box = bounding_box(mask)
-    if box is None:
-        return frame
+    box = foreground.box
+    if isinstance(frame, LazyColors):
+        before = frame[box]
+        share = upload(foreground.mask[0, 0], lut.device)
+        after = trilinear.apply_lut_frame(lut, upload(torch.from_numpy(before), lut.device), share, strength)
+        return Patch(box, before, after.cpu().numpy())
+    mask = foreground.mask
     picture = as_tensor(frame)
     if picture.is_floating_point():
         image = frame_to_tensor(cut(frame, box), lut.device)
-        part = upload(mask[..., box[0], box[1]], lut.device)
+        part = upload(foreground.inside(), lut.device)
         colors = image + strength * part * (trilinear.apply_lut(lut, image) - image)
         return put_back(frame, box, colors, part)
     if lut.device == picture.device:
@@ -55,8 +89,8 @@ def apply_lut(frame: Picture, lut: Tensor, mask: Tensor, strength: float) -> Pic
 
 
 def apply_merged(
-    frame: Picture,
-    mask: Tensor,
+    frame: Pixels,
+    foreground: Foreground,
     strength: float,
     model: CO2Net,
     small: Tensor,
@@ -64,12 +98,12 @@ def apply_merged(
     out: BackboneOutput,
     mapping: tuple[Tensor, Tensor] | None,
     merged: CO2NetResult,
-) -> Picture:
+) -> Pixels | Patch:
     """A copy of `frame`, same kind, with what the model made of it at the working size; own bits where the mask is 0.
 
     Args:
-        frame: as for :func:`apply_lut`, like `mask` and `strength`.
-        mask: ``(1, 1, H, W)`` in [0, 1].
+        frame: as for :func:`apply_lut`.
+        foreground: where the mask is.
         strength: how much of the change is made.
         model: whose result it is.
         small: the frame at the working size, ``(1, 3, h, w)``, on the device that computes, as all that follows.
@@ -78,13 +112,10 @@ def apply_merged(
         mapping: ``(lut, count)`` of the frame's window; None without neighbors.
         merged: the model's result for `small`.
     """
-    box = bounding_box(mask)
-    if box is None:
-        return frame
+    box, shape = foreground.box, frame_shape(frame)
     image = frame_to_tensor(cut(frame, box), small.device)
-    part = upload(mask[..., box[0], box[1]], small.device)
-    shape = mask.shape[-2], mask.shape[-1]
-    if small.shape[-2:] == mask.shape[-2:]:
+    part = upload(foreground.inside(), small.device)
+    if small.shape[-2:] == shape:
         final = merged.image[..., box[0], box[1]]
         final = image + strength * (final - image) if strength != 1 else final
     else:

@@ -8,19 +8,23 @@ from torch import Tensor
 
 from co2net.devices import upload
 from co2net.errors import ShapeError
+from co2net.video.lazy_colors import Box, LazyColors, Patch
 from co2net.video.mask_files import MaskArrays
 
 Picture = np.ndarray | Tensor
-Box = tuple[slice, slice]
-"""Rows and columns of a frame."""
+"""A frame as its owner holds it: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1]; or a mask."""
+Pixels = Picture | LazyColors
+"""The same, or the colors of decoded planes, which are converted where they are needed."""
 
 
-def frame_shape(frame: Picture) -> tuple[int, int]:
+def frame_shape(frame: Pixels) -> tuple[int, int]:
     """Height and width of a frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
 
     Raises:
         ShapeError: if it is neither.
     """
+    if isinstance(frame, LazyColors):
+        return frame.shape[:2]
     tensor = as_tensor(frame, "frame")
     if tensor.is_floating_point():
         if tensor.ndim != 3 or tensor.shape[0] != 3:
@@ -34,7 +38,7 @@ def frame_shape(frame: Picture) -> tuple[int, int]:
     return int(tensor.shape[0]), int(tensor.shape[1])
 
 
-def frame_to_tensor(frame: Picture, device: torch.device | None = None) -> Tensor:
+def frame_to_tensor(frame: Pixels, device: torch.device | None = None) -> Tensor:
     """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to float32 ``(1, 3, H, W)`` in [0, 1].
 
     Args:
@@ -52,7 +56,7 @@ def frame_to_tensor(frame: Picture, device: torch.device | None = None) -> Tenso
     return (tensor.permute(2, 0, 1).to(torch.float32) / FULL_SCALE[tensor.dtype])[None]
 
 
-def as_bytes(frame: Picture) -> np.ndarray:
+def as_bytes(frame: Pixels) -> np.ndarray:
     """``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1] to ``(H, W, 3)`` uint8, rounded."""
     tensor = as_tensor(frame, "frame")
     if tensor.dtype == torch.uint8:
@@ -105,12 +109,14 @@ def check_mask_range(mask: Picture) -> None:
         raise ShapeError(f"a float mask must be in [0, 1], this one holds {held}; scale it, or give uint8")
 
 
-def cut(frame: Picture, box: Box) -> Picture:
-    """The part of a frame inside a box, on the frame's own memory."""
+def cut(frame: Pixels, box: Box) -> Pixels:
+    """The part of a frame inside a box, on the frame's own memory where it has one."""
+    if isinstance(frame, LazyColors):
+        return frame[box]
     return frame[:, box[0], box[1]] if as_tensor(frame).is_floating_point() else frame[box]
 
 
-def put_back(frame: Picture, box: Box, colors: Tensor, mask: Tensor) -> Picture:
+def put_back(frame: Pixels, box: Box, colors: Tensor, mask: Tensor) -> Pixels | Patch:
     """A copy of `frame`, same kind, with new colors in `box`, clamped to the valid range, where `mask` is above 0.
 
     The frame's own values stay elsewhere, to the bit: they do not pass through float32.
@@ -121,6 +127,12 @@ def put_back(frame: Picture, box: Box, colors: Tensor, mask: Tensor) -> Picture:
         colors: ``(1, 3, rows, columns)`` in [0, 1] space.
         mask: ``(1, 1, rows, columns)``.
     """
+    if isinstance(frame, LazyColors):
+        before = frame[box]
+        inner = slice(0, before.shape[0]), slice(0, before.shape[1])
+        after = put_back(before, inner, colors, mask)
+        assert isinstance(after, np.ndarray)  # noqa: S101  (as `before` is)
+        return Patch(box, before, after)
     colors = colors[0].clamp(0, 1)
     inside = mask[0] > 0
     tensor = as_tensor(frame, "frame")
@@ -140,14 +152,16 @@ def put_back(frame: Picture, box: Box, colors: Tensor, mask: Tensor) -> Picture:
 FULL_SCALE = {torch.uint8: 255.0, torch.uint16: 65535.0}
 
 
-def as_tensor(picture: Picture, name: str = "picture") -> Tensor:
-    """The picture as a tensor on its own memory, as far as PyTorch can see it there.
+def as_tensor(picture: Pixels, name: str = "picture") -> Tensor:
+    """The picture as a tensor on its own memory, as far as PyTorch can see it there; planes are converted whole.
 
     Raises:
         ShapeError: if it is neither a numpy array nor a tensor.
     """
     if isinstance(picture, Tensor):
         return picture
+    if isinstance(picture, LazyColors):
+        picture = picture.whole()
     if isinstance(picture, np.ndarray):
         # PyTorch has no read-only tensors and warns about them, though nothing here writes to the input.
         return torch.from_numpy(np.require(picture, requirements=["C", "W"]))

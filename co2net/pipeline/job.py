@@ -20,6 +20,9 @@ A stream is any object with two methods::
 
 It may lag behind and yield any number of results per push, but in order and one for each frame; `tag` comes back as it
 went in. What a result is depends on the kind of output (:data:`~co2net.pipeline.outputs.OutputKind`).
+
+A stream with ``takes_planes = True`` gets the frames of YUV video as :class:`~co2net.video.lazy_colors.LazyColors`, so
+that only those colors are converted that it asks for.
 """
 
 from __future__ import annotations
@@ -213,9 +216,14 @@ def _results(
         if cancelled():
             raise Cancelled("the job was cancelled; nothing was written")
 
+    takes_planes = getattr(stream, "takes_planes", False)
     for frame, mask in pairs:
         go_on()
-        yield from stream.push(frame.image, mask, (frame, mask))
+        if takes_planes and frame.colors is not None:
+            # Its result says by itself where it changes, so the mask need not wait with it.
+            yield from stream.push(frame.colors, mask, (frame, None))
+        else:
+            yield from stream.push(frame.image, mask, (frame, mask))
     for found in stream.finish():
         go_on()
         yield found

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from co2net.devices import upload
 from co2net.models.backbones import Backbone
-from co2net.pipeline.frames import FULL_SCALE, Box, Picture, as_bytes, as_tensor, frame_to_tensor
+from co2net.pipeline.frames import FULL_SCALE, Pixels, as_bytes, as_tensor, frame_shape, frame_to_tensor
+from co2net.video.lazy_colors import Box, LazyColors
 
 
 def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -37,30 +38,36 @@ def shrink(picture: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, shape, mode="bilinear", align_corners=False)
 
 
-def sample(frame: Picture, shape: tuple[int, int]) -> Tensor:
+def sample(frame: Pixels, shape: tuple[int, int]) -> Tensor:
     """:func:`shrink` of a frame, float32 ``(1, 3, h, w)`` in [0, 1]; converts nothing but the taps.
 
     Args:
         frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
         shape: the working size, at most the frame's.
     """
-    picture = as_tensor(frame)
-    if picture.is_floating_point():
-        return shrink(frame_to_tensor(frame), shape)
+    lengths = frame_shape(frame)
+    numbers = [_tap_numbers(length, size) for length, size in zip(lengths, shape, strict=True)]
+    if isinstance(frame, LazyColors):
+        picture = values = torch.from_numpy(frame.at(numbers[0].numpy(), numbers[1].numpy()))
+    else:
+        picture = as_tensor(frame)
+        if picture.is_floating_point():
+            return shrink(frame_to_tensor(frame), shape)
+        # PyTorch cannot index uint16.
+        values = picture.view(torch.int16) if picture.dtype == torch.uint16 else picture
+        for axis in (0, 1):
+            values = values.index_select(axis, numbers[axis].to(values.device))
+        values = values.view(picture.dtype)
     full = FULL_SCALE[picture.dtype]
-    wide = picture.dtype == torch.uint16
-    values = picture.view(torch.int16) if wide else picture  # PyTorch cannot index uint16
-    for axis, size in enumerate(shape):
-        values = values.index_select(axis, _tap_numbers(picture.shape[axis], size).to(values.device))
-    taps = (values.view(torch.uint16) if wide else values).permute(2, 0, 1).to(torch.float32)
+    taps = values.permute(2, 0, 1).to(torch.float32)
     for axis, size in ((1, shape[0]), (2, shape[1])):
         near, far = taps.unflatten(axis, (2, size)).unbind(axis)
-        share = _positions(picture.shape[axis - 1], size).frac().to(taps).unsqueeze(1 if axis == 1 else 0)
+        share = _positions(lengths[axis - 1], size).frac().to(taps).unsqueeze(1 if axis == 1 else 0)
         taps = torch.lerp(near, far, share)
     return (taps / full)[None]
 
 
-def further_inputs(backbone: Backbone, frame: Picture, small: Tensor) -> dict[str, Tensor]:
+def further_inputs(backbone: Backbone, frame: Pixels, small: Tensor) -> dict[str, Tensor]:
     """What `backbone` makes of the full-size frame (:meth:`Backbone.prepare`), at the size and device of `small`."""
     if not backbone.planes:
         return {}
@@ -82,7 +89,7 @@ def _tap_numbers(length: int, small: int) -> Tensor:
     return torch.cat([near, (near + 1).clamp(max=length - 1)])
 
 
-def shrink_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def shrink_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down; as :func:`shrink`, unless that steps over all of the foreground.
 
     A foreground thinner than a pixel of the working size would come and go as it moves. Then each working pixel that
@@ -106,7 +113,7 @@ def shrink_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> t
     return torch.where(weights > 0, colors, small), F.adaptive_max_pool2d(mask, shape)
 
 
-def mean_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def mean_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down by averaging over areas, for networks that compare colors and paint nothing.
 
     Arguments and results as of :func:`shrink_foreground`.
@@ -114,21 +121,30 @@ def mean_foreground(frame: Picture, mask: Tensor, shape: tuple[int, int]) -> tup
     # Some sixteen pixels tell an area's color well enough; all of a large frame would take longer than the network.
     rows, columns = (max(1, side // (4 * small)) for side, small in zip(mask.shape[2:], shape, strict=True))
 
+    def thinned(values: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(values[rows // 2 :: rows, columns // 2 :: columns])
+
     def shrunk(values: np.ndarray) -> Tensor:
-        thinned = np.ascontiguousarray(values[rows // 2 :: rows, columns // 2 :: columns])
-        return torch.from_numpy(cv2.resize(thinned, shape[::-1], interpolation=cv2.INTER_AREA))
+        return torch.from_numpy(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA))
 
     if mask.shape[2:] == shape:
         return frame_to_tensor(frame), mask
-    small_mask = shrunk(mask[0, 0].cpu().numpy())[None, None].to(mask.device)
+    small_mask = shrunk(thinned(mask[0, 0].cpu().numpy()))[None, None].to(mask.device)
     if not bool(small_mask.any()):  # a foreground thinner than the pixels that were left out, or none
         small_mask = F.adaptive_max_pool2d(mask, shape)
+    if isinstance(frame, LazyColors):
+        height, width, _ = frame.shape
+        values = frame.at(np.arange(rows // 2, height, rows), np.arange(columns // 2, width, columns))
+        return _as_floats(shrunk(values)), small_mask
     picture = as_tensor(frame)
     if picture.is_floating_point():
         return F.interpolate(frame_to_tensor(frame), shape, mode="area"), small_mask
     # OpenCV averages integers directly, in a fifth of the time that a float copy would take to make.
-    small = shrunk(picture.cpu().numpy()).permute(2, 0, 1).to(torch.float32) / FULL_SCALE[picture.dtype]
-    return small[None].to(picture.device), small_mask
+    return _as_floats(shrunk(thinned(picture.cpu().numpy()))).to(picture.device), small_mask
+
+
+def _as_floats(picture: Tensor) -> Tensor:
+    return (picture.permute(2, 0, 1).to(torch.float32) / FULL_SCALE[picture.dtype])[None]
 
 
 def enlarge(correction: Tensor, mask: Tensor, shape: tuple[int, int], box: Box) -> Tensor:

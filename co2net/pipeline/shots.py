@@ -14,14 +14,16 @@ from torch import Tensor
 from co2net.color_mapping.completion import identity_lut
 from co2net.color_mapping.cube import save_cube
 from co2net.errors import OutputError
-from co2net.pipeline.apply_mapping import apply_lut
-from co2net.pipeline.frames import Picture, frame_shape, mask_to_tensor
+from co2net.pipeline.apply_mapping import Foreground, apply_lut
+from co2net.pipeline.frames import Picture, Pixels, frame_shape, mask_to_tensor
 from co2net.pipeline.stream import FrameStream
 from co2net.video.mask_files import MaskArrays
 
 
 class ShotStream:
     """The second pass: each frame through its shot's LUT."""
+
+    takes_planes = True
 
     def __init__(self) -> None:
         self._luts: Mapping[int, Tensor] = {}
@@ -35,7 +37,7 @@ class ShotStream:
         self._luts, self._strengths, self._starts = looked.shot_luts(), looked.shot_strengths(), looked.starts
 
     @torch.inference_mode()
-    def push(self, frame: Picture, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
+    def push(self, frame: Pixels, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Any]]:
         """The frame's result, at once."""
         start = self._starts[bisect_right(self._starts, self._number) - 1]
         self._number += 1
@@ -43,10 +45,10 @@ class ShotStream:
         if lut is None:
             yield tag, frame
             return
-        mask = mask_to_tensor(mask, frame_shape(frame), self._read_mask)
-        yield tag, apply_lut(frame, lut, mask, self._strengths[start])
+        foreground = Foreground.of(frame, mask_to_tensor(mask, frame_shape(frame), self._read_mask))
+        yield tag, frame if foreground is None else apply_lut(frame, lut, foreground, self._strengths[start])
 
-    def finish(self) -> Iterator[tuple[Any, Picture]]:
+    def finish(self) -> Iterator[tuple[Any, Any]]:
         """Nothing is left."""
         return iter(())
 

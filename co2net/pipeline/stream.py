@@ -22,11 +22,12 @@ from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.models.precision import Precision, backbone_pass, one_thread_for
-from co2net.pipeline.apply_mapping import apply_lut, apply_merged
+from co2net.pipeline.apply_mapping import Foreground, apply_lut, apply_merged
 from co2net.pipeline.cuts import CutDetector
-from co2net.pipeline.frames import Picture, check_mask_range, frame_shape, mask_to_tensor
+from co2net.pipeline.frames import Picture, Pixels, check_mask_range, frame_shape, mask_to_tensor
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
 from co2net.pipeline.resolution import further_inputs, mean_foreground, shrink_foreground, working_shape
+from co2net.video.lazy_colors import Patch
 from co2net.video.mask_files import MaskArrays
 
 Strength = float | Literal["auto"]
@@ -69,7 +70,7 @@ def harmonize_frames(
         precision: "auto" lets the backbone's convolutions be computed in bfloat16 where the processor is faster at it.
 
     Returns:
-        An iterator over as many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are
+        An iterator over as many frames as came in, in order, of the kind that came in. Picture whose mask is 0 are
         untouched, the others clamped to [0, 1]. A frame in which nothing changes may come back as the same object.
 
     Raises:
@@ -109,9 +110,9 @@ def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Itera
 class _Entry:
     """A frame in the window."""
 
-    frame: Picture
-    mask: Tensor  # (1, 1, H, W), full size, on its own device
+    frame: Pixels
     tag: Any
+    foreground: Foreground | None = None  # None where the mask is empty
     small: Tensor | None = None  # working size; None where the mask is empty
     small_mask: Tensor | None = None
     out: BackboneOutput | None = None  # None between key frames, too
@@ -120,7 +121,8 @@ class _Entry:
 class FrameStream:
     """The same job, pushed instead of pulled: for callers that hold the loop, such as the video pipeline.
 
-    Arguments as in :func:`harmonize_frames`.
+    Arguments as in :func:`harmonize_frames`. A result is of the kind that came in; of decoded planes a
+    :class:`~co2net.video.lazy_colors.Patch`, or the planes themselves where nothing changes.
 
     Attributes:
         harmonized: number of frames so far that had a foreground.
@@ -132,6 +134,8 @@ class FrameStream:
         apply: set to False to look only: all frames come out as they are.
         cuts: numbers of the frames so far that begin a new shot.
     """
+
+    takes_planes = True
 
     def __init__(
         self,
@@ -181,14 +185,14 @@ class FrameStream:
         self._shape: tuple[int, int] | None = None
         self._read_mask = MaskArrays()
 
-    def push(self, frame: Picture, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
+    def push(self, frame: Pixels, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Any]]:
         """Take in one frame; yields ``(tag, result)`` of every frame that is complete now."""
         with one_thread_for(self.model.backbone, self.device):
             self._add(frame, mask, tag)
         while self._done + self.future < self._count:
             yield self._ready()
 
-    def finish(self) -> Iterator[tuple[Any, Picture]]:
+    def finish(self) -> Iterator[tuple[Any, Any]]:
         """No more frames: yields the rest."""
         while self._done < self._count:
             yield self._ready()
@@ -229,7 +233,7 @@ class FrameStream:
         return self.model.refinement or self.model.mapping.has_holes or self.model.paper_lut_only
 
     @torch.inference_mode()
-    def _add(self, frame: Picture, mask: Picture, tag: Any) -> None:
+    def _add(self, frame: Pixels, mask: Picture, tag: Any) -> None:
         """Keep a frame, and what it tells; a key frame goes through the backbone."""
         shape = frame_shape(frame)
         if self._shape not in (None, shape):
@@ -238,14 +242,15 @@ class FrameStream:
             )
         self._shape = shape
         number = self._count
-        entry = _Entry(frame, mask_to_tensor(mask, shape, self._read_mask), tag)
+        entry, full_mask = _Entry(frame, tag), mask_to_tensor(mask, shape, self._read_mask)
         shrink = mean_foreground if self.model.backbone.averages_areas else shrink_foreground
-        small, small_mask = shrink(frame, entry.mask, working_shape(*shape, self.model.backbone.frame_size))
+        small, small_mask = shrink(frame, full_mask, working_shape(*shape, self.model.backbone.frame_size))
         if self._detector is not None and self._detector.is_cut(small):
             self.cuts.append(number)
         self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
         if bool((small_mask > 0).any()):
             self.harmonized += 1
+            entry.foreground = Foreground.of(frame, full_mask)
             # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
             tells = self.model.mapping.tells(small_mask)
             shot = self.cuts[-1] if self.cuts else 0
@@ -271,7 +276,7 @@ class FrameStream:
                 self._add_to_shot(self.cuts[-1] if self.cuts else 0, volume)
 
     @torch.inference_mode()
-    def _ready(self) -> tuple[Any, Picture]:
+    def _ready(self) -> tuple[Any, Pixels | Patch]:
         """The result of the first frame that is still here; all its neighbors are."""
         number, last = self._done, self._count - 1
         entry = self._entries.pop(number)
@@ -306,7 +311,9 @@ class FrameStream:
         place = bisect_right(starts, number)
         return starts[place - 1], starts[place] - 1 if place < len(starts) else last
 
-    def _harmonize(self, entry: _Entry, mapping: tuple[Tensor, Tensor] | None, strength: float, shot: int) -> Picture:
+    def _harmonize(
+        self, entry: _Entry, mapping: tuple[Tensor, Tensor] | None, strength: float, shot: int
+    ) -> Pixels | Patch:
         small, mask, out = entry.small, entry.small_mask, entry.out
         assert small is not None and mask is not None  # noqa: S101
         lut = self._complete_lut(mapping)
@@ -320,13 +327,13 @@ class FrameStream:
                 self._clip_volume = volume if self._clip_volume is None else self._clip_volume + volume
             if fits:
                 self._add_to_shot(shot, self.model.mapping.clip_volume(small, mask, change, 1.0, read))
-        if not self.apply:
+        if not self.apply or entry.foreground is None:
             return entry.frame
         if lut is not None:
-            return apply_lut(entry.frame, lut, entry.mask, strength)
+            return apply_lut(entry.frame, lut, entry.foreground, strength)
         # A frame between key frames has a key frame, and so a complete LUT.
         assert out is not None and merged is not None  # noqa: S101
-        return apply_merged(entry.frame, entry.mask, strength, self.model, small, mask, out, mapping, merged)
+        return apply_merged(entry.frame, entry.foreground, strength, self.model, small, mask, out, mapping, merged)
 
     def _complete_lut(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:
         """The LUT if it alone makes the result: complete, and nothing refines."""

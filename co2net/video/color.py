@@ -6,6 +6,7 @@ RGB gives a change of YUV, and that is added to the samples that were decoded. W
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,10 +157,11 @@ class Scratch:
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Return the uint16 array of that name; it holds whatever was left in it."""
+        size = math.prod(shape)
         found = self._arrays.get(name)
-        if found is None or found.shape != shape:
-            found = self._arrays[name] = np.empty(shape, np.uint16)
-        return found
+        if found is None or found.size < size:
+            found = self._arrays[name] = np.empty(size, np.uint16)
+        return found[:size].reshape(shape)
 
 
 def to_rgb(
@@ -182,29 +184,55 @@ def to_rgb(
         green, blue, red = (_spread(plane, layout, peak, True) for plane in planes)
         return cv2.merge([red, green, blue]), alpha
     luma, *chroma = planes
+    return yuv_to_rgb(luma, chroma, layout, colorspace, full, scratch or Scratch()), alpha
+
+
+def yuv_to_rgb(
+    luma: np.ndarray, chroma: list[np.ndarray], layout: Layout, colorspace: int, full: bool, scratch: Scratch
+) -> np.ndarray:
+    """Convert planes, or parts of them that begin with a whole chroma block: ``(H, W, 3)`` uint8 or uint16."""
     height, width = luma.shape
-    matrix, offset = _yuv_from_rgb(layout, colorspace, full)
-    inverse = np.linalg.inv(matrix) * peak
-    affine = np.column_stack([inverse, -inverse @ offset])
-    if peak == 65535:
-        samples = cv2.merge([luma, *(_enlarge(plane, layout, width, height) for plane in chroma)])
-        return cv2.transform(samples, affine.astype(np.float32)), alpha
-    # OpenCV multiplies 8-bit samples in coarse fixed point, up to a code off. In 16 bits it is exact, and interpolated
-    # chroma keeps its fractions.
-    finer = 64
-    affine *= 256
-    affine[:, 1:3] /= finer
-    scratch = scratch or Scratch()
+    if layout.bits > 8:
+        chroma = [_enlarge(plane, layout, width, height) for plane in chroma]
+        return samples_to_rgb(luma, chroma, layout, colorspace, full)
     samples = [scratch.array("luma", luma.shape)]
     np.copyto(samples[0], luma)
     for index, plane in enumerate(chroma):
-        wide = np.multiply(plane, finer, out=scratch.array(f"wide {index}", plane.shape), dtype=np.uint16)
-        samples.append(
-            _enlarge(wide, layout, width, height, scratch.array(f"chroma {index}", _full_size(plane, layout)))
-        )
+        wide = np.multiply(plane, _FINER, out=scratch.array(f"wide {index}", plane.shape), dtype=np.uint16)
+        into = scratch.array(f"chroma {index}", _full_size(plane, layout))
+        samples.append(_enlarge(wide, layout, width, height, into))
     merged = cv2.merge(samples, scratch.array("merged", (height, width, 3)))
-    colors = cv2.transform(merged, affine.astype(np.float32), scratch.array("colors", (height, width, 3)))
-    return cv2.convertScaleAbs(colors, alpha=1 / 256), alpha
+    colors = cv2.transform(merged, _to_wide_rgb(layout, colorspace, full), scratch.array("colors", merged.shape))
+    return cv2.convertScaleAbs(colors, alpha=1 / 256)
+
+
+def samples_to_rgb(
+    luma: np.ndarray, chroma: list[np.ndarray], layout: Layout, colorspace: int, full: bool
+) -> np.ndarray:
+    """Convert pixels that have a luma and two chroma samples each; interpolated chroma may be float32."""
+    if layout.bits > 8:
+        matrix, offset = _yuv_from_rgb(layout, colorspace, full)
+        inverse = np.linalg.inv(matrix) * 65535
+        affine = np.column_stack([inverse, -inverse @ offset]).astype(np.float32)
+        merged = cv2.merge([luma, *(np.rint(plane).astype(np.uint16, copy=False) for plane in chroma)])
+        return cv2.transform(merged, affine)
+    merged = cv2.merge([luma.astype(np.uint16), *((plane * np.float32(_FINER)).astype(np.uint16) for plane in chroma)])
+    return cv2.convertScaleAbs(cv2.transform(merged, _to_wide_rgb(layout, colorspace, full)), alpha=1 / 256)
+
+
+# OpenCV multiplies 8-bit samples in coarse fixed point, up to a code off. In 16 bits it is exact, and interpolated
+# chroma keeps its fractions.
+_FINER = 64
+
+
+@lru_cache(maxsize=64)
+def _to_wide_rgb(layout: Layout, colorspace: int, full: bool) -> np.ndarray:
+    """Affine map from codes, chroma times :data:`_FINER`, to RGB in codes of 8 bits times 256."""
+    matrix, offset = _yuv_from_rgb(layout, colorspace, full)
+    inverse = np.linalg.inv(matrix) * 255
+    affine = np.column_stack([inverse, -inverse @ offset]) * 256
+    affine[:, 1:3] /= _FINER
+    return affine.astype(np.float32)
 
 
 def _full_size(plane: np.ndarray, layout: Layout) -> tuple[int, int]:

@@ -110,7 +110,7 @@ class ComposedReader(Closing):
             if mask is None:
                 mask = alpha_mask(front)
             back.stored_image = back.image
-            back.image = _mix(front, back, mask)
+            back.image, back.colors = _mix(front, back, mask), None
             yield back, mask
             count += 1
         if still is None and next(foreground, None) is not None:

@@ -14,6 +14,7 @@ from av.error import FFmpegError
 
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
+from co2net.video.lazy_colors import Patch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
 from co2net.video.pyav import open_input, require_pyav
@@ -79,7 +80,30 @@ class VideoEncoder:
 
     def write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
         """Encode one frame; see :meth:`co2net.video.writer.Writer.write`."""
-        encoded = self._planes(frame, image, mask)
+        self._encode(frame, self._planes(frame, image, mask))
+
+    def keeps_planes(self, frame: Frame) -> bool:
+        """Whether the frame's decoded planes are written, changed where its colors changed; else it is coded anew."""
+        # swscale takes all grey for full range, so grey is coded here like RGB.
+        return frame.stored is not None and not (self._source.kind != "yuv" and self._layout.kind == "yuv")
+
+    def write_patch(self, frame: Frame, patch: Patch | None) -> None:
+        """Encode a frame whose planes are kept, changed inside a box of whole chroma blocks; None: not at all."""
+        stored: av.VideoFrame = frame.stored
+        if patch is not None:
+            rows, columns = patch.box
+            after = patch.after
+            if after.dtype == np.float32:
+                after = np.clip(after, 0, 1) * np.float32(frame.peak)
+            change = cv2.subtract(after, patch.before, dtype=cv2.CV_32F)
+            self._add_change(stored, change, rows.start, columns.start, frame.peak)
+        self._encode(frame, self._converted(stored))
+
+    def _add_change(self, stored: av.VideoFrame, change: np.ndarray, top: int, left: int, peak: int) -> None:
+        stored.make_writable()  # a decoder may still refer to it
+        color.add_change(stored, self._source, self._space, self._source_full, change, top, left, peak)
+
+    def _encode(self, frame: Frame, encoded: av.VideoFrame) -> None:
         pts = self._next_pts(frame)
         encoded.pts, encoded.time_base = pts, self._time_base
         encoded.pict_type = 0  # the source's frame types are not the encoder's
@@ -136,14 +160,12 @@ class VideoEncoder:
     def _planes(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
         info = self._info
         before = frame.stored_image if frame.stored_image is not None else frame.image
-        # swscale takes all grey for full range, so grey is coded here like RGB.
-        if frame.stored is None or (self._source.kind != "yuv" and self._layout.kind == "yuv"):
+        if not self.keeps_planes(frame):
             return self._planes_from_rgb(frame, image, mask)
         change, top, left = _change(frame.image, before, image, mask, self._source, info)
         stored: av.VideoFrame = frame.stored
         if change is not None:
-            stored.make_writable()  # a decoder may still refer to it
-            color.add_change(stored, self._source, self._space, self._source_full, change, top, left, frame.peak)
+            self._add_change(stored, change, top, left, frame.peak)
         return self._converted(stored)
 
     def _planes_from_rgb(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:

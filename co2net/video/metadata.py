@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from co2net.video.orientation import UPRIGHT, Orientation
 
 Reader = TypeVar("Reader", bound="Closing")
+
+if TYPE_CHECKING:
+    from co2net.video.lazy_colors import LazyColors
 
 # Codes of ITU-T H.273, as FFmpeg stores them.
 UNSPECIFIED = 2
@@ -100,13 +103,31 @@ class Frame:
     """The decoded ``av.VideoFrame``, in a planar format and as stored; the writer changes it in place."""
     stored_image: np.ndarray | None = field(default=None, repr=False)
     """The upright RGB picture that `stored` shows, where it is not `image` (a composed clip)."""
+    colors: LazyColors | None = field(default=None, repr=False)
+    """What `image` is made of on first use, where the reader has left that to whoever needs it; None elsewhere."""
     keep: dict[str, Any] = field(default_factory=dict, repr=False)
     """What a picture file carries besides its pixels (color profile, resolution, grey or not)."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Convert `image` on its first use; only called for what is not there."""
+            if name != "image" or self.__dict__.get("colors") is None:
+                raise AttributeError(name)
+            self.image = self.colors.whole()
+            return self.image
+
+    @classmethod
+    def of_colors(cls, colors: LazyColors, **facts: Any) -> Frame:
+        """A frame whose `image` is converted when somebody asks for it."""
+        frame = cls(np.empty(0), colors=colors, **facts)
+        del frame.image
+        return frame
 
     @property
     def peak(self) -> int:
         """The value of white: 255 or 65535."""
-        return 65535 if self.image.dtype == np.uint16 else 255
+        return 65535 if (self.colors or self.image).dtype == np.uint16 else 255
 
 
 class Closing:

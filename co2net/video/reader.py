@@ -15,6 +15,7 @@ from av.error import FFmpegError
 
 from co2net.errors import InputError
 from co2net.video import color
+from co2net.video.lazy_colors import LazyColors
 from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
 from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
@@ -198,10 +199,6 @@ class VideoReader(Closing):
                 f"the ones before are {self._size[0]}x{self._size[1]} {self._format}; split the clip there"
             )
         planar = color.to_planar(decoded, self._layout)
-        if self.luma_only and self._layout.kind != "rgb":
-            image, alpha = np.empty((0, 0, 3), np.uint8), None
-        else:
-            image, alpha = color.to_rgb(planar, self._layout, self._space, self._full, self._scratch)
         time_base = to_fraction(decoded.time_base or self._stream.time_base)
         pts = decoded.pts if decoded.pts is not None else decoded.dts
         if pts is None and self._rate and time_base:
@@ -212,16 +209,13 @@ class VideoReader(Closing):
             length = float(duration * time_base) or (float(1 / self._rate) if self._rate else 0.0)
             self._last_end = max(self._last_end, seconds + length)
         turn = self.info.orientation
-        return Frame(
-            image=turn.upright(image) if image.size else image,
-            alpha=None if alpha is None else turn.upright(alpha),
-            number=number,
-            seconds=seconds,
-            pts=pts,
-            time_base=time_base,
-            duration=duration,
-            stored=planar,
-        )
+        facts = {"number": number, "seconds": seconds, "pts": pts, "time_base": time_base, "duration": duration}
+        if self.luma_only and self._layout.kind != "rgb":
+            return Frame(np.empty((0, 0, 3), np.uint8), stored=planar, **facts)
+        if LazyColors.serves(self._layout, turn):
+            return Frame.of_colors(LazyColors(planar, self._layout, self._space, self._full), stored=planar, **facts)
+        image, alpha = color.to_rgb(planar, self._layout, self._space, self._full, self._scratch)
+        return Frame(turn.upright(image), None if alpha is None else turn.upright(alpha), stored=planar, **facts)
 
     def _expected_count(self) -> int | None:
         """Count the frames that will be shown, where the header says; an edit list may hide some of them."""

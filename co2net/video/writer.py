@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +15,7 @@ from co2net.files import clear_abandoned, partial_path, put_in_place, remove
 from co2net.video import output_paths
 from co2net.video.codecs import CONTAINERS, PICTURES, choose_codec, endings
 from co2net.video.encoding import VideoEncoder
+from co2net.video.lazy_colors import LazyColors, Patch
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.pictures import final_picture, write_picture
 
@@ -97,29 +98,43 @@ class Writer:
         else:
             self.abort()
 
-    def write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None = None) -> None:
+    def write(self, frame: Frame, image: np.ndarray | Patch | LazyColors, mask: np.ndarray | None = None) -> None:
         """Write one frame.
 
         Args:
             frame: As the reader gave it; frames in order, each once. Its decoded planes are changed in place.
-            image: ``(H, W, 3)`` RGB of the type of ``frame.image``, or float32 in [0, 1].
+            image: ``(H, W, 3)`` RGB of the type of ``frame.image``, or float32 in [0, 1]; or the patch where it differs
+                from the frame's own colors; or these themselves, where nothing does.
             mask: ``(H, W)``, any type; where it is 0 the frame's own samples stay. None: all of `image` counts.
 
         Raises:
             ShapeError: image or mask do not fit the frame.
             OutputError: no space, no permission.
         """
+        if isinstance(image, Patch | LazyColors) and not self._takes_patches(frame):
+            image = image.whole(frame.image) if isinstance(image, Patch) else frame.image
+        if isinstance(image, Patch | LazyColors):
+            return self._counted(lambda: self._write_patch(frame, image if isinstance(image, Patch) else None))
         if image.shape != frame.image.shape:
             raise ShapeError(f"image must be {frame.image.shape} as its frame, got {image.shape}")
         if image.dtype not in (frame.image.dtype, np.float32):
             raise ShapeError(f"image must be {frame.image.dtype} as its frame, or float32 in [0, 1], got {image.dtype}")
         if mask is not None and mask.shape != image.shape[:2]:
             raise ShapeError(f"mask must be {image.shape[:2]} as its frame, got {mask.shape}")
+        self._counted(lambda: self._write(frame, image, mask))
+
+    def _counted(self, write: Callable[[], None]) -> None:
         try:
-            self._write(frame, image, mask)
+            write()
         except (FFmpegError, OSError) as error:
             raise output_paths.write_error(self.output, error) from error
         self._count += 1
+
+    def _write_patch(self, frame: Frame, patch: Patch | None) -> None:
+        raise NotImplementedError
+
+    def _takes_patches(self, frame: Frame) -> bool:
+        return False
 
     def close(self) -> None:
         """Finish the output and put it in its place; closing twice is allowed.
@@ -234,6 +249,13 @@ class VideoWriter(Writer):
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
         assert self._encoder is not None  # noqa: S101  # set by the constructor or the object does not exist
         self._encoder.write(frame, image, mask)
+
+    def _takes_patches(self, frame: Frame) -> bool:
+        return self._encoder is not None and self._encoder.keeps_planes(frame)
+
+    def _write_patch(self, frame: Frame, patch: Patch | None) -> None:
+        assert self._encoder is not None  # noqa: S101
+        self._encoder.write_patch(frame, patch)
 
     def _finish(self) -> None:
         assert self._encoder is not None  # noqa: S101

@@ -1,0 +1,90 @@
+"""Colors converted in parts are those of the whole conversion."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from video import clips
+
+from co2net.video import color, open_video, open_writer
+from co2net.video.lazy_colors import LazyColors, Patch
+from co2net.video.orientation import Orientation
+
+FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le"]
+
+
+def noise(pixel_format, width, height):
+    """Colors of random planes, and what the whole conversion makes of them."""
+    layout, random = color.planar_layout(pixel_format), np.random.default_rng(0)
+    frame = av.VideoFrame(width, height, pixel_format)
+    for plane in color.plane_views(frame, layout):
+        plane[...] = random.integers(0, layout.peak + 1, plane.shape)
+    return LazyColors(frame, layout, color.BT709, False), color.to_rgb(frame, layout, color.BT709, False)[0]
+
+
+def close(part, whole):
+    """Equal but for single last bits: OpenCV rounds the last pixels of a row differently."""
+    difference = np.abs(part.astype(int) - whole)
+    return difference.max() <= 1 and (difference > 0).sum() <= max(2, difference.size // 100)
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+@pytest.mark.parametrize("size", [(48, 32), (37, 41)], ids=str)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_box_and_any_pixels(pixel_format, size, data):
+    colors, whole = noise(pixel_format, *size)
+    assert colors.shape == whole.shape and colors.dtype == whole.dtype and np.array_equal(colors.whole(), whole)
+    ends = [sorted(data.draw(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))) for n in whole.shape[:2]]
+    inner = tuple(slice(low, high + 1) for low, high in ends)
+    box = colors.aligned(inner)
+    assert all(outer.start <= part.start and part.stop <= outer.stop for outer, part in zip(box, inner, strict=True))
+    assert close(colors[box], whole[box])
+    rows, columns = (np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1))) for n in whole.shape[:2])
+    assert close(colors.at(rows, columns), whole[np.ix_(rows, columns)])
+
+
+def test_what_cannot_be_converted_in_parts():
+    yuv, turned = color.planar_layout("yuv420p"), Orientation(flip_rows=True)
+    assert LazyColors.serves(yuv, Orientation()) and not LazyColors.serves(yuv, turned)
+    assert not LazyColors.serves(color.planar_layout("gbrp"), Orientation())
+    assert not LazyColors.serves(color.planar_layout("yuva420p"), Orientation())
+
+
+def test_a_frame_is_converted_when_its_image_is_asked_for(tmp_path, monkeypatch):
+    calls, whole = [], LazyColors.whole
+    monkeypatch.setattr(LazyColors, "whole", lambda self: calls.append(1) or whole(self))
+    with open_video(clips.make_video(tmp_path / "c.mkv", 2, (48, 32), codec="ffv1")) as reader:
+        first, second = reader
+    assert first.peak == 255 and calls == []
+    assert first.image.shape == (32, 48, 3) and first.image is first.image and calls == [1]
+    with pytest.raises(AttributeError):
+        second.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("kind", ["same", "float"])
+@pytest.mark.parametrize("name", ["out.mkv", "out/"])
+def test_a_patch_is_written_as_the_whole_picture_is(tmp_path, name, kind):
+    source = clips.make_video(tmp_path / "c.mkv", 2, (48, 32), codec="ffv1")
+    box = (slice(6, 20), slice(10, 30))
+
+    def written(folder, patched):
+        (tmp_path / folder).mkdir()
+        with open_video(source) as reader, open_writer(f"{tmp_path}/{folder}/{name}", reader.info) as writer:
+            for number, frame in enumerate(reader):
+                before = frame.image[box].copy()
+                after = 255 - before if kind == "same" else (255 - before).astype(np.float32) / 255
+                patch, mask = Patch(box, before, after), np.zeros((32, 48), np.uint8)
+                mask[box] = 1
+                if number == 1:
+                    writer.write(frame, frame.colors if patched else frame.image)
+                else:
+                    writer.write(frame, patch if patched else patch.whole(frame.image), None if patched else mask)
+        with open_video(writer.output) as reader:
+            return [frame.image for frame in reader]
+
+    for patched, plain in zip(written("a", True), written("b", False), strict=True):
+        assert np.array_equal(patched, plain)
