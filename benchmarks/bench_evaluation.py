@@ -25,9 +25,8 @@ from co2net.data import read_frame_list
 from co2net.data.clips import read_frame
 from co2net.data.sample_data import LIST, sample_dataset
 from co2net.devices import choose_device
-from co2net.evaluation.clip_pass import harmonize_clip
+from co2net.evaluation.clip_pass import harmonize_clip, plan_clip
 from co2net.evaluation.evaluate import Run, clips_of, evaluate
-from co2net.evaluation.plan import plan_clip
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import load_model

@@ -6,7 +6,7 @@ them anew.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,17 +15,80 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-import trilinear
 from co2net.color_mapping.clip_window import ClipWindow
-from co2net.data.clips import FrameTensors
+from co2net.data.clips import Clip, FrameTensors
 from co2net.data.frame_lists import FrameEntry
 from co2net.errors import InputError
-from co2net.evaluation.plan import ClipPlan, ListedFrame
+from co2net.evaluation.mapping_error import WindowError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True)
+class ListedFrame:
+    """A frame to evaluate.
+
+    Attributes:
+        entry: its files.
+        neighbors: how often each frame number counts for its color mapping; empty without neighbors. The frame's own
+            number is among them only where the neighbor rule falls back to it.
+    """
+
+    entry: FrameEntry
+    neighbors: dict[int, int]
+
+    @property
+    def last(self) -> int:
+        """Number of the last frame that must have been read before this one can be harmonized."""
+        return max([self.entry.number, *self.neighbors])
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """One pass over a clip.
+
+    Attributes:
+        name: ``<video>/<object>``.
+        listed: the frames to evaluate, by number.
+        reading: every frame that goes through the backbone, by number: the listed ones and their neighbors, each once.
+        last_use: for each of them, the place in `listed` of the last frame that it counts for.
+    """
+
+    name: str
+    listed: list[ListedFrame]
+    reading: list[FrameEntry]
+    last_use: dict[int, int]
+
+    def reads(self, *, real: bool) -> Iterator[tuple[FrameEntry, bool]]:
+        """What to read, and whether the real frame is needed with it."""
+        listed = {frame.entry.number for frame in self.listed}
+        for entry in self.reading:
+            yield entry, real and entry.number in listed
+
+
+def plan_clip(clip: Clip, previous: int, future: int, step: int) -> ClipPlan:
+    """Apply HYouTube's neighbor rule to every listed frame of a clip (:mod:`co2net.data.neighbors`).
+
+    Args:
+        clip: its listed frames are evaluated; all frames on disk may be neighbors.
+        previous: neighbors before each frame.
+        future: neighbors after it.
+        step: distance of annotated frames.
+
+    Raises:
+        InputError: a folder cannot be listed, or a count is negative.
+    """
+    listed, needed, last_use = [], {}, {}
+    for place, entry in enumerate(sorted(clip.entries, key=lambda entry: entry.number)):
+        neighbors = clip.neighbors(entry, previous, future, step)
+        listed.append(ListedFrame(entry, dict(Counter(neighbor.number for neighbor in neighbors))))
+        for frame in (*neighbors, entry):
+            needed[frame.number] = frame
+            last_use[frame.number] = place
+    return ClipPlan(clip.name, listed, [needed[number] for number in sorted(needed)], last_use)
 
 
 @dataclass
@@ -38,7 +101,7 @@ class HarmonizedFrames:
         mask: ``(B, 1, H, W)`` in [0, 1].
         real: ``(B, 3, H, W)`` in [0, 1]; empty where real frames were not read.
         result: see :class:`~co2net.models.co2net.CO2NetResult`.
-        mapping_error: ``(B,)``, see :func:`mapping_error`; None where it was not asked for.
+        mapping_error: ``(B,)``, see :mod:`co2net.evaluation.mapping_error`; None where it was not asked for.
     """
 
     entries: list[FrameEntry]
@@ -75,7 +138,7 @@ def harmonize_clip(
 
     Args:
         model: where it is, it computes.
-        plan: from :func:`~co2net.evaluation.plan.plan_clip`.
+        plan: from :func:`plan_clip`.
         frames: the frames of ``plan.reading``, in that order; no more are taken.
         batch_size: frames per backbone pass, and per result at most.
         precision: of the networks; the color mapping stays float32. "tf32" is CUDA's faster float32.
@@ -99,37 +162,6 @@ def harmonize_clip(
                 ready.append(frame)
             yield _ready(model, held, window, ready, precision, measure_mapping)
             _drop(held, window, plan, place)
-
-
-def mapping_error(model: CO2Net, lut: Tensor, count: Tensor, neighbors: list[tuple[_Held, int]]) -> Tensor:
-    """How well a LUT describes what the backbone did to the neighbors, as the paper's LUT-only evaluation measures.
-
-    The neighbors are read through the LUT themselves and compared with the backbone's result: squared error per
-    foreground pixel, 8-bit levels, averaged over channels . The same as
-    :func:`co2net.evaluation.mapping_error.mapping_statistics`, from what a pass over the clip holds anyway.
-
-    Args:
-        model: its rule for unseen colors counts.
-        lut: ``(1, 3, D, D, D)``.
-        count: ``(1, D, D, D)``.
-        neighbors: the frames, and how often each counts.
-
-    Returns:
-        A float64 scalar; ``nan`` where all masks are empty.
-    """
-    error = torch.zeros((), dtype=torch.float32, device=lut.device)
-    area = torch.zeros_like(error)
-    if error.device.type != "mps":  # which has no float64
-        error, area = error.double(), area.double()
-    for frame, times in neighbors:
-        x, m, y = frame.composite, frame.mask, frame.harmonized
-        unseen = trilinear.unseen_map(count, x, rule=model.unseen_rule) * m
-        p = (1 - unseen) * trilinear.apply_lut(lut, x, count) + unseen * y
-        p = p * m + x * (1 - m)
-        difference = (p * 255).clamp(0, 255) - (y * 255).clamp(0, 255)
-        error += times * difference.to(error.dtype).square().sum()
-        area += times * m.sum(dtype=area.dtype)
-    return error / (3 * area)
 
 
 def _drop(held: dict[int, _Held], window: ClipWindow, plan: ClipPlan, place: int) -> None:
@@ -198,17 +230,21 @@ def _ready(
         result = model.merge(out, mapping, image, mask)
     errors = None
     if measure_mapping and mapping is not None:
-        lut, count = mapping
-        errors = torch.stack(
-            [
-                mapping_error(
-                    model, lut[i : i + 1], count[i : i + 1], [(held[n], times) for n, times in frame.neighbors.items()]
-                )
-                for i, frame in enumerate(frames)
-            ]
-        )
+        errors = torch.stack([_mapping_error(model, mapping, i, held, frame) for i, frame in enumerate(frames)])
     real = torch.stack([frame.real for frame in own if frame.real is not None]).to(image.device)
     return HarmonizedFrames([frame.entry for frame in frames], image, mask, real, result, errors)
+
+
+def _mapping_error(
+    model: CO2Net, mapping: tuple[Tensor, Tensor], i: int, held: dict[int, _Held], frame: ListedFrame
+) -> Tensor:
+    """The error of the i-th mapping over the neighbors of its frame, a float64 scalar."""
+    lut, count = (part[i : i + 1] for part in mapping)
+    error = WindowError(model, lut, count)
+    for number, times in frame.neighbors.items():
+        neighbor = held[number]
+        error.add(neighbor.composite, neighbor.mask, neighbor.harmonized, times)
+    return error.mean()[0]
 
 
 def _computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -7,52 +7,33 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, pairwise, tee
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from co2net.data.clips import Clip, FrameTensors, group_clips
+from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
 from co2net.data.frame_lists import FrameEntry
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError, OutputError
-from co2net.evaluation.clip_pass import HarmonizedFrames, harmonize_clip
-from co2net.evaluation.methods import METHODS, result_of
-from co2net.evaluation.methods import Run as Method
+from co2net.evaluation.batches import Batch, batches, other_methods, with_methods
+from co2net.evaluation.clip_pass import ClipPlan, plan_clip
+from co2net.evaluation.methods import result_of
 from co2net.evaluation.pictures import WorstAndBest, to_picture
-from co2net.evaluation.plan import ClipPlan, plan_clip
-from co2net.evaluation.read_ahead import ReadAhead
 from co2net.evaluation.records import read_record, record_path, write_record
 from co2net.evaluation.scores import score_frames
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
-from co2net.evaluation.tasks import EvaluationTask, task_of
+from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.clip_pass import TemporalPass
 from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
 from co2net.processes import Processes
+from co2net.threads import map_ahead
 
 Record = dict[str, Any]
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass
-class Batch:
-    """Some frames of a clip and what the methods made of them.
-
-    Attributes:
-        entries: the frames.
-        frames: their tensors, on the device.
-        images: method to result ``(B, C, H, W)``.
-        harmonized: what the evaluated model's pass left; None without a model.
-    """
-
-    entries: list[FrameEntry]
-    frames: list[FrameTensors]
-    images: dict[str, Tensor]
-    harmonized: HarmonizedFrames | None = None
 
 
 @dataclass
@@ -111,7 +92,7 @@ def evaluate(
     if model is not None:
         note_origin(settings, model, overwrite=overwrite)
     device = device or (next(model.parameters()).device if model is not None else torch.device("cpu"))
-    methods = _other_methods(settings, model, device)
+    methods = other_methods(settings, model, device)
     window = (settings.previous, settings.future) if model is not None else (0, 0)
     todo = [clip for clip in clips if clip.name not in done]
     plans: dict[str, ClipPlan] = {}
@@ -129,17 +110,18 @@ def evaluate(
     started, passes, already = time.perf_counter(), 0, count
     workers = settings.workers if settings.workers is not None else _decoding_threads()
     with (
-        ReadAhead(reads(), settings.size, workers) as frames,
+        map_ahead(lambda entry, real: read_frame(entry, settings.size, real=real), reads(), workers) as decoded,
         ResultStore(settings) as store,
         _tf32(settings.precision == "tf32"),
     ):
+        frames = _Timed(decoded)
         for clip in todo:
             clip_plan = plan(clip)
             record, count_before = _empty_record(clip.name, settings), count
             extremes = WorstAndBest()
             over_time = TemporalPass(estimate, settings.step) if estimate else None
-            batches = _batches(model, clip_plan, frames, settings, device)
-            for batch in _with_methods(batches, methods, task_of(settings.task)):
+            own = batches(model, clip_plan, frames, settings, device)
+            for batch in with_methods(own, methods, task_of(settings.task)):
                 if batch.harmonized is not None:
                     store.add(batch.harmonized)
                 record["frames"] += _measure(batch, settings, model, extremes, over_time)
@@ -156,6 +138,23 @@ def evaluate(
             del plans[clip.name]
     seconds = time.perf_counter() - started
     return Run([done[clip.name] for clip in clips], count - already, passes, seconds, frames.waited)
+
+
+class _Timed:
+    """The frames, and how long their taker waited for them."""
+
+    def __init__(self, frames: Iterator[FrameTensors]) -> None:
+        self._frames, self.waited = frames, 0.0
+
+    def __iter__(self) -> Iterator[FrameTensors]:
+        return self
+
+    def __next__(self) -> FrameTensors:
+        started = time.perf_counter()
+        try:
+            return next(self._frames)
+        finally:
+            self.waited += time.perf_counter() - started
 
 
 def _finished(
@@ -231,68 +230,6 @@ def collect_records(
             )
         records.append(record)
     return records
-
-
-def _other_methods(settings: EvaluationSettings, model: CO2Net | None, device: torch.device) -> dict[str, Method]:
-    """What runs beside the pass of the evaluated model, by key."""
-    chosen = [(key, METHODS[key].create) for key in settings.scored(model)]
-    return {key: create(settings.method_weights, device) for key, create in chosen if create is not None}
-
-
-def _batches(
-    model: CO2Net | None, plan: ClipPlan, frames: ReadAhead, settings: EvaluationSettings, device: torch.device
-) -> Iterator[Batch]:
-    """The listed frames in the order of their numbers, with what the evaluated model makes of them."""
-    if model is None:
-        for frame in plan.listed:
-            tensors = FrameTensors(*(tensor.to(device) for tensor in next(frames)))
-            yield Batch([frame.entry], [tensors], {"composite": tensors.composite[None]})
-        return
-    for found in _harmonized(model, plan, frames, settings):
-        tensors = [FrameTensors(*frame) for frame in zip(found.composite, found.mask, found.real, strict=True)]
-        result = found.result
-        images = {
-            "composite": found.composite, "backbone": result.backbone, "lut": result.lut, "final": result.image
-        }  # fmt: skip
-        yield Batch(found.entries, tensors, images, found)
-
-
-def _with_methods(batches: Iterator[Batch], methods: dict[str, Method], task: EvaluationTask) -> Iterator[Batch]:
-    """The batches with the results of further methods, which may lag behind the frames that they take."""
-    own, *copies = tee(batches, 1 + 2 * len(methods))  # each method takes frames and masks at its own pace
-    results = {}
-    for i, (key, method) in enumerate(methods.items()):
-        given = (task.frame(frame) for batch in copies[2 * i] for frame in batch.frames)
-        masks = (frame.mask for batch in copies[2 * i + 1] for frame in batch.frames)
-        results[key] = iter(method(given, masks))
-    for batch in own:
-        for key, found in results.items():
-            pictures = [torch.as_tensor(picture) for picture in islice(found, len(batch.entries))]
-            if len(pictures) < len(batch.entries):
-                raise InputError(f"the method {key} gives fewer results than there are frames")
-            image = torch.stack([p if p.ndim == 3 else p[None] for p in pictures])
-            batch.images[key] = image.to(batch.frames[0].mask.device, torch.float32)
-        yield batch
-
-
-def _harmonized(
-    model: CO2Net, plan: ClipPlan, frames: ReadAhead, settings: EvaluationSettings
-) -> Iterator[HarmonizedFrames]:
-    device = next(model.parameters()).device
-    for batch in harmonize_clip(
-        model,
-        plan,
-        frames,
-        batch_size=settings.batch_on(device),
-        precision=settings.precision,
-        measure_mapping=settings.metrics and not model.refinement,
-    ):
-        finite = torch.isfinite(batch.result.image).flatten(1).all(dim=1).tolist()
-        if not all(finite):
-            hint = "the weights diverged" if settings.precision != "fp16" else "try another `precision` than fp16"
-            broken = batch.entries[finite.index(False)].composite
-            raise InputError(f"the network's result for {broken} holds NaN or infinity; {hint}")
-        yield batch
 
 
 def _measure(

@@ -28,6 +28,44 @@ class MappingStatistics:
     invalid: Tensor
 
 
+class WindowError:
+    """How far neighbors read through a LUT are from what the backbone made of them.
+
+    Squared error per foreground pixel, 8-bit levels, averaged over channels.
+
+    Args:
+        model: its rule for unseen colors counts.
+        lut: ``(B, 3, D, D, D)``.
+        count: ``(B, D, D, D)``.
+    """
+
+    def __init__(self, model: CO2Net, lut: Tensor, count: Tensor) -> None:
+        self._model, self._lut, self._count = model, lut, count
+        exact = torch.float32 if lut.device.type == "mps" else torch.float64  # MPS has no float64
+        self._error = torch.zeros(len(lut), dtype=exact, device=lut.device)
+        self._area = torch.zeros_like(self._error)
+
+    def add(self, image: Tensor, mask: Tensor, harmonized: Tensor, times: int = 1) -> None:
+        """Take a neighbor in.
+
+        Args:
+            image: its composite ``(B, 3, H, W)`` in [0, 1].
+            mask: ``(B, 1, H, W)`` in [0, 1].
+            harmonized: what the backbone made of it, as `image`.
+            times: how often it counts.
+        """
+        unseen = trilinear.unseen_map(self._count, image, rule=self._model.unseen_rule) * mask
+        read = (1 - unseen) * trilinear.apply_lut(self._lut, image, self._count) + unseen * harmonized
+        read = read * mask + image * (1 - mask)
+        difference = (read * 255).clamp(0, 255) - (harmonized * 255).clamp(0, 255)
+        self._error += times * difference.to(self._error.dtype).square().sum(dim=(1, 2, 3))
+        self._area += times * mask.sum(dim=(1, 2, 3), dtype=self._area.dtype)
+
+    def mean(self) -> Tensor:
+        """Of all that was added, ``(B,)``; ``nan`` where all masks are empty."""
+        return self._error / (3 * self._area)
+
+
 @torch.no_grad()
 def mapping_statistics(
     model: CO2Net, image: Tensor, mask: Tensor, neighbor_images: Tensor, neighbor_masks: Tensor
@@ -50,15 +88,7 @@ def mapping_statistics(
         raise InputError("the mapping error needs at least one neighbor frame")
     lut, count = model.color_mapping(volume)
     unseen = trilinear.unseen_map(count, image, rule=model.unseen_rule) * mask
-    error = torch.zeros(len(image), device=image.device, dtype=torch.float64)
+    error = WindowError(model, lut, count)
     for x, m in zip(neighbor_images.unbind(1), neighbor_masks.unbind(1), strict=True):
-        y = model.run_backbone(x, m).image
-        u = trilinear.unseen_map(count, x, rule=model.unseen_rule) * m
-        p = (1 - u) * trilinear.apply_lut(lut, x, count) + u * y
-        p = p * m + x * (1 - m)
-        difference = (p * 255).clamp(0, 255) - (y * 255).clamp(0, 255)
-        error += difference.double().square().sum(dim=(1, 2, 3))
-    return MappingStatistics(
-        mapping_error=(error / (3 * neighbor_masks.double().sum(dim=(1, 2, 3, 4)))).to(image.dtype),
-        invalid=unseen.mean(dim=(1, 2, 3)),
-    )
+        error.add(x, m, model.run_backbone(x, m).image)
+    return MappingStatistics(mapping_error=error.mean().to(image.dtype), invalid=unseen.mean(dim=(1, 2, 3)))

@@ -15,9 +15,8 @@ from co2net import create_model, data
 from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
 from co2net.errors import InputError
 from co2net.evaluation import clip_pass
-from co2net.evaluation.clip_pass import harmonize_clip
+from co2net.evaluation.clip_pass import harmonize_clip, plan_clip
 from co2net.evaluation.mapping_error import mapping_statistics
-from co2net.evaluation.plan import plan_clip
 from co2net.models.co2net import CO2Net
 
 GAPS = [0, 5, 10, 25, 30, 50]

@@ -28,7 +28,7 @@ from co2net.models.registry import UsedWeights
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
     monkeypatch.setattr(methods, "METHODS", dict(methods.METHODS))
-    monkeypatch.setattr("co2net.evaluation.evaluate.METHODS", methods.METHODS)
+    monkeypatch.setattr("co2net.evaluation.batches.METHODS", methods.METHODS)
     monkeypatch.setattr(registry, "METRICS", dict(registry.METRICS))
     for entry in (toy_method.METHOD, toy_method.MATTE, toy_method.LOSES):
         methods.register(entry)
