@@ -122,3 +122,16 @@ def test_the_command_evaluates_a_guest(root, tmp_path, capsys):
     assert "IoU" in out and "propagate on data, test_frames.txt: 10 frames of 2 clips" in out
     summary = json.loads((tmp_path / "out" / "results.json").read_text())["summary"]
     assert 0.5 < summary["propagate"]["iou"]["mean"] <= 1 and f"{summary['propagate']['iou']['mean']:.4f}" in row
+
+
+def test_colorizations_are_evaluated_with_points_of_the_first_frame(root, tmp_path):
+    arguments = ["evaluate", root, "--task", "colorization", "--size", "own", "-o", tmp_path / "out", "-q"]
+    assert main([str(argument) for argument in arguments]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    means = {method: results["summary"][method]["mse"]["mean"] for method in results["methods"]}
+    assert list(means) == ["gray", "points"] and 0 < means["points"] != means["gray"]
+    entry = read_frame_list(root / "test_frames.txt", root)[0]
+    real = read_frame(entry, None).real
+    gray = (real * torch.tensor((0.299, 0.587, 0.114))[:, None, None]).sum(0).expand(3, -1, -1)
+    (row,) = [r for r in score_rows(results) if (r["name"], r["method"]) == (entry.result_name, "gray")]
+    assert row["mse"] == pytest.approx(float(metrics.mse(gray[None], real[None])), rel=1e-5)
