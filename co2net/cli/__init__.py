@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         measure,
         models,
         release,
+        scribbles,
         train,
     )
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for module in (
         harmonize,
         colorize,
+        scribbles,
         demo,
         models,
         dataset,

@@ -7,13 +7,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.networks import create_cpnet, create_ssnet
+from co2net.colorization.scribbles import diverse, random_points, widen
 from co2net.colorization.ssnet import SSNet
 from co2net.errors import InputError, WeightsError
+from co2net.files import write_beside
 from co2net.flow import FlowEstimator, create_flow
+from co2net.pipeline.frames import as_bytes
+from co2net.video import open_video
 from co2net.video.pictures import list_pictures, read_picture
 from co2net.weight_files import read_weights
 
@@ -60,6 +65,57 @@ def _read(path: Path) -> np.ndarray:
         image = (image >> 8).astype(np.uint8)
         alpha = None if alpha is None else (alpha >> 8).astype(np.uint8)
     return image if alpha is None else np.dstack([image, alpha])
+
+
+def make_strokes(
+    clip: PathLike,
+    output: PathLike,
+    frames: str = "0",
+    *,
+    points: int = 40,
+    width: int = 5,
+    seed: int = 0,
+    mapping: int | None = None,
+) -> list[Path]:
+    """Strokes of a colored clip, in its own colors on black, for tests and comparisons.
+
+    Args:
+        clip: colored video, folder of frames or picture.
+        output: a ``.png``, or a folder that gets one per frame, named by its number.
+        frames: numbers from 0, separated by commas.
+        points: how many per frame.
+        width: see :func:`~.scribbles.widen`.
+        seed: which places.
+        mapping: see :func:`~.scribbles.diverse`.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: a number is none, or the clip is shorter.
+    """
+    if not re.fullmatch(r"\d+(,\d+)*", frames.replace(" ", "")):
+        raise InputError(f"`frames` {frames}: write numbers from 0 with commas between them, such as 0,48")
+    if points < 1 or width < 3:
+        raise InputError(f"`points` must be 1 or more and `width` 3 or more, got {points} and {width}")
+    wanted, output = sorted({int(number) for number in frames.split(",")}), Path(output)
+    one = output.suffix.lower() == ".png"
+    if one and len(wanted) > 1:
+        raise InputError(f"{output} holds the strokes of one frame; give a folder for {len(wanted)}")
+    written: list[Path] = []
+    with open_video(clip) as reader:
+        for number, frame in enumerate(reader):
+            if number in wanted:
+                sparse = random_points(as_bytes(frame.image), points, np.random.default_rng([seed, number]))
+                strokes = widen(sparse if mapping is None else diverse(sparse, mapping), width)
+                written.append(output if one else output / f"{number}.png")
+                written[-1].parent.mkdir(parents=True, exist_ok=True)
+                write_beside(written[-1], cv2.imencode(".png", strokes[..., ::-1])[1].tobytes())
+            if number >= wanted[-1]:
+                break
+    if len(written) < len(wanted):
+        raise InputError(f"{clip} has no frame {wanted[len(written)]}; frames are counted from 0")
+    return written
 
 
 @dataclass

@@ -86,6 +86,42 @@ def test_sets_of_official_files(tmp_path):
         read_networks(tmp_path)
 
 
+def test_test_strokes(folder, capsys):
+    source = folder / "gray" / "000.png"
+    assert main(["scribbles", str(source), "-o", str(folder / "made.png"), "--points", "3"]) == 0
+    made = np.asarray(Image.open(folder / "made.png"))
+    assert capsys.readouterr().out.strip() == str(folder / "made.png")
+    assert 16 <= made.any(axis=2).sum() <= 48 and set(np.unique(made)) <= {0, 60, 120}
+    assert (
+        main(["scribbles", str(folder / "gray"), "-o", str(folder / "many"), "--frames", "0,2", "--mapping", "1"]) == 0
+    )
+    assert sorted(path.name for path in (folder / "many").iterdir()) == ["0.png", "2.png"]
+    assert main(["scribbles", str(folder / "gray"), "-o", str(folder / "many"), "--frames", "9"]) == 2
+    assert "has no frame 9" in capsys.readouterr().err
+    assert main(["scribbles", str(source), "-o", str(folder / "made.png"), "--frames", "x"]) == 2
+
+
+def test_what_evaluation_compares():
+    from co2net.colorization.methods import gray, points_of
+    from co2net.evaluation.methods import METHODS
+    from co2net.metrics.registry import METRICS, Comparison
+
+    rng = np.random.default_rng(0)
+    frames = [torch.from_numpy(rng.random((3, 32, 48), np.float32)) for _ in range(2)]
+    masks = [torch.ones(1, 32, 48)] * 2
+    assert (gray(frames[0]).amax(dim=0) - gray(frames[0]).amin(dim=0)).max() < 0.02
+    np.testing.assert_array_equal(points_of(frames[0]), points_of(frames[0]))
+    compared = {}
+    for key in ("gray", "points"):
+        results = list(METHODS[key].create(None, torch.device("cpu"))(frames, masks))
+        compared[key] = Comparison(torch.stack(results), torch.stack(frames), torch.stack(masks))
+    for name in ("ab_psnr", "ab_ssim", "psnr"):
+        values = METRICS[name].measure(compared["gray"])
+        assert values.shape == (2,) and values.isfinite().all()
+    same = Comparison(torch.stack(frames), torch.stack(frames), torch.stack(masks))
+    assert METRICS["ab_psnr"].measure(same).isinf().all()
+
+
 def test_sound_and_length_stay(tmp_path, folder):
     source = tmp_path / "clip.mp4"
     clips.make_video(source, 5, (64, 48))
