@@ -144,7 +144,7 @@ class Frames:
             if lut.shape[1:] != (size, size) or unseen.shape[1:] != (size, size):
                 raise InputError(
                     f"the stored result {stored_path(self.stored[0], entry)} is {lut.shape[2]}x{lut.shape[1]} pixels, "
-                    f"the frames are {size}x{size}; give the --size it was made with, or make it again"
+                    f"the frames are {size}x{size}; give the `size` it was made with, or make it again"
                 )
             batch.stored_lut, batch.stored_map = lut[None], unseen[None]
         elif with_neighbors and (counts := self.neighbors(entry)):
@@ -158,7 +158,7 @@ class Frames:
 
 
 def _check_stored(entries: Sequence[FrameEntry], stored: StoredFolders) -> None:
-    for folder, flag in zip(stored, ("--lut_output_dir", "--lut_map_dir"), strict=True):
+    for folder, flag in zip(stored, ("`lut_output_dir`", "`lut_map_dir`"), strict=True):
         try:
             there = {path.name for path in folder.iterdir()}
         except OSError as error:
@@ -167,8 +167,8 @@ def _check_stored(entries: Sequence[FrameEntry], stored: StoredFolders) -> None:
         if missing:
             raise InputError(
                 f"{flag} {folder} lacks the stored results of {len(missing)} of {len(entries)} frames, first "
-                f"{stored_path(folder, missing[0]).name}; make them with scripts/evaluate_model.py "
-                "(--write_lut_output and --write_lut_map), or leave both folders out to make them from the neighbors"
+                f"{stored_path(folder, missing[0]).name}; make them by an evaluation that "
+                "stores its results (docs/evaluation.md), or leave both folders out to make them from the neighbors"
             )
 
 

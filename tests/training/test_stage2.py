@@ -239,7 +239,7 @@ def test_stored_results_of_the_color_mapping(run, entries, backbone, tmp_path):
     (tmp_path / "map" / "bbb_object_0_00010.npy").unlink()
     code, _, err = run(*folders, folder="missing")
     assert code == 2 and "lacks the stored results of 1 of 10 frames, first bbb_object_0_00010.npy" in err
-    assert "evaluate_model.py" in err and not (tmp_path / "missing").exists()
+    assert "docs/evaluation.md" in err and not (tmp_path / "missing").exists()
 
 
 def test_from_a_full_model_without_a_backbone_file(root, run, tmp_path):
