@@ -23,8 +23,8 @@ from co2net.evaluation.mapping_error import WindowError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def harmonize_clip(
     frames: Iterator[FrameTensors],
     *,
     batch_size: int = 1,
-    precision: Precision = "fp32",
+    precision: Arithmetic = "fp32",
     measure_mapping: bool = False,
 ) -> Iterator[HarmonizedFrames]:
     """Harmonize the listed frames of a clip, in the order of their numbers.
@@ -183,7 +183,7 @@ def _add(
     entries: list[FrameEntry],
     frames: list[FrameTensors],
     device: torch.device,
-    precision: Precision,
+    precision: Arithmetic,
 ) -> None:
     """Steps 1 to 5 for some frames: backbone and volumes."""
     first = next(iter(held.values())).composite[0] if held else frames[0].composite
@@ -212,7 +212,7 @@ def _ready(
     held: dict[int, _Held],
     window: ClipWindow,
     frames: list[ListedFrame],
-    precision: Precision,
+    precision: Arithmetic,
     measure_mapping: bool,
 ) -> HarmonizedFrames:
     """Steps 5 to 11 for some frames whose neighbors are all there."""
@@ -247,7 +247,7 @@ def _mapping_error(
     return error.mean()[0]
 
 
-def _computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+def _computing_in(precision: Arithmetic, device: torch.device) -> AbstractContextManager[object]:
     if precision in ("bf16", "fp16"):
         return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
     return nullcontext()

@@ -14,7 +14,7 @@ from torch import Tensor
 from co2net.files import make_folder, write_beside
 
 FOLDER = "pictures"
-Pictures = dict[str, np.ndarray]
+Panels = dict[str, np.ndarray]
 """Name without ending to ``(H, W, 3)`` or ``(H, W)`` uint8."""
 
 
@@ -22,10 +22,10 @@ class WorstAndBest:
     """Keeps the pictures of the frames with the highest and the lowest error seen so far."""
 
     def __init__(self) -> None:
-        self._worst: tuple[float, str, Pictures] = (-math.inf, "", {})
-        self._best: tuple[float, str, Pictures] = (math.inf, "", {})
+        self._worst: tuple[float, str, Panels] = (-math.inf, "", {})
+        self._best: tuple[float, str, Panels] = (math.inf, "", {})
 
-    def see(self, name: str, error: float | None, pictures: Callable[[], Pictures]) -> None:
+    def see(self, name: str, error: float | None, pictures: Callable[[], Panels]) -> None:
         """Look at a frame; `pictures` is called only if they are wanted. Frames without an error do not count."""
         if error is None or self._best[0] <= error <= self._worst[0]:
             return

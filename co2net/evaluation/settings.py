@@ -12,7 +12,7 @@ from co2net.data.clips import PAPER_SIZE
 from co2net.data.frame_lists import STEP, FrameEntry
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError
-from co2net.evaluation.clip_pass import PRECISIONS, Precision
+from co2net.evaluation.clip_pass import ARITHMETICS, Arithmetic
 from co2net.evaluation.methods import OF_MODEL, choose
 from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.pairs import FlowChoice
@@ -52,7 +52,7 @@ class EvaluationSettings:
     previous: int = 8
     future: int = 8
     step: int = STEP
-    precision: Precision = "fp32"
+    precision: Arithmetic = "fp32"
     batch_size: int | None = None
     workers: int | None = None
     metrics: bool = True
@@ -67,8 +67,8 @@ class EvaluationSettings:
     method_weights: str | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise InputError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        if self.precision not in ARITHMETICS:
+            raise InputError(f"unknown precision {self.precision!r}; known: {', '.join(ARITHMETICS)}")
         for name, value, smallest in (
             ("size", self.size, 8),
             ("previous", self.previous, 0),

@@ -29,7 +29,7 @@ _SCALE_STEPS = (8, 16, 32, 64, 128, 255)  # round ends for the color bar, 8-bit 
 
 
 @dataclass(frozen=True)
-class Picture:
+class Panel:
     """One cell of a row."""
 
     label: str
@@ -38,7 +38,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class PictureRow:
+class PanelRow:
     """One frame."""
 
     name: str
@@ -48,15 +48,15 @@ class PictureRow:
     number: int
     scores: list[tuple[str, str]]
     """Method and its error."""
-    pictures: list[Picture]
+    pictures: list[Panel]
 
 
 @dataclass(frozen=True)
 class Gallery:
     """All rows, with the one scale of their error maps."""
 
-    worst: list[PictureRow]
-    best: list[PictureRow]
+    worst: list[PanelRow]
+    best: list[PanelRow]
     stored: int
     """Frames that the evaluation stored pictures of."""
     scale: int
@@ -168,28 +168,28 @@ def _load(results: Results, place: _Place) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _row(results: Results, place: _Place, arrays: dict[str, np.ndarray], scale: int) -> PictureRow:
+def _row(results: Results, place: _Place, arrays: dict[str, np.ndarray], scale: int) -> PanelRow:
     clip = results.clips[place.clip_index]
     of = f"of clip {clip.name}, frame {clip.numbers[place.frame_index]}"
     first, *others = results.methods
     pictures = [
-        Picture(method_of(first).label, f"{method_of(first).label} {of}", _photo(arrays[first])),
-        Picture("Mask", f"Foreground mask {of}", _address(Image.fromarray(arrays["mask"]), "PNG")),
-        *(Picture(method_of(kind).label, f"{method_of(kind).label} {of}", _photo(arrays[kind])) for kind in others),
-        Picture("Truth", f"Real frame {of}", _photo(arrays["truth"])),
+        Panel(method_of(first).label, f"{method_of(first).label} {of}", _photo(arrays[first])),
+        Panel("Mask", f"Foreground mask {of}", _address(Image.fromarray(arrays["mask"]), "PNG")),
+        *(Panel(method_of(kind).label, f"{method_of(kind).label} {of}", _photo(arrays[kind])) for kind in others),
+        Panel("Truth", f"Real frame {of}", _photo(arrays["truth"])),
     ]
     for kind in _compared(results):
         error = _error(arrays[kind], arrays["truth"])
         found = f"mean {error.mean():.1f}, largest {error.max():.0f} levels"
         alt = f"Error of the {method_of(kind).title} {of}: {found}"
         when = "before" if kind == "composite" else "after"
-        pictures.append(Picture(f"Error {when}", alt, _photo(_colors(error, scale))))
+        pictures.append(Panel(f"Error {when}", alt, _photo(_colors(error, scale))))
     metric = headline_metric(results)
     scores = []
     if metric is not None:
         where = (place.clip_index, place.frame_index)
         scores = [(method_of(m).label, metric.text(_score(results, *where, m, metric.key))) for m in results.methods]
-    return PictureRow(
+    return PanelRow(
         name=place.name,
         clip=clip.name,
         clip_index=place.clip_index,
