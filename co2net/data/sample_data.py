@@ -16,7 +16,20 @@ def sample_dataset() -> Path:
     Raises:
         InputError: if it is in neither.
     """
+    return _folder_with(LIST, "synthetic_composite_videos")
+
+
+def sample_clip() -> Path:
+    """Where the sample clip's ``composite.mp4``, ``mask.mp4`` and ``real.mp4`` are.
+
+    Raises:
+        InputError: as :func:`sample_dataset`.
+    """
+    return _folder_with("composite.mp4")
+
+
+def _folder_with(*names: str) -> Path:
     for folder in (_PACKAGE / "sample_data", _PACKAGE.parent / "sample_data"):
-        if (folder / LIST).is_file() and (folder / "synthetic_composite_videos").is_dir():
+        if all((folder / name).exists() for name in names):
             return folder
-    raise InputError("the sample data set is missing from this installation; evaluate in a clone of the repository")
+    raise InputError("the sample data is missing from this installation; run this in a clone of the repository")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from co2net.errors import InputError, OutputError
+from co2net.data.sample_data import sample_clip
 from co2net.evaluation.methods import CLASSICAL
-from co2net.files import write_beside
+from co2net.files import make_folder, write_beside, write_json
 from co2net.metrics import fmse, psnr
 from co2net.pipeline.harmonize import HarmonizeReport, harmonize_video
 from co2net.video import Frame, open_mask, open_video, pair
-
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -35,29 +32,14 @@ class Demo:
         return "\n".join(lines)
 
 
-def sample_folder() -> Path:
-    """Where the sample clip is: in the installed package or in the repository.
-
-    Raises:
-        InputError: if it is in neither.
-    """
-    for folder in (_PACKAGE / "sample_data", _PACKAGE.parent / "sample_data"):
-        if (folder / "composite.mp4").is_file():
-            return folder
-    raise InputError("the sample clip is missing from this installation; run the demo in a clone of the repository")
-
-
 def run_demo(output: Path, device: torch.device, on_progress: Callable[[int, int | None], None] | None = None) -> Demo:
     """Harmonize the sample clip into the folder `output`.
 
     Raises:
         OutputError: if the folder cannot be made.
     """
-    sample = sample_folder()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {output}: {error.strerror}") from error
+    sample = sample_clip()
+    make_folder(output)
     video = output / "harmonized.mp4"
     report = harmonize_video(
         sample / "composite.mp4",
@@ -71,7 +53,7 @@ def run_demo(output: Path, device: torch.device, on_progress: Callable[[int, int
     demo = Demo(rows, report)
     picture, text, numbers = output / "before_after.png", output / "report.md", output / "report.json"
     _write_picture(picture, strips)
-    write_beside(numbers, json.dumps({"methods": rows, "frames": report.frames, "seconds": report.seconds}, indent=1))
+    write_json(numbers, {"methods": rows, "frames": report.frames, "seconds": report.seconds})
     write_beside(text, _text(demo))
     demo.files = [report.output, picture, text, numbers, output / "look.cube"]
     return demo

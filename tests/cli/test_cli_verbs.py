@@ -112,7 +112,7 @@ def sample(tmp_path, monkeypatch):
     clips.make_video(folder / "real.mp4", [clips.picture(*SIZE, n)[..., ::-1].copy() for n in range(6)])
     disc = clips.disc(*SIZE)
     clips.make_video(folder / "mask.mp4", [disc[..., None].repeat(3, axis=2)] * 6)
-    monkeypatch.setattr("co2net.evaluation.demo.sample_folder", lambda: folder)
+    monkeypatch.setattr("co2net.evaluation.demo.sample_clip", lambda: folder)
     return folder
 
 
@@ -140,9 +140,9 @@ def test_demo_where_no_folder_can_be_made(run, sample, tmp_path):
 
 
 def test_demo_without_the_sample_clip(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("co2net.evaluation.demo._PACKAGE", tmp_path / "somewhere")
+    monkeypatch.setattr("co2net.data.sample_data._PACKAGE", tmp_path / "somewhere")
     code, _, err = run("demo", "-q")
-    assert code == 2 and "the sample clip is missing" in err
+    assert code == 2 and "the sample data is missing" in err
 
 
 @pytest.mark.slow
