@@ -161,7 +161,7 @@ def test_a_frame_comes_with_the_one_before(root):
 
 
 def test_frames_that_are_too_far_apart_are_told(root):
-    with pytest.raises(InputError, match=r"no frame of clips_train.txt has another 7 numbers before it .*--frame_step"):
+    with pytest.raises(InputError, match=r"no frame of clips_train.txt has another 7 numbers before it .*`frame_step`"):
         find_pairs(root, "train", 7, list_path="clips_train.txt")
 
 
@@ -171,7 +171,7 @@ def test_a_predecessor_without_real_frame_is_told_where_it_is_needed(root, tmp_p
     frame = "real_videos/bbb/00010.png foreground_mask/bbb/object_0/00010.png "
     (copy / "one.txt").write_text(frame + "synthetic_composite_videos/bbb/object_0/00010.png\n")
     (copy / "real_videos" / "bbb" / "00005.png").unlink()
-    with pytest.raises(InputError, match=r"bbb/00005.png does not exist.*--flow_input composite"):
+    with pytest.raises(InputError, match=r"bbb/00005.png does not exist.*`flow_input` composite"):
         find_pairs(copy, "train", 5, list_path="one.txt")
     (example,) = find_pairs(copy, "train", 5, list_path="one.txt", need_real=False)
     assert example.previous is not None and example.previous.composite.stem == "00005"
