@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         colorize,
         dataset,
         demo,
+        doctor,
         evaluate,
         evaluate_flow,
         harmonize,
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         measure,
         before_after,
         release,
+        doctor,
     ):
         module.add_parser(verbs)
     options = parser.parse_args(argv)
