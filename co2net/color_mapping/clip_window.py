@@ -55,6 +55,10 @@ class ClipWindow:
         """The frames whose volumes are here, rising."""
         return sorted(self._volumes)
 
+    def __contains__(self, number: int) -> bool:
+        """Whether the volume of frame `number` is here."""
+        return number in self._volumes
+
     def add(self, number: int, volume: Tensor, expected_error: Tensor | None = None) -> None:
         """Keep what frame `number` tells, ``(B, 4, D, D, D)``, and the squared error expected of it, ``(B,)``."""
         self._volumes[number] = volume

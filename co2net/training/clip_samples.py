@@ -118,12 +118,13 @@ class Frames:
         return len(self.entries)
 
     def neighbors(self, entry: FrameEntry) -> dict[FrameEntry, int]:
-        """The distinct neighbors of a frame and how often each counts; empty without neighbors."""
+        """The distinct neighbors of a frame, by number, and how often each counts; empty without neighbors."""
         clip = self._clips.get(entry)
         if clip is None:
             return {}
         config = self.config
-        return Counter(clip.neighbors(entry, config.previous, config.future, config.frame_step))
+        counts = Counter(clip.neighbors(entry, config.previous, config.future, config.frame_step))
+        return dict(sorted(counts.items(), key=lambda item: item[0].number))
 
     def clips(self) -> list[list[int]]:
         """Positions of the frames, clip by clip."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from co2net.color_mapping.clip_window import ClipWindow
 from co2net.data.clips import read_frame
 from co2net.data.frame_lists import FrameEntry
 from co2net.models.backbones.base import BackboneOutput
@@ -21,6 +22,7 @@ from co2net.training.clip_samples import Frames, Stage2Batch, View
 from co2net.training.log import Ticker
 from co2net.training.task import autocast
 
+_ITSELF = -1  # number of the frame whose window it is
 _GPU_FRAMES = 32  # neighbor frames per backbone pass; bounds the memory
 
 
@@ -91,15 +93,15 @@ def run_backbone(model: CO2Net, image: Tensor, mask: Tensor, precision: str = "f
 
 @torch.no_grad()
 def prepare(model: CO2Net, batch: Stage2Batch, precision: str = "fp32") -> Prepared:
-    """Steps 1 to 9 of the model (``specs/co2net.md`` section 6) for frames and neighbors on the model's device.
+    """The model without its refinement, for frames and neighbors on the model's device.
 
-    With stored results it is section 6.1; without neighbors the backbone's frame stands for the color mapping's.
+    Stored results stand for the color mapping's where there are any; without neighbors the backbone's frame does.
 
     Raises:
         ShapeError: if shapes do not fit.
     """
     out = run_backbone(model, batch.image, batch.mask, precision)
-    volume = None if batch.stored_lut is not None else _neighbor_volume(model, batch, precision)
+    volume = None if batch.stored_lut is not None else _window_volume(model, batch, out, precision)
     return _after_backbone(model, batch, out, volume)
 
 
@@ -119,22 +121,22 @@ def prepare_all(
         for clip in frames.clips():
             batches = {frames.entries[i]: frames.read(i, with_neighbors=False).to(device) for i in clip}
             outs = {entry: run_backbone(model, b.image, b.mask, precision) for entry, b in batches.items()}
-            volumes: dict[FrameEntry, Tensor] = {}
+            window = ClipWindow(model.mapping)
             for entry, batch in batches.items():
                 counts = frames.neighbors(entry)
-                for neighbor in counts.keys() - volumes.keys():
-                    if neighbor in outs:
-                        part = batches[neighbor]
-                        volumes[neighbor] = model.frame_volume(part.image, part.mask, outs[neighbor])
+                needed = [*counts, entry] if model.mapping.counts_the_frame else [*counts]
+                for frame in needed:
+                    if frame.number in window:
+                        continue
+                    if frame in outs:
+                        part = batches[frame]
+                        window.add(frame.number, model.frame_volume(part.image, part.mask, outs[frame]))
                     else:
-                        image, mask, _ = read_frame(neighbor, frames.config.size, real=False)
+                        image, mask, _ = read_frame(frame, frames.config.size, real=False)
                         image, mask = image[None].to(device), mask[None].to(device)
-                        volumes[neighbor] = _volume(model, image, mask, precision)
-                total: Tensor | None = None
-                for neighbor, count in counts.items():  # in the order and from the zeros of `prepare`: the same bits
-                    total = torch.zeros_like(volumes[neighbor]) if total is None else total
-                    total += volumes[neighbor] * float(count)
-                result = _after_backbone(model, batch, outs[entry], total)
+                        window.add(frame.number, _volume(model, image, mask, precision))
+                volume = window.volume(entry.number, {frame.number: count for frame, count in counts.items()})
+                result = _after_backbone(model, batch, outs[entry], volume)
                 prepared[entry] = result.to(torch.device("cpu"))
                 ticker.update(len(prepared))
     return prepared
@@ -150,31 +152,34 @@ def _volume(model: CO2Net, images: Tensor, masks: Tensor, precision: str) -> Ten
     return model.frame_volume(images, masks, run_backbone(model, images, masks, precision))
 
 
-def _neighbor_volume(model: CO2Net, batch: Stage2Batch, precision: str) -> Tensor | None:
+def _window_volume(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, precision: str) -> Tensor | None:
+    """The summed volume of each item's window, ``(B, 4, D, D, D)``; None without neighbors."""
     images, masks, counts, owner = batch.neighbor_images, batch.neighbor_masks, batch.neighbor_counts, batch.owner
-    if images is None or masks is None or counts is None or owner is None:
-        return None
-    # On a CPU a larger batch leaves the caches; there a frame's result must not depend on its companions either, for
-    # runs that were interrupted to end in the same bits.
-    step = 1 if images.device.type == "cpu" else _GPU_FRAMES
-    total: Tensor | None = None
-    for first in range(0, len(images), step):
-        part = slice(first, first + step)
-        volumes = _volume(model, images[part], masks[part], precision)
-        if total is None:
-            total = volumes.new_zeros(len(batch.image), *volumes.shape[1:])
-        total.index_add_(0, owner[part], volumes * counts[part].view(-1, 1, 1, 1, 1))
-    return total
+    windows = [ClipWindow(model.mapping) for _ in batch.image]
+    neighbors: list[dict[int, int]] = [{} for _ in windows]
+    if model.mapping.counts_the_frame:
+        for window, volume in zip(windows, model.frame_volume(batch.image, batch.mask, out).split(1), strict=True):
+            window.add(_ITSELF, volume)
+    if images is not None and masks is not None and counts is not None and owner is not None:
+        # On a CPU a larger batch leaves the caches; there a frame's result must not depend on its companions either,
+        # for runs that were interrupted to end in the same bits.
+        step = 1 if images.device.type == "cpu" else _GPU_FRAMES
+        items, times = owner.tolist(), counts.tolist()
+        for first in range(0, len(images), step):
+            part = slice(first, first + step)
+            for number, volume in enumerate(_volume(model, images[part], masks[part], precision).split(1), first):
+                windows[items[number]].add(number, volume)
+                neighbors[items[number]][number] = round(times[number])
+    sums = [window.volume(_ITSELF, counted) for window, counted in zip(windows, neighbors, strict=True)]
+    there = [volume for volume in sums if volume is not None]  # all, or none
+    return torch.cat(there) if there else None
 
 
 def _after_backbone(model: CO2Net, batch: Stage2Batch, out: BackboneOutput, volume: Tensor | None) -> Prepared:
-    """Steps 4 to 9, or section 6.1 with stored results; without a volume the backbone's frame stands in."""
+    """Steps 4 to 9, or stored results; without a volume the backbone's frame stands in."""
     if batch.stored_lut is not None and batch.stored_map is not None:
         lut = batch.stored_lut * (1 - batch.stored_map) + batch.stored_map * out.image
         return _prepared(model, batch, out, lut, batch.stored_map[:, :1])
-    if model.mapping.counts_the_frame:
-        own = model.frame_volume(batch.image, batch.mask, out)
-        volume = own if volume is None else volume + own
     if volume is None:
         return _prepared(model, batch, out, out.image, batch.mask)
     lut, unseen = model.apply_mapping(*model.color_mapping(volume), batch.image, batch.mask, out.image)
