@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from co2net import color_spaces, data, flow, matting, metrics, training
     from co2net.color_mapping.cube import load_cube, save_cube
+    from co2net.evaluation.run import evaluate
     from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
     from co2net.pipeline import harmonize_frames, harmonize_video
 
@@ -23,6 +24,7 @@ _PUBLIC: dict[str, str | None] = {
     "create_backbone": "co2net.models.registry",
     "create_model": "co2net.models.registry",
     "data": None,
+    "evaluate": "co2net.evaluation.run",
     "flow": None,
     "harmonize_frames": "co2net.pipeline",
     "harmonize_video": "co2net.pipeline",
@@ -42,6 +44,7 @@ __all__ = [
     "create_backbone",
     "create_model",
     "data",
+    "evaluate",
     "flow",
     "harmonize_frames",
     "harmonize_video",

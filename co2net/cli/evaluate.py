@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 from co2net.cli.options import add_device, add_quiet
 
 if TYPE_CHECKING:
-    from co2net.evaluation.settings import EvaluationSettings
+    from co2net.evaluation.run import Evaluation
     from co2net.evaluation.temporal.pairs import FlowChoice
-    from co2net.models.co2net import CO2Net
-    from co2net.models.registry import UsedWeights
 
 EXAMPLES = """\
 examples:
@@ -133,104 +132,76 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate and print the table."""
-    from co2net.data.datasets import find_list, split_list
-    from co2net.data.sample_data import LIST, sample_dataset
     from co2net.errors import InputError
-    from co2net.models.registry import model_to_evaluate
+    from co2net.evaluation.run import evaluate
 
     if options.task != "harmonization" and find_spec(f"co2net.{options.task}.methods"):
         import_module(f"co2net.{options.task}.methods")  # a guest tells what it can do
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
-    dataset = sample_dataset() if options.sample else Path(options.dataset)
-    if options.list:
-        frame_list = find_list(options.list, dataset)
-    else:
-        frame_list = dataset / LIST if options.sample else split_list(dataset, "test")
-    settings = settings_from(
-        options,
-        lut_output=options.lut_output,
-        lut_map=options.lut_map,
-        result=options.store_result,
-        backbone=options.store_backbone,
-        task=options.task,
-        methods=tuple(word.strip() for word in options.methods.split(",")) if options.methods else None,
-        method_weights=options.method_weights,
-    )
-    model = weights = None
-    if settings.needs_model:
-        model, weights = model_to_evaluate(
-            options.weights,
+    settings = settings_from(options, options.lut_output, options.lut_map, options.store_result, options.store_backbone)
+
+    def job(**how: Any) -> Evaluation | None:
+        return evaluate(
+            "sample" if options.sample else options.dataset,
+            options.list,
+            weights=options.weights,
             backbone=options.backbone,
             lut_only=options.lut_only,
             paper_lut_only=options.paper_lut_only,
             mapping=options.mapping,
             unseen_rule=options.unseen_rule,
+            task=options.task,
+            methods=[word.strip() for word in options.methods.split(",")] if options.methods else None,
+            method_weights=options.method_weights,
+            **settings,
+            **how,
         )
-    name = "sample" if options.sample else None
-    evaluate_and_print(options, dataset, frame_list, model, weights, settings, name)
+
+    evaluate_and_print(options, job)
 
 
 def settings_from(
     options: argparse.Namespace,
-    *,
     lut_output: str | None,
     lut_map: str | None,
     result: str | None,
     backbone: str | None,
-    **others: Any,
-) -> EvaluationSettings:
+) -> dict[str, Any]:
     """The settings that verb and script share, with the folders for stored results.
 
     Raises:
         InputError: an option is out of range.
     """
     from co2net.errors import InputError
-    from co2net.evaluation.settings import EvaluationSettings
 
     if options.size != "own" and not options.size.isdecimal():
         raise InputError(f"--size {options.size}: wanted a number of pixels, or own")
     if not options.temporal and (options.flow or options.flow_weights):
         raise InputError("--flow and --flow-weights serve measuring over time; add --temporal, or leave them out")
-    return EvaluationSettings(
-        size=None if options.size == "own" else int(options.size),
-        previous=options.previous,
-        future=options.future,
-        step=options.step,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        metrics=not options.no_metrics,
-        pictures=not options.no_pictures,
-        flow=flow_from(options) if options.temporal else None,
-        lut_output=Path(lut_output) if lut_output else None,
-        lut_map=Path(lut_map) if lut_map else None,
-        result=Path(result) if result else None,
-        backbone=Path(backbone) if backbone else None,
-        **others,
-    )
+    folders = {
+        "lut_output": lut_output, "lut_map": lut_map, "store_result": result, "store_backbone": backbone
+    }  # fmt: skip
+    return {
+        "size": None if options.size == "own" else int(options.size),
+        **{
+            name: getattr(options, name)
+            for name in ("previous", "future", "step", "precision", "batch_size", "workers")
+        },
+        "metrics": not options.no_metrics,
+        "pictures": not options.no_pictures,
+        "flow": flow_from(options) if options.temporal else None,
+        **{kind: Path(folder) if folder else None for kind, folder in folders.items()},
+    }
 
 
-def evaluate_and_print(
-    options: argparse.Namespace,
-    dataset: Path,
-    frame_list: Path,
-    model: CO2Net | None,
-    weights: UsedWeights | None,
-    settings: EvaluationSettings,
-    name: str | None = None,
-) -> None:
-    """Evaluate and print the table and what was written; shared by verb and script.
+def evaluate_and_print(options: argparse.Namespace, job: Callable[..., Evaluation | None]) -> None:
+    """Run an evaluation, print the table and what was written; shared by verb and script.
 
     Args:
         options: ``device``, ``output`` (None: nothing is written), ``overwrite``, ``limit_clips`` and ``quiet`` of
             the command; all of them are written to the results.
-        dataset: folder of the data set.
-        frame_list: list of frames or clips.
-        model: what to evaluate.
-        weights: where it comes from.
-        settings: what to do.
-        name: what to call the data set; None: its folder.
+        job: takes the keywords of :func:`co2net.evaluation.run.run_evaluation` that say how.
 
     Raises:
         InputError: something the user gave cannot be used.
@@ -238,17 +209,10 @@ def evaluate_and_print(
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device, describe_device
     from co2net.evaluation.report.text import summary_text
-    from co2net.evaluation.run import run_evaluation
 
     device = choose_device(options.device)
     with FrameBar(quiet=options.quiet, title="evaluate", device=describe_device(device)) as bar:
-        done = run_evaluation(
-            dataset,
-            frame_list,
-            model,
-            weights,
-            settings,
-            name=name,
+        done = job(
             output=Path(options.output) if options.output else None,
             overwrite=options.overwrite,
             limit_clips=options.limit_clips,
@@ -263,5 +227,5 @@ def evaluate_and_print(
         print(summary_text(done.results))
     if done.files:
         print("\nlook at:", *(f"  {path}" for path in done.files), sep="\n")
-    for kind, folder in settings.stored.items():
+    for kind, folder in done.stored.items():
         print(f"stored: {done.frames} frames, {kind}: {folder}")

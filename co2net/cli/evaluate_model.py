@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from co2net.cli.errors import exit_code
@@ -80,16 +81,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     from co2net.data.datasets import find_list
+    from co2net.evaluation.run import run_evaluation
+    from co2net.evaluation.settings import EvaluationSettings
     from co2net.models.registry import model_to_evaluate
 
     _refuse(options)
     notes = _notes(options)
-    settings = settings_from(
-        options,
-        lut_output=options.write_lut_output,
-        lut_map=options.write_lut_map,
-        result=options.result_npy_dir if options.write_npy_result else None,
-        backbone=options.backbone_npy_dir if options.write_npy_backbone else None,
+    settings = EvaluationSettings(
+        **settings_from(
+            options,
+            options.write_lut_output,
+            options.write_lut_map,
+            options.result_npy_dir if options.write_npy_result else None,
+            options.backbone_npy_dir if options.write_npy_backbone else None,
+        )
     )
     dataset = Path(options.dataset_path)
     frame_list = find_list(options.val_list, dataset)
@@ -107,7 +112,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.quiet:
         for note in notes:
             print(f"co2net: note: {note}", file=sys.stderr)
-    evaluate_and_print(options, dataset, frame_list, model, weights, settings)
+    evaluate_and_print(options, partial(run_evaluation, dataset, frame_list, model, weights, settings))
 
 
 def _refuse(options: argparse.Namespace) -> None:

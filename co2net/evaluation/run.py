@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,23 @@ from typing import Any
 import torch
 
 from co2net.data import read_frame_list
+from co2net.data.datasets import find_list, split_list
+from co2net.data.sample_data import LIST as SAMPLE_LIST
+from co2net.data.sample_data import sample_dataset
 from co2net.devices import choose_device
 from co2net.errors import InputError
-from co2net.evaluation.evaluate import Progress, Run, check_times, clips_of, collect_records, evaluate
+from co2net.evaluation.evaluate import Progress, Run, check_times, clips_of, collect_records
+from co2net.evaluation.evaluate import evaluate as evaluate_clips
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.protocol import protocol
-from co2net.evaluation.results import NAME, make_results, write_results
+from co2net.evaluation.results import NAME, make_results, score_rows, write_results
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import disk_use
 from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.evaluation.temporal.results import add_block, temporal_block
 from co2net.evaluation.temporal.stored import StoredPair, StoredResults, measure_stored
-from co2net.models.co2net import CO2Net
-from co2net.models.registry import UsedWeights
+from co2net.models.co2net import CO2Net, UnseenRule
+from co2net.models.registry import UsedWeights, model_to_evaluate
 from co2net.processes import process_group
 from co2net.provenance import environment
 
@@ -39,11 +44,112 @@ class Evaluation:
         results: as in ``results.json``; None if nothing was scored.
         files: what was written for people.
         frames: how many were evaluated.
+        stored: folder of stored results by kind.
     """
 
     results: dict[str, Any] | None
     files: list[Path] = field(default_factory=list)
     frames: int = 0
+    stored: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Every score, one entry per frame and method (:func:`co2net.evaluation.results.score_rows`)."""
+        return [] if self.results is None else score_rows(self.results)
+
+    def to_pandas(self) -> Any:
+        """:attr:`rows` as a ``pandas.DataFrame``.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise InputError("a frame of pandas needs pandas, which is not installed; pip install pandas") from error
+        return pandas.DataFrame(self.rows)
+
+
+def evaluate(
+    dataset: str | Path = "sample",
+    frame_list: str | Path | None = None,
+    *,
+    weights: str = "default",
+    backbone: str | None = None,
+    lut_only: bool = False,
+    paper_lut_only: bool = False,
+    mapping: str | None = None,
+    unseen_rule: UnseenRule = "zero_weight",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    limit_clips: int | None = None,
+    device: str | torch.device = "auto",
+    asked: Mapping[str, Any] | None = None,
+    on_progress: Progress | None = None,
+    on_note: Notes | None = None,
+    **settings: Any,
+) -> Evaluation | None:
+    """Evaluate weights on a data set: what ``co2net evaluate`` does.
+
+    Args:
+        dataset: its folder; "sample": the one that comes with co2net.
+        frame_list: list of frames or clips; a bare name is the data set's own; None: its test list.
+        weights: "default", the name of shipped weights, or a path.
+        backbone: network of the weight file, where the file does not say.
+        lut_only: the color mapping alone, without refinement.
+        paper_lut_only: without refinement, blend by the mask twice, as published.
+        mapping: the LUT's form; None: what the weights ask for.
+        unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
+        output: see :func:`run_evaluation`, as all that follow.
+        overwrite: compute everything anew.
+        limit_clips: only the first of them.
+        device: where to compute.
+        asked: options to note beside the results.
+        on_progress: called with frames.
+        on_note: called with sentences.
+        **settings: of :class:`~co2net.evaluation.settings.EvaluationSettings`: ``size=128``, ``methods=("final",)``.
+
+    Returns:
+        What was found; None in every process but the first.
+
+    Raises:
+        InputError: something that was given cannot be used; names it.
+        OutputError: something cannot be written.
+    """
+    sample = str(dataset) == "sample"
+    root = sample_dataset() if sample else Path(dataset)
+    if frame_list is not None:
+        found = find_list(frame_list, root)
+    else:
+        found = root / SAMPLE_LIST if sample else split_list(root, "test")
+    if settings.get("methods") is not None:
+        settings["methods"] = tuple(settings["methods"])
+    chosen = EvaluationSettings(**settings)
+    model = used = None
+    if chosen.needs_model:
+        model, used = model_to_evaluate(
+            weights,
+            backbone=backbone,
+            lut_only=lut_only,
+            paper_lut_only=paper_lut_only,
+            mapping=mapping,
+            unseen_rule=unseen_rule,
+        )
+    return run_evaluation(
+        root,
+        found,
+        model,
+        used,
+        chosen,
+        name="sample" if sample else None,
+        output=None if output is None else Path(output),
+        overwrite=overwrite,
+        limit_clips=limit_clips,
+        device=device,
+        asked=asked,
+        on_progress=on_progress,
+        on_note=on_note,
+    )
 
 
 def run_evaluation(
@@ -105,7 +211,7 @@ def run_evaluation(
             model.to(processes.device)
         used = {weights.role: weights.values_sha256} if weights else {}
         conditions = settings.conditions(model, used, name or str(dataset))
-        done = evaluate(
+        done = evaluate_clips(
             model,
             processes.share(clips),
             settings,
@@ -123,7 +229,7 @@ def run_evaluation(
         if processes.count > 1 and output is not None:
             done.records = collect_records(output, clips, processes, done, conditions)
         where = processes.device
-    evaluation = Evaluation(None, frames=sum(len(record["frames"]) for record in done.records))
+    evaluation = Evaluation(None, frames=sum(len(record["frames"]) for record in done.records), stored=settings.stored)
     if not settings.metrics:
         return evaluation
     methods = settings.scored(model)

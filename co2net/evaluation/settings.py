@@ -39,8 +39,8 @@ class EvaluationSettings:
         pictures: store pictures of every clip's worst and best frame (needs metrics and an output folder).
         lut_output: folder for the color mapping's frames, to be given together with `lut_map`.
         lut_map: folder for the maps of unseen colors.
-        result: folder for final frames.
-        backbone: folder for the backbone's frames.
+        store_result: folder for final frames.
+        store_backbone: folder for the backbone's frames.
         flow: measure over time too, with the motion that this flow finds.
         task: what the methods do, a name of :mod:`co2net.evaluation.tasks`.
         methods: what to score, names of :mod:`co2net.evaluation.methods`; None: what the evaluated model gives, or all
@@ -59,8 +59,8 @@ class EvaluationSettings:
     pictures: bool = True
     lut_output: Path | None = None
     lut_map: Path | None = None
-    result: Path | None = None
-    backbone: Path | None = None
+    store_result: Path | None = None
+    store_backbone: Path | None = None
     flow: FlowChoice | None = None
     task: str = "harmonization"
     methods: tuple[str, ...] | None = None
@@ -104,7 +104,8 @@ class EvaluationSettings:
     def stored(self) -> dict[str, Path]:
         """The folders for stored results that are asked for, by kind."""
         kinds = {
-            "lut_output": self.lut_output, "lut_map": self.lut_map, "result": self.result, "backbone": self.backbone
+            "lut_output": self.lut_output, "lut_map": self.lut_map, "result": self.store_result,
+            "backbone": self.store_backbone
         }  # fmt: skip
         return {kind: folder for kind, folder in kinds.items() if folder is not None}
 

@@ -37,10 +37,10 @@ class ResultStore:
             if wanted.lut_output is not None and wanted.lut_map is not None:
                 lut, unseen = result.lut[i].cpu(), result.unseen[i].cpu()
                 self._submit(write_lut, wanted.lut_output, wanted.lut_map, entry, lut, unseen)
-            if wanted.result is not None:
-                self._submit(write_image, wanted.result, entry, result.image[i].cpu())
-            if wanted.backbone is not None:
-                self._submit(write_image, wanted.backbone, entry, result.backbone[i].cpu())
+            if wanted.store_result is not None:
+                self._submit(write_image, wanted.store_result, entry, result.image[i].cpu())
+            if wanted.store_backbone is not None:
+                self._submit(write_image, wanted.store_backbone, entry, result.backbone[i].cpu())
         if len(self._pending) > self._most:
             self.finish()
 

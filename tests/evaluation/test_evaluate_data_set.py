@@ -85,7 +85,7 @@ def test_means_over_frames_are_those_of_the_papers_way(root, model):
 
 
 def test_stored_results_are_what_training_reads(root, model, tmp_path):
-    folders = {name: tmp_path / name for name in ("lut_output", "lut_map", "result", "backbone")}
+    folders = {name: tmp_path / name for name in ("lut_output", "lut_map", "store_result", "store_backbone")}
     run(root, model, metrics=False, **folders)
     entry = entries_of(root)[4]
     frame = read_frame(entry, SIZE)
@@ -94,10 +94,10 @@ def test_stored_results_are_what_training_reads(root, model, tmp_path):
         entry.result_name == "vid1_object_0_00005" and lut.shape == (3, SIZE, SIZE) and unseen.shape == (1, SIZE, SIZE)
     )
     stored = model.from_stored(frame.composite[None], frame.mask[None], lut[None], unseen[None])
-    backbone, result = (read_stored_image(folders[name], entry) for name in ("backbone", "result"))
+    backbone, result = (read_stored_image(folders[name], entry) for name in ("store_backbone", "store_result"))
     torch.testing.assert_close(stored.backbone[0], backbone, atol=1e-6, rtol=0)
     torch.testing.assert_close(result, lut, atol=0, rtol=0)  # without refinement, the mapping is the result
-    assert np.load(stored_path(folders["result"], entry)).shape == (1, 3, SIZE, SIZE)
+    assert np.load(stored_path(folders["store_result"], entry)).shape == (1, 3, SIZE, SIZE)
 
 
 def test_stored_color_mappings_say_what_made_them(root, model, tmp_path):
@@ -136,7 +136,7 @@ def test_storing_needs_no_real_frames(root, model, tmp_path):
     for path in (root / "real_videos").rglob("*.png"):
         path.unlink()
     clips = clips_of(data.read_frame_list(root / "test_frames.txt", root, check_files=False))
-    settings = EvaluationSettings(size=SIZE, metrics=False, result=tmp_path / "out")
+    settings = EvaluationSettings(size=SIZE, metrics=False, store_result=tmp_path / "out")
     evaluate(model, clips, settings, conditions={})
     assert len(list((tmp_path / "out").glob("*.npy"))) == 6
     with pytest.raises(InputError, match=r"real_videos.vid0.00000\.png"):
@@ -215,7 +215,7 @@ def test_what_is_no_record_is_named(root, model, tmp_path, text):
 
 def test_results_asked_for_later_or_lost_are_made(root, model, tmp_path):
     run(root, model, tmp_path / "out")
-    asked = {"result": tmp_path / "npy"}
+    asked = {"store_result": tmp_path / "npy"}
     assert run(root, model, tmp_path / "out", **asked).computed == 6
     assert run(root, model, tmp_path / "out", **asked).computed == 0
     (tmp_path / "npy" / "vid1_object_0_00000.npy").unlink()
@@ -269,14 +269,14 @@ def test_a_full_disk_is_one_sentence(root, model, tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OutputError, match=r"cannot write .*\.npy: No space left on device"):
-        run(root, model, tmp_path / "out", result=tmp_path / "npy")
+        run(root, model, tmp_path / "out", store_result=tmp_path / "npy")
     assert not list((tmp_path / "out").rglob("*.json")) and not list((tmp_path / "npy").iterdir())
 
 
 def test_a_file_in_place_of_a_folder(root, model, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match=r"cannot make the folder .*taken"):
-        run(root, model, metrics=False, result=tmp_path / "taken")
+        run(root, model, metrics=False, store_result=tmp_path / "taken")
 
 
 def test_results_that_are_not_finite_are_refused(root):
@@ -299,7 +299,7 @@ def test_killed_runs_leave_nothing_half_written(root, model, tmp_path):
         torch.manual_seed(7)
         model = create_model(refinement=False)
         kill = lambda done, total: done == 5 and os.kill(os.getpid(), signal.SIGKILL)
-        run(Path({str(root)!r}), model, Path("out"), on_progress=kill, result=Path("npy"))
+        run(Path({str(root)!r}), model, Path("out"), on_progress=kill, store_result=Path("npy"))
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -307,7 +307,7 @@ def test_killed_runs_leave_nothing_half_written(root, model, tmp_path):
     for path in (tmp_path / "npy").glob("*.npy"):
         assert np.load(path).shape == (1, 3, SIZE, SIZE)
     assert len(list((tmp_path / "npy").glob("vid0_*.npy"))) == 3  # complete before the record
-    whole = run(root, model, tmp_path / "whole", result=tmp_path / "npy")
+    whole = run(root, model, tmp_path / "whole", store_result=tmp_path / "npy")
     (tmp_path / "here").mkdir()
     rest = run(root, model, tmp_path / "out")
     assert rest.computed == 3 and results_of(rest)["clips"] == results_of(whole)["clips"]
@@ -330,7 +330,7 @@ def test_clips_with_one_name_are_refused(root):
     [
         ({"lut_output": "x"}, "folder of the LUT map is missing"),
         ({"lut_map": "x"}, "folder of the LUT output is missing"),
-        ({"result": "x", "backbone": "y/../x"}, "have the same folder"),
+        ({"store_result": "x", "store_backbone": "y/../x"}, "have the same folder"),
         ({"metrics": False}, "nothing to do"),
         ({"lut_map": "x", "lut_output": "y", "previous": 0, "future": 0}, "without neighbor frames"),
         ({"size": 4}, "`size` must be at least 8"),
@@ -341,6 +341,6 @@ def test_clips_with_one_name_are_refused(root):
 def test_settings_that_make_no_sense(settings, message):
     from pathlib import Path
 
-    folders = ("lut_output", "lut_map", "result", "backbone")
+    folders = ("lut_output", "lut_map", "store_result", "store_backbone")
     with pytest.raises(InputError, match=message):
         EvaluationSettings(**{k: Path(v) if k in folders else v for k, v in settings.items()})

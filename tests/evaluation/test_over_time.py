@@ -160,7 +160,7 @@ def test_too_small_and_unequal_frames_end_in_a_sentence():
 
 def test_settings_that_cannot_work(root):
     with pytest.raises(InputError, match="without metrics"):
-        EvaluationSettings(flow=FlowChoice(), metrics=False, result=root)
+        EvaluationSettings(flow=FlowChoice(), metrics=False, store_result=root)
     clips = clips_of(data.read_frame_list(root / "test_frames.txt", root))
     check_times(clips, EvaluationSettings(flow=FlowChoice()))
     with pytest.raises(InputError, match=r"no two listed frames of a clip are 1 numbers apart; give .* `step`"):

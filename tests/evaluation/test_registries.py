@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from evaluation import toy_method
 from evaluation.small_data_set import write_data_set
 
+import co2net
 from co2net import create_model, metrics
 from co2net.cli import main
 from co2net.data import read_frame_list
@@ -136,3 +139,15 @@ def test_colorizations_are_evaluated_with_points_of_the_first_frame(root, tmp_pa
     gray = take_colors(real)
     (row,) = [r for r in score_rows(results) if (r["name"], r["method"]) == (entry.result_name, "gray")]
     assert row["mse"] == pytest.approx(float(metrics.mse(gray[None], real[None])), rel=1e-5)
+
+
+def test_one_call_gives_rows_and_a_frame_of_pandas(root, monkeypatch):
+    done = co2net.evaluate(root, "test_frames.txt", methods=["composite", "reinhard"], size=32, limit_clips=1)
+    assert len(done.rows) == 2 * 5 and {row["method"] for row in done.rows} == {"composite", "reinhard"}
+    assert {"clip", "number", "fmse", "ssim", "bias"} <= set(done.rows[0])
+    asked = SimpleNamespace(DataFrame=lambda rows: ("frame", rows))
+    monkeypatch.setitem(sys.modules, "pandas", asked)
+    assert done.to_pandas() == ("frame", done.rows)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="pip install pandas"):
+        done.to_pandas()
