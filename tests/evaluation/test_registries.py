@@ -98,7 +98,9 @@ def test_a_guest_task_has_its_own_truth_and_metrics(root, tmp_path):
     matte = (frame.real.mean(0) > frame.real.mean()).float()
     (row,) = [row for row in score_rows(done.results) if row["name"] == entry.result_name]
     assert row["dice"] == pytest.approx(float(metrics.dice(matte[None, None], frame.mask[None])))
-    assert "Scores:" in summary_text(done.results) and (tmp_path / "out" / "report.html").is_file()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Scores:" in summary_text(done.results) and "Brighter half" in report
+    assert "Published results" not in report and "Published" not in (tmp_path / "out" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

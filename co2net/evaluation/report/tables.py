@@ -165,7 +165,12 @@ def _own_columns(results: Results) -> list[OverTime]:
 
 
 def published_rows(results: Results) -> list[Row]:
-    """Ours, then the published rows, in the published convention; last the :func:`temporal_columns`."""
+    """Ours, then the published rows, in the published convention; last the :func:`temporal_columns`.
+
+    None if nothing was measured that they could stand beside.
+    """
+    if not set(PUBLISHED_COLUMNS) <= set(results.metrics):
+        return []
     own = _own_columns(results)
     same = next((block for block in results.over_time if block.as_published), None)
     metrics = ordered(list(PUBLISHED_COLUMNS))
