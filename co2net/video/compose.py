@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from co2net.errors import InputError
+from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.masks import MaskReader, Retime, alpha_mask, open_mask
 from co2net.video.metadata import Closing, Frame
 from co2net.video.pairing import pair
@@ -109,8 +110,7 @@ class ComposedReader(Closing):
                 )
             if mask is None:
                 mask = alpha_mask(front)
-            back.stored_image = back.image
-            back.image, back.colors = _mix(front, back, mask), None
+            _lay_over(front, back, mask)
             yield back, mask
             count += 1
         if still is None and next(foreground, None) is not None:
@@ -120,9 +120,22 @@ class ComposedReader(Closing):
             )
 
 
-def _mix(front: Frame, back: Frame, mask: np.ndarray) -> np.ndarray:
-    """Return the composite in the background's type; exactly the background where the mask is 0."""
-    weight = mask[..., None]
+def _lay_over(front: Frame, back: Frame, mask: np.ndarray) -> None:
+    """Make `back` the composite, in its own type; exactly the background where the mask is 0."""
     scale = back.peak / front.peak
-    mixed = weight * (front.image.astype(np.float32) * scale) + (1 - weight) * back.image.astype(np.float32)
-    return cv2.add(mixed, 0.0, dtype=cv2.CV_8U if back.peak == 255 else cv2.CV_16U).astype(back.image.dtype)  # type: ignore[call-overload]
+    if back.colors is None:
+        back.stored_image = back.image
+        back.image = _mix(front.image, back.image, mask, scale)
+        return
+    left, top, width, height = cv2.boundingRect(cv2.compare(mask, 0, cv2.CMP_GT))  # type: ignore[call-overload]
+    if width:
+        box = back.colors.aligned((slice(top, top + height), slice(left, left + width)))
+        before = back.colors[box]
+        above = front.image[box] if front.colors is None else front.colors[box]
+        back.colors = ComposedColors(back.colors, Patch(box, before, _mix(above, before, mask[box], scale)))
+
+
+def _mix(front: np.ndarray, back: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
+    weight = mask[..., None]
+    mixed = weight * (front.astype(np.float32) * scale) + (1 - weight) * back.astype(np.float32)
+    return cv2.add(mixed, 0.0, dtype=cv2.CV_8U if back.dtype == np.uint8 else cv2.CV_16U).astype(back.dtype)  # type: ignore[call-overload]

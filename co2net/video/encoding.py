@@ -14,7 +14,7 @@ from av.error import FFmpegError
 
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
-from co2net.video.lazy_colors import Patch
+from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.pictures import final_picture
 from co2net.video.pyav import open_input, require_pyav
@@ -90,6 +90,8 @@ class VideoEncoder:
     def write_patch(self, frame: Frame, patch: Patch | None) -> None:
         """Encode a frame whose planes are kept, changed inside a box of whole chroma blocks; None: not at all."""
         stored: av.VideoFrame = frame.stored
+        if isinstance(frame.colors, ComposedColors):
+            patch = frame.colors.on_planes(patch)
         if patch is not None:
             rows, columns = patch.box
             after = patch.after
@@ -160,6 +162,8 @@ class VideoEncoder:
     def _planes(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> av.VideoFrame:
         info = self._info
         before = frame.stored_image if frame.stored_image is not None else frame.image
+        if isinstance(frame.colors, ComposedColors):
+            before = frame.colors.stored.whole()
         if not self.keeps_planes(frame):
             return self._planes_from_rgb(frame, image, mask)
         change, top, left = _change(frame.image, before, image, mask, self._source, info)

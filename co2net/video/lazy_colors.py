@@ -8,6 +8,7 @@ may show in the last bit of a 16-bit code.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,63 @@ class LazyColors:
         luma = self._planes[0].take(rows, axis=0).take(columns, axis=1)
         chroma = [_interpolated(plane, layout, rows, columns) for plane in self._planes[1:]]
         return color.samples_to_rgb(luma, chroma, layout, self._space, self._full)
+
+
+class ComposedColors(LazyColors):
+    """Colors of planes with something laid over them that is not in the planes yet.
+
+    Args:
+        stored: what the planes hold.
+        over: the box that differs.
+    """
+
+    def __init__(self, stored: LazyColors, over: Patch) -> None:
+        super().__init__(stored._frame, stored._layout, stored._space, stored._full)
+        self.stored, self.over = stored, over
+
+    def whole(self) -> np.ndarray:
+        """All of the composite."""
+        return self.over.whole(super().whole())
+
+    def __getitem__(self, box: Box) -> np.ndarray:
+        """``(h, w, 3)`` of the composite in a box."""
+        colors = super().__getitem__(box)
+        if box == self.over.box:
+            return self.over.after.copy()
+        inner = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, self.over.box, strict=True)]
+        if all(part.start < part.stop for part in inner):
+            colors[_within(inner, box)] = self.over.after[_within(inner, self.over.box)]
+        return colors
+
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """``(len(rows), len(columns), 3)`` of the composite."""
+        colors = super().at(rows, columns)
+        places = [
+            np.flatnonzero((numbers >= part.start) & (numbers < part.stop))
+            for numbers, part in zip((rows, columns), self.over.box, strict=True)
+        ]
+        top, left = (part.start for part in self.over.box)
+        inner = np.ix_(rows[places[0]] - top, columns[places[1]] - left)
+        colors[np.ix_(*places)] = self.over.after[inner]
+        return colors
+
+    def on_planes(self, patch: Patch | None) -> Patch:
+        """What is to be written into the planes: the composite, with `patch` on it."""
+        if patch is None:
+            return self.over
+        sides = zip(patch.box, self.over.box, strict=True)
+        rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in sides)
+        after = self[rows, columns]
+        if after.dtype != patch.after.dtype:
+            after = after.astype(np.float32) / np.iinfo(after.dtype).max
+        after[_within(patch.box, (rows, columns))] = patch.after
+        return Patch((rows, columns), self.stored[rows, columns], after)
+
+
+def _within(box: Sequence[slice], outer: Box) -> Box:
+    """The rows and columns of a box, counted from where another begins."""
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, outer, strict=True))
+    return rows, columns
 
 
 def _scratch() -> color.Scratch:

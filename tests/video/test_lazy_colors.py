@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from video import clips
 
 from co2net.video import color, open_video, open_writer
-from co2net.video.lazy_colors import LazyColors, Patch
+from co2net.video.lazy_colors import ComposedColors, LazyColors, Patch
 from co2net.video.orientation import Orientation
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le"]
@@ -88,3 +88,20 @@ def test_a_patch_is_written_as_the_whole_picture_is(tmp_path, name, kind):
 
     for patched, plain in zip(written("a", True), written("b", False), strict=True):
         assert np.array_equal(patched, plain)
+
+
+def test_what_is_laid_over_shows_wherever_it_is_asked_for():
+    stored, whole = noise("yuv420p", 48, 32)
+    box, after = (slice(4, 14), slice(10, 30)), np.full((10, 20, 3), 7, np.uint8)
+    colors, expected = ComposedColors(stored, Patch(box, stored[box], after)), whole.copy()
+    expected[box] = 7
+    assert np.array_equal(colors.whole(), expected)
+    for asked in (box, np.s_[0:8, 4:16], np.s_[6:10, 12:20], np.s_[20:30, 30:40], np.s_[0:32, 0:48]):
+        assert np.array_equal(colors[asked], expected[asked])
+    rows, columns = np.array([0, 4, 13, 14, 31]), np.array([9, 10, 29, 30])
+    assert np.array_equal(colors.at(rows, columns), expected[np.ix_(rows, columns)])
+    inner = np.s_[6:10, 12:36]
+    patch = colors.on_planes(Patch(inner, colors[inner], np.zeros((4, 24, 3), np.uint8)))
+    expected[inner] = 0
+    assert np.array_equal(patch.after, expected[patch.box]) and np.array_equal(patch.before, whole[patch.box])
+    assert colors.on_planes(None) is colors.over
