@@ -54,12 +54,49 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         default="auto",
         help="what of the mask file counts; auto: its alpha channel if that is not opaque",
     )
+    source.add_argument("--mask-invert", action="store_true", help="the mask is black on the foreground")
+    source.add_argument(
+        "--mask-threshold",
+        type=_levels,
+        metavar="LOW,HIGH",
+        help="levels of 255 of the mask that become 0 and 1, with a ramp between; cuts off noise in its black",
+    )
+    source.add_argument(
+        "--mask-object", type=int, metavar="N", help="only this object number of the mask is the foreground"
+    )
+    source.add_argument(
+        "--sound",
+        choices=("auto", "foreground", "background", "none"),
+        default="auto",
+        help="whose sound goes along in composing; auto: the background's, or the foreground's where it has none",
+    )
+    source.add_argument("--background-loop", action="store_true", help="a background that ends too early begins again")
+    source.add_argument(
+        "--background-fit",
+        choices=("error", "cover", "contain", "stretch"),
+        default="error",
+        help="what to do with a background of another size",
+    )
+    source.add_argument(
+        "--alpha",
+        choices=("auto", "straight", "premultiplied"),
+        default="auto",
+        help="whether the foreground's colors are multiplied by its alpha; auto: if none is above it",
+    )
+    source.add_argument(
+        "--frames", type=_frames, metavar="A-B", help="of a numbered sequence these only, with neighbors read around"
+    )
+    source.add_argument(
+        "--keep-partial", action="store_true", help="of a damaged or cut-off video keep what is before that"
+    )
     source.add_argument(
         "--frame-rate", type=_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
     )
     result = p.add_argument_group("output")
     add_encoding(result, "INPUT.harmonized.mp4")
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
+    result.add_argument("--cube-size", type=int, default=33, metavar="N", help="its points per axis, 17, 33 or 65")
+    result.add_argument("--look", metavar="FILE.cube", help="grade the whole result with this LUT")
     result.add_argument("--cube-per-shot", metavar="FOLDER", help="also write a 3D LUT for each shot")
     how = p.add_argument_group("harmonization")
     how.add_argument(
@@ -104,6 +141,7 @@ def run(options: argparse.Namespace) -> None:
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
+    from co2net.video import Composing, MaskOptions
 
     device = choose_device(options.device)
     model = load_model(options.weights, options.backbone)
@@ -125,6 +163,14 @@ def run(options: argparse.Namespace) -> None:
             mask_fit=options.mask_fit,
             mask_retime=options.mask_retime,
             mask_channel=options.mask_channel,
+            mask_options=MaskOptions(
+                invert=options.mask_invert, threshold=options.mask_threshold, number=options.mask_object
+            ),
+            composing=Composing(options.sound, options.background_loop, options.background_fit, options.alpha),
+            frames=options.frames,
+            keep_partial=options.keep_partial,
+            look=options.look,
+            cube_size=options.cube_size,
             frame_rate=options.frame_rate,
             key_frames=options.key_frames,
             precision=options.precision,
@@ -132,6 +178,21 @@ def run(options: argparse.Namespace) -> None:
             cube_per_shot=options.cube_per_shot,
         )
     tell(report, quiet=options.quiet)
+
+
+def _levels(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no pair of levels; write 13,255") from None
+    return low, high
+
+
+def _frames(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"{text} is no part of a sequence; write 1001-1100")
+    return int(first), int(last)
 
 
 def _rate(text: str) -> Fraction:

@@ -19,7 +19,8 @@ from co2net.files import write_beside
 from co2net.flow import FlowEstimator, create_flow
 from co2net.pipeline.frames import as_bytes
 from co2net.video import open_video
-from co2net.video.pictures import list_pictures, read_picture
+from co2net.video.picture_clips import list_pictures
+from co2net.video.pictures import read_picture
 from co2net.weight_files import read_weights
 
 PathLike = str | os.PathLike[str]

@@ -17,8 +17,10 @@ from co2net.models.precision import Precision
 from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.job import Cancel, JobReport, OnProgress, PathLike, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
+from co2net.pipeline.looks import LookStream, resampled
 from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
 from co2net.pipeline.stream import FrameStream, Strength
+from co2net.video import Composing, MaskOptions, Part
 
 
 @dataclass
@@ -34,6 +36,10 @@ class HarmonizeReport(JobReport):
     harmonized: int = 0
     passes: int = 0
     device: str = ""
+
+
+_CUT_MEMORY = 3
+"""Frames more than the window that a part reads before it: what a cut is found by."""
 
 
 def harmonize_video(
@@ -56,6 +62,11 @@ def harmonize_video(
     mask_fit: str = "error",
     mask_retime: str = "error",
     mask_channel: str = "auto",
+    mask_options: MaskOptions | None = None,
+    composing: Composing | None = None,
+    frames: tuple[int, int] | None = None,
+    keep_partial: bool = False,
+    look: PathLike | None = None,
     frame_rate: Fraction | None = None,
     overwrite: bool = True,
     key_frames: KeyFrames = None,
@@ -63,6 +74,7 @@ def harmonize_video(
     cancel: Cancel | None = None,
     per_shot: bool = False,
     cube_per_shot: PathLike | None = None,
+    cube_size: int = 33,
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -89,12 +101,19 @@ def harmonize_video(
         mask_fit: "resize" accepts a mask of another size.
         mask_retime: "nearest" or "index" accepts a mask of another frame rate.
         mask_channel: "luma" or "alpha" of the mask file; "auto" takes an alpha channel that is not opaque.
+        mask_options: how the values of the mask are read: inverted, levels, one object number.
+        composing: how foreground and background are put together: sound, loop, fit, kind of alpha.
+        frames: of a numbered sequence, write these (first, last) only; their neighbors are read around them, so that
+            parts made apart join without a seam.
+        keep_partial: of a damaged or cut-off video, keep what is before that; a note says where it ends.
+        look: a ``.cube`` LUT to apply to the whole result, a grade for display-coded colors.
         frame_rate: of a folder of frames, whose pictures carry no times.
         overwrite: replace an existing output.
         key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
         cancel: an event, or a function that returns True, to end the job from another thread; nothing is left.
         per_shot: one LUT for each shot, in two passes over the inputs: nothing flickers, nothing follows the light.
+        cube_size: points per axis of `cube`, 2 to 129.
         cube_per_shot: a folder for a ``.cube`` LUT of each shot.
 
     Raises:
@@ -103,13 +122,29 @@ def harmonize_video(
         Cancelled: `cancel` said so.
     """
     started = time.monotonic()
-    inputs = CompositeInputs(composite, mask, foreground, background, mask_fit, mask_retime, mask_channel, frame_rate)
+    part = None if frames is None else Part(*frames, before=previous + _CUT_MEMORY, after=future + 1)
+    inputs = CompositeInputs(
+        composite,
+        mask,
+        foreground,
+        background,
+        mask_fit,
+        mask_retime,
+        mask_channel,
+        frame_rate,
+        mask_options,
+        composing,
+        part,
+        keep_partial,
+    )
     stream = FrameStream(
         model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
     )
     stream.collect_lut, stream.collect_shots = cube is not None, per_shot or cube_per_shot is not None
     if cube is not None:
         _check_cube(Path(cube), inputs.paths)
+        if not 2 <= cube_size <= 129:
+            raise InputError(f"`cube_size` {cube_size}: must be 2 to 129 points per axis")
     if cube_per_shot is not None:
         check_shot_folder(Path(cube_per_shot))
     shots, passed = ShotStream() if per_shot else None, 0
@@ -117,7 +152,7 @@ def harmonize_video(
         info, pairs, mask_notes = inputs.open(stack)
         total = info.frame_count if info.frame_count is None or not per_shot else 2 * info.frame_count
 
-        def look() -> None:
+        def first_look() -> None:
             nonlocal passed
             if shots is None:
                 return
@@ -138,19 +173,20 @@ def harmonize_video(
                     "to harmonize; it must be white on the foreground"
                 )
             if cube is not None:
-                save_cube(stream.clip_lut().cpu(), cube, title=f"co2net {info.path.stem}")
+                save_cube(resampled(stream.clip_lut().cpu(), cube_size), cube, title=f"co2net {info.path.stem}")
             if cube_per_shot is not None:
                 save_shots(Path(cube_per_shot), stream, frames)
 
+        worker = shots or stream
         job = run_job(
             pairs,
             info,
-            shots or stream,
+            worker if look is None else LookStream(worker, look),
             output,
             word="harmonized",
             on_progress=progress,
             cancel=cancel,
-            before_start=look,
+            before_start=first_look,
             before_finish=conclude,
             codec=codec,
             quality=quality,

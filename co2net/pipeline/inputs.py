@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,18 @@ import numpy as np
 
 from co2net.errors import InputError
 from co2net.pipeline.job import PathLike
-from co2net.video import Frame, VideoInfo, masks_from_alpha, open_composed, open_mask, open_video, pair
+from co2net.video import (
+    Composing,
+    Frame,
+    MaskOptions,
+    Part,
+    VideoInfo,
+    masks_from_alpha,
+    open_composed,
+    open_mask,
+    open_video,
+    pair,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,10 @@ class CompositeInputs:
     mask_retime: str = "error"
     mask_channel: str = "auto"
     frame_rate: Fraction | None = None
+    mask_options: MaskOptions | None = None
+    composing: Composing | None = None
+    part: Part | None = None
+    keep_partial: bool = False
 
     def __post_init__(self) -> None:
         composes = self.foreground is not None or self.background is not None
@@ -57,22 +72,39 @@ class CompositeInputs:
         """
         if self.foreground is not None and self.background is not None:
             composed = stack.enter_context(
-                open_composed(self.foreground, self.background, self.mask, retime=self.mask_retime)  # type: ignore[arg-type]
+                open_composed(
+                    self.foreground,
+                    self.background,
+                    self.mask,
+                    retime=self.mask_retime,  # type: ignore[arg-type]
+                    fit=self.mask_fit,  # type: ignore[arg-type]
+                    options=self._options(),
+                    composing=self.composing,
+                    frame_rate=self.frame_rate,
+                    part=self.part,
+                )
             )
             return composed.info, iter(composed), composed.notes
         assert self.composite is not None  # noqa: S101  (checked on making)
-        reader = stack.enter_context(open_video(self.composite, frame_rate=self.frame_rate))
+        reader = stack.enter_context(
+            open_video(self.composite, self.frame_rate, part=self.part, keep_partial=self.keep_partial)
+        )
         if self.mask is not None:
             masks = open_mask(
                 self.mask,
                 like=reader.info,
                 fit=self.mask_fit,  # type: ignore[arg-type]
                 retime=self.mask_retime,  # type: ignore[arg-type]
-                channel=self.mask_channel,  # type: ignore[arg-type]
+                options=self._options(),
             )
         elif reader.info.has_alpha:
-            masks = masks_from_alpha(reader.info)
+            masks = masks_from_alpha(reader.info, options=self._options())
         else:
             raise InputError(f"{self.composite} has no alpha channel; say where its foreground is with `mask`")
         stack.enter_context(masks)
+        masks.follow(reader)
         return reader.info, pair(reader, masks), masks.notes
+
+    def _options(self) -> MaskOptions:
+        options = self.mask_options or MaskOptions()
+        return options if self.mask_channel == "auto" else replace(options, channel=self.mask_channel)  # type: ignore[arg-type]

@@ -34,18 +34,22 @@ What stands where:
 
 from __future__ import annotations
 
-from co2net.video.compose import ComposedReader, open_composed
+from co2net.video.compose import ComposedReader, Composing, open_composed
+from co2net.video.mask_files import MaskOptions
 from co2net.video.masks import MaskReader, alpha_mask, masks_from_alpha, open_mask
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.pairing import pair
-from co2net.video.pictures import PictureReader, natural_key
+from co2net.video.picture_clips import Part, PictureReader, natural_key
 from co2net.video.reader import VideoReader, open_video
 from co2net.video.writer import Writer, open_writer
 
 __all__ = [
     "ComposedReader",
+    "Composing",
     "Frame",
+    "MaskOptions",
     "MaskReader",
+    "Part",
     "PictureReader",
     "VideoInfo",
     "VideoReader",

@@ -58,7 +58,7 @@ CONTAINERS = {
     ".mkv": ("matroska", "ffv1", ("ffv1", "h264", "h265", "vp9", "av1", "prores")),
     ".webm": ("webm", "vp9", ("vp9", "av1")),
 }
-PICTURES = (".png", ".jpg", ".jpeg")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr")
 
 
 def endings() -> str:
@@ -121,7 +121,9 @@ def preset_options(codec: Codec, preset: str | None) -> dict[str, str]:
     return {"preset": preset}
 
 
-def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, notes: list[str]) -> str:
+def choose_pixel_format(
+    codec: Codec, source: Layout, width: int, height: int, notes: list[str], interlaced: bool = False
+) -> str:
     """Return the pixel format to encode, nearest to the source's; what gets lost goes into `notes`.
 
     Lossy 8-bit output is 4:2:0, which plays everywhere; above 8 bits the source's own subsampling is kept, nothing
@@ -138,6 +140,9 @@ def choose_pixel_format(codec: Codec, source: Layout, width: int, height: int, n
     deep = source.bits > 8
     scheme = {(0, 0): "444", (1, 0): "422"}.get((source.shift_x, source.shift_y), "420")
     scheme = scheme if deep and source.kind == "yuv" else "420"
+    if interlaced and source.kind == "yuv":
+        # Chroma is not scaled down the picture: that would mix the fields.
+        scheme = "420" if source.shift_y else "422" if source.shift_x else "444"
     if (width % 2 or height % 2) and codec.encoder in ("libx264", "libx265"):
         scheme = "444"
         notes.append(

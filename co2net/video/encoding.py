@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import cv2
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
 from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
-from co2net.video.pictures import final_picture
-from co2net.video.pyav import open_input, require_pyav
-from co2net.video.reader import DEFAULT_PICTURE_RATE, video_stream
-from co2net.video.sound import SoundCopier, copy_tags
+from co2net.video.picture_writing import final_picture
+from co2net.video.pyav import file_url, open_input, require_pyav
+from co2net.video.reader import DEFAULT_PICTURE_RATE
+from co2net.video.sound import SoundCopier, copy_disposition, copy_tags
+from co2net.video.streams import video_stream
+from co2net.video.tags import field_options, light_options
 
 _NO_DELAY = 1 << 40
 """No encoder holds frames back for so many ticks of any clock."""
@@ -50,7 +54,13 @@ class VideoEncoder:
         self._space = color.guess_colorspace(info.colorspace, info.color_primaries, width, height)
         self._source_full = color.is_full_range(self._source, info.color_range, info.pixel_format)
         options = quality_options(codec, quality) | preset_options(codec, preset)
-        pixel_format = choose_pixel_format(codec, self._source, width, height, notes)
+        fields, self._interlaced = field_options(codec, info.field_order)
+        options |= fields
+        if info.light is not None and info.kind == "video":
+            kept = light_options(codec, info.light, info.chroma_place, notes)
+            parameters = [o["x265-params"] for o in (options, kept) if "x265-params" in o]
+            options |= kept | ({"x265-params": ":".join(parameters)} if parameters else {})
+        pixel_format = choose_pixel_format(codec, self._source, width, height, notes, self._interlaced)
         self._layout = color.planar_layout(pixel_format)
         self._pixel_format = pixel_format
         self._full = self._choose_range()
@@ -58,9 +68,10 @@ class VideoEncoder:
         self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._durations: dict[int, int] = {}
-        self._sound: SoundCopier | None = None
+        self._sounds: list[SoundCopier] = []
+        self._fields: Any = None
         self._output: Any = av.open(
-            str(path),
+            file_url(path),
             "w",
             format=container_format,
             container_options=_container_options(container_format, self._time_base),
@@ -74,6 +85,8 @@ class VideoEncoder:
             self._set_up_stream(pixel_format)
             if info.kind == "video":
                 self._copy_from_source(container_format)
+            elif info.sound_from is not None:
+                self._copy_sound(info.sound_from, container_format)
         except BaseException:
             self.cancel()
             raise
@@ -106,21 +119,44 @@ class VideoEncoder:
         color.add_change(stored, self._source, self._space, self._source_full, change, top, left, peak)
 
     def _encode(self, frame: Frame, encoded: av.VideoFrame) -> None:
+        encoded = self._as_fields(encoded)
         pts = self._next_pts(frame)
         encoded.pts, encoded.time_base = pts, self._time_base
         encoded.pict_type = 0  # the source's frame types are not the encoder's
         if frame.duration:
             self._durations[pts] = frame.duration
         self._mux(self._stream.encode(encoded))
-        if self._sound is not None:
-            self._sound.advance(float(pts * self._time_base))
+        for sound in self._sounds:
+            sound.advance(float(pts * self._time_base))
+
+    def _as_fields(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Mark an interlaced picture: a conversion on the way has forgotten it."""
+        if not self._interlaced:
+            return frame
+        if self._fields is None:
+            graph = av.filter.Graph()
+            begin = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
+            )
+            middle = graph.add("setfield", "tff" if self._info.field_order == "tt" else "bff")
+            end = graph.add("buffersink")
+            begin.link_to(middle)
+            middle.link_to(end)
+            graph.configure()
+            self._fields = graph
+        kept = frame.color_range, frame.colorspace
+        frame.time_base = self._time_base
+        self._fields.push(frame)
+        marked = self._fields.pull()
+        marked.color_range, marked.colorspace = kept
+        return marked
 
     def finish(self) -> None:
         """Empty the encoder, write the rest of the sound and the file's index."""
         self._mux(self._stream.encode(None))
-        if self._sound is not None:
-            self._sound.finish()
-            self._sound.close()
+        for sound in self._sounds:
+            sound.finish(float((self._last_pts or 0) * self._time_base))
+            sound.close()
         self._output.close()
         self._say_if_moved()
         if self._needs_display_width and not matroska.set_sample_aspect_ratio(self._path, self._aspect):
@@ -128,7 +164,7 @@ class VideoEncoder:
 
     def _say_if_moved(self) -> None:
         """Before FFmpeg 9 Matroska's muxer has no time before 0: it moves pictures and sound together."""
-        begin = self._sound.begin if self._sound is not None else 0.0
+        begin = min((sound.begin for sound in self._sounds), default=0.0)
         if self._format not in ("matroska", "webm") or begin >= 0 or self._first_pts is None:
             return
         with open_input(self._path) as written:
@@ -142,8 +178,8 @@ class VideoEncoder:
 
     def cancel(self) -> None:
         """Close without finishing; never raises for the file's own sake."""
-        if self._sound is not None:
-            self._sound.close()
+        for sound in self._sounds:
+            sound.close()
         try:
             self._output.close()
         except (FFmpegError, OSError, ValueError):
@@ -155,7 +191,7 @@ class VideoEncoder:
             duration = self._durations.pop(packet.pts, 0)
             if duration:
                 packet.duration = duration
-            if packet.pts is not None and packet.dts is not None and packet.pts - packet.dts > _NO_DELAY:
+            if packet.pts is not None and packet.dts is not None and not 0 <= packet.pts - packet.dts <= _NO_DELAY:
                 packet.dts = packet.pts  # x265 leaves it uninitialized in clips of one or two frames
             self._output.mux(packet)
 
@@ -232,6 +268,8 @@ class VideoEncoder:
         info, context = self._info, self._stream.codec_context
         context.pix_fmt = pixel_format
         context.time_base = self._time_base
+        if self._interlaced:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         self._stream.time_base = self._time_base
         is_new_yuv = self._source.kind == "rgb" and self._layout.kind == "yuv"
         if self._layout.kind != "rgb":
@@ -254,11 +292,27 @@ class VideoEncoder:
         with open_input(self._info.path) as source:
             copy_tags(source, self._output)
             copy_tags(video_stream(source), self._stream)
+            copy_disposition(video_stream(source), self._stream)
             if not self._info.with_sound:
                 return
             if hasattr(source, "chapters") and source.chapters():
                 self._output.set_chapters(source.chapters())
-        self._sound = SoundCopier(self._info.path, self._output, container_format, self._notes)
+        other = self._info.sound_from
+        self._sounds.append(
+            SoundCopier(
+                self._info.path,
+                self._output,
+                container_format,
+                self._notes,
+                audio=other is None,
+                may_be_cut=self._info.may_be_cut,
+            )
+        )
+        if other is not None:
+            self._copy_sound(other, container_format)
+
+    def _copy_sound(self, source: Path, container_format: str) -> None:
+        self._sounds.append(SoundCopier(source, self._output, container_format, self._notes, others=False))
 
 
 def _choose_times(info: VideoInfo, notes: list[str]) -> tuple[Fraction, Fraction]:

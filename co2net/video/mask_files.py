@@ -19,15 +19,15 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from co2net.errors import InputError
 from co2net.video import mask_evidence as evidence
-from co2net.video.pictures import LOSSY_ENDINGS, opened_picture, read_picture
+from co2net.video.pictures import LOSSY_ENDINGS
+from co2net.video.raw_masks import RawMask, peak, read_raw
 
 Channel = Literal["auto", "luma", "alpha"]
 
@@ -63,27 +63,6 @@ class MaskOptions:
             raise InputError(f"mask object {self.number}: must be 0 or greater")
 
 
-@dataclass
-class RawMask:
-    """A mask as stored, before it means something."""
-
-    values: np.ndarray
-    """``(H, W)`` or ``(H, W, 3)``; bool, uint8, uint16, uint32 or float32. With a palette: entries."""
-    alpha: np.ndarray | None = None
-    palette: np.ndarray | None = None
-    """``(N, 3)`` uint8."""
-    white: float = 0.0
-    """The greatest code; 0: that of the type (1 for float and bool)."""
-
-    def __post_init__(self) -> None:
-        if not self.white:
-            self.white = _peak(self.values.dtype)
-
-
-def _peak(dtype: np.dtype) -> float:
-    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
-
-
 @dataclass(frozen=True)
 class MaskReading:
     """How the masks of one source are read; made by :func:`decide`. Calling it gives ``float32 (H, W)`` in [0, 1]."""
@@ -116,7 +95,7 @@ class MaskReading:
         if self.kind == "alpha":
             if raw.alpha is None:
                 raise InputError(f"{name}: no alpha channel, the first mask has one; write all masks alike")
-            return self._levels(raw.alpha, 0.0, _peak(raw.alpha.dtype))
+            return self._levels(raw.alpha, 0.0, peak(raw.alpha.dtype))
         self.check_alpha(raw.alpha, name)
         if raw.palette is not None:
             if self.kind == "numbers" or evidence.is_label_palette(raw.values, raw.palette):
@@ -324,36 +303,6 @@ def _through_palette(raw: RawMask) -> np.ndarray:
     table = np.zeros((256, 3), np.uint8)
     table[: len(raw.palette)] = raw.palette[:256]
     return table[:, 0][raw.values] if not evidence.is_colored(raw.palette) else table[raw.values]
-
-
-def read_raw(path: str | os.PathLike[str], page: int = 0) -> RawMask:
-    """Decode a mask picture without giving it a meaning; turned upright by its EXIF tag.
-
-    Raises:
-        InputError: missing, no picture, damaged.
-    """
-    with opened_picture(path, page) as opened:
-        clear = "transparency" not in opened.info
-        if opened.mode == "P" and clear:
-            palette = np.asarray(opened.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-            if len(palette):
-                return RawMask(np.asarray(ImageOps.exif_transpose(opened)), palette=palette)
-        if opened.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L") and clear:
-            return RawMask(_grey(opened, path))
-    image, alpha, keep = read_picture(Path(path), page)
-    return RawMask(image[..., 0] if keep.get("gray") else image, alpha)
-
-
-def _grey(opened: Image.Image, path: object) -> np.ndarray:
-    values: np.ndarray[Any, Any] = np.asarray(ImageOps.exif_transpose(opened))
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    if values.dtype == np.int32:
-        unsigned = getattr(opened, "tag_v2", {}).get(339, (1,))[0] == 1  # SampleFormat of TIFF
-        if not unsigned and int(values.min()) < 0:
-            raise InputError(f"{path}: a mask cannot hold negative values, this one holds {values.min()}")
-        return values.view(np.uint32)
-    return values if values.dtype in (np.uint8, np.bool_) else values.astype(np.uint16)
 
 
 def read_mask(path: str | os.PathLike[str], options: MaskOptions | None = None) -> tuple[np.ndarray, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -17,9 +18,12 @@ import numpy as np
 from co2net.errors import InputError
 from co2net.video import color
 from co2net.video.mask_evidence import brightest
-from co2net.video.mask_files import Channel, MaskOptions, MaskReading, RawMask, decide, read_raw
+from co2net.video.mask_files import Channel, MaskOptions, MaskReading, decide
 from co2net.video.metadata import Closing, Frame, VideoInfo
-from co2net.video.pictures import LOSSY_ENDINGS, PictureReader
+from co2net.video.pairing import check_numbers
+from co2net.video.picture_clips import PictureReader, is_pattern
+from co2net.video.pictures import LOSSY_ENDINGS, picture_errors
+from co2net.video.raw_masks import RawMask, decode_raw, read_raw
 from co2net.video.reader import VideoReader, open_video
 
 Fit = Literal["error", "resize"]
@@ -61,7 +65,18 @@ def open_mask(
     """
     options = options or MaskOptions()
     options = options if channel == "auto" else replace(options, channel=channel)
-    return MaskReader(open_video(path, frame_rate=like.frame_rate, as_mask=True), like, fit, retime, options)
+    return MaskReader(_open(path, like), like, fit, retime, options)
+
+
+def _open(path: str | os.PathLike[str], like: VideoInfo) -> VideoReader | PictureReader:
+    """Open a mask; beside a part of a sequence its own pictures of those numbers, or a still."""
+    place = Path(path)
+    part = like.part if place.is_dir() or is_pattern(place) else None
+    reader = open_video(path, frame_rate=like.frame_rate, as_mask=True, part=part)
+    if like.part is not None and part is None and reader.info.kind != "image":
+        reader.close()
+        raise InputError(f"{path}: beside a part of a sequence the mask must be numbered pictures, or one picture")
+    return reader
 
 
 def masks_from_alpha(like: VideoInfo, fit: Fit = "error", options: MaskOptions | None = None) -> MaskReader:
@@ -100,6 +115,9 @@ class MaskReader(Closing):
                     raise InputError(f"mask {name} {value}: must be one of {', '.join(choices)}")
             self._turns = self._check_size(fit)
             self._check_rate()
+            note = check_numbers(like, self.info) if retime == "error" else ""
+            if note:
+                self.notes.append(note)
             if options.channel == "alpha" and not self.info.has_alpha:
                 raise InputError(
                     f"{self.path}: no alpha channel ({self.info.pixel_format}); give a mask file, or export with "
@@ -121,6 +139,11 @@ class MaskReader(Closing):
         """Close the source."""
         self._reader.close()
 
+    def follow(self, reader: VideoReader | PictureReader) -> None:
+        """Let the composite's own notes appear among these, when there are any."""
+        if isinstance(reader, VideoReader):
+            reader.notes = self.notes
+
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield masks by number: without end for a still picture, else as many as the source has."""
         for mask, _ in self.timed():
@@ -141,14 +164,24 @@ class MaskReader(Closing):
             for frame in self._reader:
                 yield self._values(frame), frame.seconds
             return
-        for number, file in enumerate(self._reader.files):
-            mask = self._reading(read_raw(file), file)
+        for number in range(len(self.info.names)):
+            raw, file = self._picture(number)
+            mask = self._reading(raw, file)
             if mask.shape != (self.info.height, self.info.width):
                 raise InputError(
                     f"{file}: {mask.shape[1]}x{mask.shape[0]}, the first mask is "
                     f"{self.info.width}x{self.info.height}; all masks must be of one size"
                 )
             yield mask, float(number / self.info.frame_rate) if self.info.frame_rate else None
+
+    def _picture(self, number: int) -> tuple[RawMask, Path | str]:
+        """One of the source's pictures, and its name for messages."""
+        assert isinstance(self._reader, PictureReader)  # noqa: S101  # the caller asked
+        if self._reader.pages == 1:
+            return read_raw(self._reader.files[number]), self._reader.files[number]
+        opened = self._reader.page(number)
+        with picture_errors(self.path):
+            return decode_raw(opened, self._reader.path), f"{self.path}, picture {number + 1}"
 
     def _values(self, frame: Frame) -> np.ndarray:
         name = f"{self.path}, frame {frame.number}"
@@ -194,6 +227,9 @@ class MaskReader(Closing):
             self.notes.append(note)
         colors = self._colors(frame)
         mask = brightest(colors).astype(np.float32) / np.float32(np.iinfo(colors.dtype).max)
+        plane = luma_plane(frame, self.info)
+        if plane is not None:
+            mask = _sharpened(mask, self.info.orientation.upright(stretched(plane, self.info)))
         if self._reading.floor:
             mask[mask <= _COLORED_ZONE] = 0.0
             mask[mask >= 1 - _COLORED_ZONE] = 1.0
@@ -237,9 +273,9 @@ class MaskReader(Closing):
 
     def _decide(self, options: MaskOptions) -> MaskReading:
         if isinstance(self._reader, PictureReader):
-            files = self._reader.files
-            lossy = any(f.suffix.lower() in LOSSY_ENDINGS for f in files)
-            return decide((read_raw(f) for f in _spread(files)), self.path, options, lossy)
+            lossy = any(f.suffix.lower() in LOSSY_ENDINGS for f in self._reader.files)
+            raws = (self._picture(number)[0] for number in _spread(len(self.info.names)))
+            return decide(raws, self.path, options, lossy)
         reading = decide(self._looked_at(), self.path, options, self.info.codec not in LOSSLESS_CODECS)
         if (self._by_luma and reading.kind == "numbers") or (self._by_luma and options.number is not None):
             raise InputError(
@@ -259,11 +295,25 @@ class MaskReader(Closing):
                     yield self._raw(frame)
 
 
-def _spread(files: list) -> list:
-    """The first, the middle and the last, then the others in steps that cover the folder early."""
-    order, step = [0, len(files) // 2, len(files) - 1], max(1, len(files) // 8)
-    order += [k for start in range(step) for k in range(start, len(files), step)]
-    return [files[k] for k in dict.fromkeys(order)]
+def _spread(count: int) -> list[int]:
+    """The first, the middle and the last, then the others in steps that cover all early."""
+    step = max(1, count // 8)
+    order = [0, count // 2, count - 1, *(k for start in range(step) for k in range(start, count, step))]
+    return list(dict.fromkeys(order))
+
+
+def _sharpened(mask: np.ndarray, luma: np.ndarray) -> np.ndarray:
+    """Take the edges of a mask in one color from its luma, which has four times the pixels of its chroma.
+
+    Elsewhere the color's own channel has less noise: pure blue spans 18 codes of luma only. Masks in several colors
+    stay as they are.
+    """
+    full = luma[mask > 0.9]
+    low, white, high = np.percentile(full, (10, 50, 90)) if full.size else (0.0, 0.0, 1.0)
+    if white <= 0 or high - low > 0.2 * white:
+        return mask
+    sharp = np.minimum(luma / np.float32(white), 1)
+    return np.where(np.abs(sharp - mask) > 0.1, sharp, mask)
 
 
 def _needs_stretching(info: VideoInfo) -> bool:

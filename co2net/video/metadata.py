@@ -36,6 +36,8 @@ class VideoInfo:
     frame_count: int | None
     """From the container's header, or the number of pictures; None where the container does not say (mkv, ts)."""
     duration_seconds: float | None
+    exact_count: bool = False
+    """Whether `frame_count` is sure: pictures, and containers that index every frame."""
     time_base: Fraction | None = None
     """Unit of the time stamps; None for pictures without a rate."""
     pixel_format: str = "rgb24"
@@ -56,10 +58,24 @@ class VideoInfo:
     sample_aspect_ratio: Fraction | None = None
     codec: str = ""
     """FFmpeg's name of the codec, or of the picture format."""
+    light: Any = None
+    """HDR10's :class:`~co2net.video.tags.LightLevels`; None for pictures."""
+    chroma_place: str = ""
+    """"left", "center", "topleft", "top", "bottomleft" or "bottom"; empty where the file does not say."""
+    field_order: str = ""
+    """Interlaced: "tt" where the top field is shown first, "bb"; empty for progressive pictures."""
+    sound_from: Path | None = None
+    """File whose sound goes along in place of its own; None for its own."""
+    may_be_cut: bool = False
+    """The file may end before its header says so; what is there is wanted."""
     names: tuple[str, ...] = ()
     """Names of the picture files, in order, for a folder."""
     sources: tuple[Path, ...] = ()
     """Every path the clip is read from: a writer refuses to write over them."""
+    has_float: bool = False
+    """Pictures of floating-point samples, which only OpenEXR and TIFF keep."""
+    part: Any = None
+    """The :class:`~co2net.video.picture_clips.Part` of a sequence that was asked for; None for all of it."""
 
     @property
     def rotation(self) -> int:
@@ -105,6 +121,8 @@ class Frame:
     """The upright RGB picture that `stored` shows, where it is not `image` (a composed clip)."""
     colors: LazyColors | None = field(default=None, repr=False)
     """What `image` is made of on first use, where the reader has left that to whoever needs it; None elsewhere."""
+    is_context: bool = False
+    """Only read as a neighbor of the part that was asked for; not to be written."""
     keep: dict[str, Any] = field(default_factory=dict, repr=False)
     """What a picture file carries besides its pixels (color profile, resolution, grey or not)."""
 

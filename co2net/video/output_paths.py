@@ -13,12 +13,39 @@ from av.error import FFmpegError
 from co2net.errors import OutputError
 from co2net.video.metadata import VideoInfo
 
-FOLDER_FRAME = "{:06d}.png"
+FOLDER_FRAME = "{:06d}"
 """Names of the frames of a video written as a folder; counted from 1, as FFmpeg does."""
 
 
+_NAME_BYTES = 255
+"""What file systems take."""
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that no file system takes.
+
+    Raises:
+        OutputError: a part of it is too long.
+    """
+    for part in path.parts:
+        if len(os.fsencode(part)) > _NAME_BYTES:
+            raise OutputError(f"{part[:40]}...: the name is longer than the {_NAME_BYTES} bytes a file system takes")
+
+
+def followed(link: Path) -> Path:
+    """The path that a link names, whether something is there or not.
+
+    Raises:
+        OutputError: the link leads in a circle.
+    """
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):
+        raise OutputError(f"{link}: the link leads in a circle; remove it") from None
+
+
 def check_output_path(output: Path, protect: Iterable[Path], overwrite: bool) -> None:
-    """Refuse a path where nothing can or may be written, before any work is done.
+    """Refuse a place where nothing can or may be written, before any work is done.
 
     Raises:
         OutputError: no such parent folder, no permission, an input lies there, or `overwrite` is off and
@@ -38,7 +65,7 @@ def check_output_path(output: Path, protect: Iterable[Path], overwrite: bool) ->
         raise OutputError(f"{output}: exists already; remove it, or allow it to be replaced with `overwrite`")
 
 
-def check_old_folder(folder: Path, info: VideoInfo) -> None:
+def check_old_folder(folder: Path, info: VideoInfo, ending: str = ".png") -> None:
     """Allow an existing folder only if it is empty or holds nothing but an earlier result of the same job.
 
     Raises:
@@ -46,7 +73,7 @@ def check_old_folder(folder: Path, info: VideoInfo) -> None:
     """
     stems = {Path(name).stem for name in info.names}
     for entry in sorted(folder.iterdir()):
-        ours = entry.is_file() and entry.suffix == ".png"
+        ours = entry.is_file() and entry.suffix == ending
         ours = ours and (entry.stem in stems if stems else re.fullmatch(r"[0-9]{6,}", entry.stem) is not None)
         if not ours:
             raise OutputError(f"{folder}: holds {entry.name}, which is no earlier result; give an empty or new folder")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from co2net.errors import InputError
-from co2net.video.masks import MaskReader
-from co2net.video.metadata import Frame
+from co2net.video.metadata import Frame, VideoInfo
+from co2net.video.picture_clips import frame_number, frame_prefix
+
+if TYPE_CHECKING:
+    from co2net.video.masks import MaskReader
 
 
 def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np.ndarray]]:
@@ -26,6 +31,8 @@ def pair(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tuple[Frame, np
 def _compare_lengths(masks: MaskReader) -> None:
     """Refuse before the work what the headers of both clips tell."""
     ours, theirs = masks.info.frame_count, masks.like.frame_count
+    if masks.like.may_be_cut or not (masks.info.exact_count and masks.like.exact_count):
+        return  # some headers only guess
     if masks.is_still or masks.retime == "nearest" or ours is None or theirs is None or ours == theirs:
         return
     if ours < theirs:
@@ -51,8 +58,41 @@ def _pair_by_number(frames: Iterable[Frame], masks: MaskReader) -> Iterator[tupl
             raise _length_error(masks, f"ends after {count} frames, {masks.like.path} goes on")
         yield frame, mask
         count += 1
-    if next(source, None) is not None:
+    if not masks.like.may_be_cut and next(source, None) is not None:
         raise _length_error(masks, f"has more frames than the {count} of {masks.like.path}")
+
+
+def check_numbers(like: VideoInfo, other: VideoInfo, what: str = "mask") -> str:
+    """Compare the numbers in the names of two folders of pictures: a gap in one of them would shift all that follows.
+
+    Returns:
+        A note where names that count differently are paired in order; empty if all is well.
+
+    Raises:
+        InputError: a number is missing on one side; names the frame.
+    """
+    if not like.names or not other.names or len(like.names) < 2 or len(other.names) < 2:
+        return ""
+    ours, theirs = ([frame_number(name) for name in info.names] for info in (like, other))
+    known = [set(numbers) for numbers in (ours, theirs)]
+    if None in known[0] | known[1] or any(len(s) != len(n) for s, n in zip(known, (ours, theirs), strict=True)):
+        return ""
+    if known[0] == known[1] or not known[0] & known[1]:
+        return ""
+    same = {frame_prefix(name) for name in like.names} == {frame_prefix(name) for name in other.names}
+    whole = all(max(s) - min(s) + 1 == len(s) for s in known if s)  # type: ignore[type-var, operator]
+    if whole and not same and len(ours) == len(theirs):
+        return f"{like.path} begins with {like.names[0]}, {other.path} with {other.names[0]}: paired in order"
+    missing = next((k for k, n in enumerate(ours) if n not in known[1]), None)
+    if missing is not None:
+        name, lacking = Path(like.names[missing]).stem, other.path
+    else:
+        extra = next(k for k, n in enumerate(theirs) if n not in known[0])
+        name, lacking = Path(other.names[extra]).stem, like.path
+    raise InputError(
+        f"{lacking} lacks {name}, which the other folder has; a frame and its {what} go by the number in their names: "
+        "add it, or take it away on both sides"
+    )
 
 
 def _length_error(masks: MaskReader, what: str) -> InputError:

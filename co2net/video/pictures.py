@@ -1,130 +1,265 @@
-"""Picture files: read and write one, list a folder in the order people mean, walk it as a clip."""
+"""Read one picture file, whatever its format: pixels upright, and what else it carries."""
 
 from __future__ import annotations
 
+import io
 import os
-import re
 import struct
-import zlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from co2net.errors import InputError
-from co2net.video.metadata import Closing, Frame, VideoInfo
+from co2net.video import tiff
+from co2net.video.float_pictures import FloatSamples, read_exr
 
-PICTURE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".webp"})
-_ORIENTATION = 0x0112  # EXIF
+LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".heic", ".heif", ".jp2"})
+PICTURE_ENDINGS = LOSSY_ENDINGS | frozenset(".png .apng .tif .tiff .bmp .tga .ppm .pgm .pbm .pnm .exr".split())
 # Formats that compositors know and this room does not read, with what to do about it.
-_FOREIGN = {".exr": "16-bit PNG or TIFF, display-coded", ".dpx": "16-bit PNG or TIFF", ".hdr": "16-bit PNG or TIFF"}
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that counts: frame2 before frame10; equal numbers fall back to the text, so the order is total."""
-    parts = re.split(r"([0-9]+)", name)
-    key = [(1, int(part), "") if part.isascii() and part.isdigit() else (0, 0, part.casefold()) for part in parts]
-    return (*key, (2, 0, name))
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder in natural order; hidden files and other kinds of file are passed over.
-
-    Raises:
-        InputError: no picture in it, pictures of a kind that is not read, or two pictures that differ by ending only.
-    """
-    try:
-        entries = [p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()]
-    except PermissionError as error:
-        raise InputError(f"{folder}: no permission to read the folder") from error
-    pictures = sorted((p for p in entries if p.suffix.lower() in PICTURE_ENDINGS), key=lambda p: natural_key(p.name))
-    if not pictures:
-        foreign = next((p for p in entries if p.suffix.lower() in _FOREIGN), None)
-        if foreign is not None:
-            raise InputError(
-                f"{foreign}: {foreign.suffix} is not read; convert it to {_FOREIGN[foreign.suffix.lower()]}"
-            )
-        raise InputError(f"{folder}: no pictures in the folder (looked for {', '.join(sorted(PICTURE_ENDINGS))})")
-    seen: dict[str, Path] = {}
-    for picture in pictures:
-        other = seen.setdefault(picture.stem, picture)
-        if other is not picture:
-            raise InputError(
-                f"{folder}: both {other.name} and {picture.name} are frame {picture.stem}; remove one of them"
-            )
-    return pictures
+FOREIGN = {".dpx": "16-bit PNG or TIFF", ".hdr": "OpenEXR", ".psd": "16-bit PNG or TIFF", ".dng": "16-bit TIFF"}
+_PAGED = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")
+"""Formats whose further pictures are frames; in a phone's JPEG or HEIC they are views, depth or a preview."""
+_CHUNKS = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"mDCV", b"cLLI")
+"""What a PNG says about its colors besides a profile."""
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # it tells users nothing they could mend
 
 
 @contextmanager
-def opened_picture(path: str | os.PathLike[str], page: int = 0) -> Iterator[Image.Image]:
-    """Open a picture file at one of its pages; what its decoder raises meanwhile becomes one sentence.
+def opened_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture file; what its decoder raises meanwhile becomes one sentence.
 
     Raises:
-        InputError: missing, not a picture, damaged or cut off.
+        InputError: missing, not a picture, damaged or cut off, larger than Pillow's limit.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".heic", ".heif"):
+        _register_heif(path)
+    with picture_errors(path), Image.open(path) as opened:
+        yield opened
+
+
+@contextmanager
+def picture_errors(path: Path) -> Iterator[None]:
+    """Turn what Pillow's decoders raise into one sentence.
+
+    Raises:
+        InputError: with the path.
     """
     try:
-        with Image.open(path) as opened:
-            if page:
-                opened.seek(page)
-            yield opened
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise _unreadable(Path(path), error) from error
+        yield
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise InputError(
+            f"{path}: has more than the {limit:,} pixels that are read; scale it down or cut it"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise unreadable(path, error) from error
 
 
-def read_picture(path: Path, page: int = 0) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Read one picture, turned upright by its EXIF tag.
+def _register_heif(path: Path) -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise InputError(f"{path}: HEIC files need a library; pip install 'co2net[heif]'") from None
+    pillow_heif.register_heif_opener()
+
+
+def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Read one picture (of several frames the first), turned upright by its EXIF tag.
 
     Returns:
         ``(image (H, W, 3) RGB, alpha (H, W) or None, keep)``, uint8 or uint16; `keep` holds the color profile, the
-        resolution and whether the file was grey, for :func:`write_picture`.
+        resolution, EXIF, whether the file was grey, and floating-point samples, for
+        :func:`~co2net.video.picture_writing.write_picture`.
 
     Raises:
         InputError: not a picture, damaged or cut off.
     """
-    with opened_picture(path, page) as opened:
-        keep = {k: opened.info[k] for k in ("icc_profile", "dpi") if opened.info.get(k)}
-        keep["gray"] = opened.mode in ("1", "L", "LA", "I;16", "I;16B", "I")
-        if opened.mode == "F":
-            raise InputError(f"{path}: floating-point samples; convert the picture to 16-bit integers first")
-        if not _is_deep(path, opened):
-            turned = ImageOps.exif_transpose(opened)
-            transparent = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
-            pixels = np.asarray(turned.convert("RGBA" if transparent else "RGB"))
-            return (
-                np.ascontiguousarray(pixels[..., :3]),
-                np.ascontiguousarray(pixels[..., 3]) if transparent else None,
-                keep,
-            )
-    # Pillow cuts 16-bit color down to 8 bits; OpenCV keeps it.
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    ending = path.suffix.lower()
+    if ending == ".exr":
+        return _read_float(read_exr(path), {})
+    if ending in (".tif", ".tiff") and tiff.is_float(path):
+        return _read_float_tiff(path, tiff.read_tags(path))
+    with opened_picture(path) as opened:
+        return decode_picture(opened, path)
+
+
+def decode_picture(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """As :func:`read_picture` of an open file, at the frame it stands at."""
+    if is_deep(path, opened):
+        return _read_deep(opened, path)
+    turned = ImageOps.exif_transpose(opened)
+    keep = _kept(opened, path)
+    if turned.mode == "CMYK":
+        turned = _from_cmyk(turned, keep)
+    transparent = turned.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in turned.info
+    pixels = np.asarray(turned.convert("RGBA" if transparent else "RGB"))
+    return (
+        np.ascontiguousarray(pixels[..., :3]),
+        np.ascontiguousarray(pixels[..., 3]) if transparent else None,
+        keep,
+    )
+
+
+def _kept(opened: Image.Image, path: Path) -> dict[str, Any]:
+    keep: dict[str, Any] = {k: opened.info[k] for k in ("icc_profile", "dpi") if opened.info.get(k)}
+    keep["gray"] = opened.mode in ("1", "L", "LA", "I;16", "I;16B", "I")
+    if len(opened.getexif()):
+        try:
+            exif = Image.Exif()
+            exif.load(opened.getexif().tobytes())
+            exif.pop(0x0112, None)  # the picture is turned upright
+            keep["exif"] = exif.tobytes()
+        except (ValueError, TypeError, KeyError, struct.error, OverflowError, SyntaxError):
+            pass  # a damaged note is no reason to stop
+    if opened.format == "PNG":
+        keep["chunks"] = _color_chunks(path)
+    return keep
+
+
+def _color_chunks(path: Path) -> list[tuple[bytes, bytes]]:
+    found = []
+    with path.open("rb") as file:
+        file.seek(8)
+        while (head := file.read(8)) and len(head) == 8:
+            size, name = int.from_bytes(head[:4], "big"), head[4:]
+            if name == b"IDAT" or size > 1 << 24:
+                break
+            body = file.read(size + 4)[:-4]
+            if name in _CHUNKS:
+                found.append((name, body))
+    return found
+
+
+def _from_cmyk(picture: Image.Image, keep: dict[str, Any]) -> Image.Image:
+    """Convert through the profile where it is usable; the result is sRGB and the profile goes."""
+    profile = keep.pop("icc_profile", None)
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a profile without tables: the plain formula
+    return picture.convert("RGB")
+
+
+def _read_deep(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Pillow cuts 16-bit color down to 8 bits; OpenCV keeps it, and knows nothing of orientation."""
+    orientation, page = opened.getexif().get(0x0112, 1), opened.tell()
+    if opened.mode.startswith("I") and opened.format == "TIFF":
+        orientation = 1  # Pillow turns these by itself
+    if opened.mode in ("I;16", "I;16B", "I;16L"):
+        gray = np.asarray(opened).astype(np.uint16)
+        pixels = gray
+    elif opened.mode == "I" and opened.format != "TIFF":
+        pixels = np.asarray(opened).astype(np.uint16)
+    else:
+        pixels = _opencv(path, page)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise _unreadable(path, None)
+        raise unreadable(path, None)
+    pixels = upright(pixels, orientation)
+    keep = _kept(opened, path)
     if pixels.ndim == 2:
         return cv2.merge([pixels, pixels, pixels]), None, keep
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
     return np.ascontiguousarray(pixels[..., 2::-1]), alpha, keep
 
 
-def describe_picture(path: Path, page: int = 0) -> tuple[tuple[int, int], int, bool]:
-    """Read a picture's header: upright ``(width, height)``, bits per channel as it will be read (8, 16), alpha or not.
+def _opencv(path: Path, page: int = 0) -> np.ndarray | None:
+    level = cv2.utils.logging.setLogLevel(0)  # it writes to the screen by itself
+    try:
+        data = path.read_bytes()
+        coded = np.frombuffer(tiff.as_stored(data) if path.suffix.lower() in (".tif", ".tiff") else data, np.uint8)
+        if not page:
+            return cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
+        done, pages = cv2.imdecodemulti(coded, cv2.IMREAD_UNCHANGED, None, (page, page + 1))
+        return pages[0] if done else None
+    except (cv2.error, OSError) as error:
+        raise unreadable(path, None) from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn ``(H, W, ...)`` by the value 1 to 8 of EXIF's orientation."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _read_float_tiff(path: Path, tags: dict[int, Any]) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    pixels = _opencv(path) if _first(tags.get(tiff.BITS, 8)) == 32 else None
+    if pixels is None or pixels.dtype != np.float32:
+        raise InputError(
+            f"{path}: floating-point samples of a kind that is not read; convert it to 16-bit integers, 32-bit float "
+            "or OpenEXR first"
+        )
+    pixels = upright(pixels, _first(tags.get(tiff.ORIENTATION, 1)))
+    if not np.isfinite(pixels).all():
+        raise InputError(f"{path}: holds nan or infinite values; render it again, or replace them")
+    alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.ndim == 3 and pixels.shape[2] == 4 else None
+    colors = np.dstack([pixels] * 3) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
+    keep: dict[str, Any] = {"gray": pixels.ndim == 2}
+    if isinstance(tags.get(tiff.PROFILE), bytes):
+        keep["icc_profile"] = tags[tiff.PROFILE]
+    return _read_float(FloatSamples(colors, False, alpha=alpha), keep)
+
+
+def _read_float(samples: FloatSamples, keep: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    keep["float"] = samples
+    image = np.rint(np.clip(samples.coded(), 0, 1) * 65535).astype(np.uint16)
+    alpha = None if samples.alpha is None else np.rint(np.clip(samples.alpha, 0, 1) * 65535).astype(np.uint16)
+    return image, alpha, {"gray": bool(samples.header.get("gray")), **keep}
+
+
+def describe_picture(path: Path) -> tuple[tuple[int, int], int, bool]:
+    """Return upright ``(width, height)``, bits per channel as read (8, 16), alpha or not; mostly from the header.
 
     Raises:
         InputError: missing, not a picture.
     """
-    with opened_picture(path, page) as opened:
-        turned = opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    if path.suffix.lower() == ".exr" or tiff.is_float(path):
+        image, alpha, _ = read_picture(path)
+        return (image.shape[1], image.shape[0]), 16, alpha is not None
+    with opened_picture(path) as opened:
+        # Of a TIFF Pillow gives the size upright already.
+        turned = opened.format != "TIFF" and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         has_alpha = opened.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in opened.info
         width, height = opened.size[::-1] if turned else opened.size
-        return (width, height), 16 if _is_deep(path, opened) else 8, has_alpha
+        deep = is_deep(path, opened)
+        if deep and opened.format == "TIFF":  # Pillow names 16-bit RGBA "RGBA" or nothing
+            has_alpha = has_alpha or _first(tiff.read_tags(path).get(277, 1)) in (2, 4)
+        return (width, height), 16 if deep else 8, has_alpha
 
 
-def _is_deep(path: Path, opened: Image.Image) -> bool:
+def count_pages(path: Path) -> int:
+    """How many frames a picture file holds: animated GIF, PNG, WebP and AVIF, pages of a TIFF; 1 for any other.
+
+    Raises:
+        InputError: missing, not a picture.
+    """
+    if path.suffix.lower() == ".exr" or tiff.is_float(path):
+        return 1
+    with opened_picture(path) as opened:
+        return int(getattr(opened, "n_frames", 1)) if opened.format in _PAGED else 1
+
+
+def is_deep(path: Path, opened: Image.Image) -> bool:
+    """Whether a picture has more than 8 bits per channel."""
     if opened.mode.startswith("I"):
         return True
     if opened.format == "PNG":
@@ -136,145 +271,15 @@ def _is_deep(path: Path, opened: Image.Image) -> bool:
     return False
 
 
-def _unreadable(path: Path, error: BaseException | None) -> InputError:
+def unreadable(path: Path, error: BaseException | None) -> InputError:
+    """Say in one sentence why a picture cannot be read."""
     if isinstance(error, OSError) and error.errno is not None:
         return InputError(f"cannot read picture {path}: {error.strerror}")
     if path.stat().st_size == 0:
         return InputError(f"{path}: the file is empty; write it again")
-    return InputError(
-        f"{path}: not a picture that can be read ({error or 'unknown coding'}); it may be cut off, write it again"
-    )
+    cause = str(error or "unknown coding").splitlines()[0][:120].replace(str(path), path.name)
+    return InputError(f"{path}: not a picture that can be read ({cause}); it may be cut off, write it again")
 
 
-def final_picture(frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Return `image` in the frame's own type, with the frame's own values where the mask is 0."""
-    if image.dtype != frame.image.dtype:
-        image = np.rint(np.clip(image, 0.0, 1.0) * frame.peak).astype(frame.image.dtype)
-    if mask is None:
-        return image
-    return np.where((mask != 0)[..., None], image, frame.image)
-
-
-def write_picture(
-    path: Path, image: np.ndarray, alpha: np.ndarray | None, keep: dict[str, Any], quality: float | None = None
-) -> None:
-    """Write ``(H, W, 3)`` uint8 or uint16 RGB as PNG, or as JPEG where the name says so (8 bits, no alpha).
-
-    Args:
-        path: Ends in .png, .jpg or .jpeg.
-        image: Full-range RGB.
-        alpha: ``(H, W)`` of the same type, or None.
-        keep: What :func:`read_picture` gave.
-        quality: 1..100 for JPEG; None for 95 without chroma subsampling.
-
-    Raises:
-        OSError: no room, no permission.
-    """
-    extras = {k: keep[k] for k in ("icc_profile", "dpi") if k in keep}
-    red, green, blue = cv2.split(image)
-    gray = bool(keep.get("gray")) and np.array_equal(red, green) and np.array_equal(red, blue)
-    if path.suffix.lower() != ".png":
-        picture = Image.fromarray(image if image.dtype == np.uint8 else _to_eight_bits(image))
-        picture = picture.convert("L") if gray else picture
-        picture.save(path, "JPEG", quality=round(quality or 95), subsampling=0, **extras)
-    elif image.dtype == np.uint8:
-        channels = [red] if gray else [red, green, blue]
-        channels += [alpha] if alpha is not None else []
-        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(channels)]
-        picture = Image.frombytes(mode, image.shape[1::-1], cv2.merge(channels).tobytes())
-        picture.save(path, "PNG", compress_level=3, **extras)
-    else:
-        path.write_bytes(_deep_png(image, alpha, gray, extras.get("icc_profile")))
-
-
-def _to_eight_bits(image: np.ndarray) -> np.ndarray:
-    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _deep_png(image: np.ndarray, alpha: np.ndarray | None, gray: bool, profile: bytes | None) -> bytes:
-    """Code 16-bit PNG; the color profile is put in by hand, OpenCV cannot."""
-    blue_first = np.ascontiguousarray(image[..., 0] if gray and alpha is None else image[..., ::-1])
-    pixels = np.dstack([blue_first, alpha]) if alpha is not None else blue_first
-    done, coded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise OSError("PNG encoder failed")
-    data = coded.tobytes()
-    if profile is None:
-        return data
-    body = b"iCCP" + b"ICC Profile\0\0" + zlib.compress(profile)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:33] + chunk + data[33:]  # signature (8 bytes) and IHDR (25) come first
-
-
-def _exact_rate(rate: Fraction | float) -> Fraction:
-    """Take 23.976, 29.97 and 59.94 for the fractions they stand for: n · 1000 / 1001."""
-    if rate <= 0:
-        raise InputError(f"frame rate {rate}: must be greater than 0")
-    if isinstance(rate, Fraction):
-        return rate
-    broadcast = Fraction(round(rate) * 1000, 1001)
-    return broadcast if abs(broadcast - rate) < 0.002 else Fraction(rate).limit_denominator(1000)
-
-
-class PictureReader(Closing):
-    """A folder of pictures, or one picture, as a clip; made by :func:`~co2net.video.reader.open_video`."""
-
-    def __init__(self, path: Path, frame_rate: Fraction | float | None = None, as_mask: bool = False) -> None:
-        self.path = path
-        kind: Literal["folder", "image"] = "folder" if path.is_dir() else "image"
-        self.files = list_pictures(path) if kind == "folder" else [path]
-        if not as_mask:  # a damaged one is refused before any work; masks are read by other rules
-            read_picture(self.files[0])
-        (width, height), bits, has_alpha = describe_picture(self.files[0])
-        rate = _exact_rate(frame_rate) if frame_rate is not None else None
-        self.info = VideoInfo(
-            path=path,
-            kind=kind,
-            width=width,
-            height=height,
-            frame_rate=rate,
-            frame_count=len(self.files),
-            duration_seconds=float(len(self.files) / rate) if rate else None,
-            time_base=1 / rate if rate else None,
-            pixel_format="rgb24" if bits == 8 else "rgb48le",
-            bit_depth=bits,
-            has_alpha=has_alpha,
-            codec=self.files[0].suffix.lower().lstrip("."),
-            names=tuple(p.name for p in self.files),
-            sources=(path,),
-        )
-
-    def close(self) -> None:
-        """Nothing stays open between frames."""
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames in natural order of their names.
-
-        Raises:
-            InputError: a picture is damaged, or unlike the first in size or depth.
-        """
-        rate = self.info.frame_rate
-        for number, file in enumerate(self.files):
-            image, alpha, keep = read_picture(file)
-            if image.shape[:2] != (self.info.height, self.info.width):
-                raise InputError(
-                    f"{file}: {image.shape[1]}x{image.shape[0]}, the first picture {self.files[0].name} is "
-                    f"{self.info.width}x{self.info.height}; all frames must be of one size"
-                )
-            wanted = np.uint8 if self.info.bit_depth == 8 else np.uint16
-            if image.dtype != wanted:
-                raise InputError(
-                    f"{file}: {image.dtype.itemsize * 8} bits per channel, the first picture {self.files[0].name} has "
-                    f"{self.info.bit_depth}; all frames must be alike"
-                )
-            yield Frame(
-                image=image,
-                alpha=alpha,
-                number=number,
-                seconds=float(number / rate) if rate else None,
-                name=file.name,
-                pts=number if rate else None,
-                time_base=self.info.time_base,
-                duration=1 if rate else 0,
-                keep=keep,
-            )
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value

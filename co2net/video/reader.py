@@ -15,20 +15,26 @@ from av.error import FFmpegError
 
 from co2net.errors import InputError
 from co2net.video import color
+from co2net.video.clock import Clock
 from co2net.video.lazy_colors import LazyColors
 from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
-from co2net.video.pictures import PICTURE_ENDINGS, PictureReader
+from co2net.video.picture_clips import Part, PictureReader, is_pattern
+from co2net.video.pictures import PICTURE_ENDINGS, count_pages
 from co2net.video.pyav import open_input, require_pyav, to_fraction
+from co2net.video.streams import video_stream
+from co2net.video.tags import chroma_place, field_order, light_levels
 
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
 
-_COVER_ART = 0x400  # AV_DISPOSITION_ATTACHED_PIC
-
 
 def open_video(
-    path: str | os.PathLike[str], frame_rate: Fraction | float | None = None, as_mask: bool = False
+    path: str | os.PathLike[str],
+    frame_rate: Fraction | float | None = None,
+    as_mask: bool = False,
+    part: Part | None = None,
+    keep_partial: bool = False,
 ) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
 
@@ -36,6 +42,8 @@ def open_video(
         path: What to read.
         frame_rate: Frames per second for a folder of pictures; video files know their own times.
         as_mask: Pictures may be of kinds that only masks have (32 bits, floating point); they are not decoded yet.
+        part: Only these numbers of a sequence or folder of pictures, with their neighbors.
+        keep_partial: Of a video that is damaged or cut off, read what is before that; ``notes`` says where it ends.
 
     Returns:
         A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
@@ -44,18 +52,25 @@ def open_video(
         InputError: nothing there, not a video, no frame in it.
     """
     place = Path(path)
+    if is_pattern(place):
+        return PictureReader(place, frame_rate, as_mask, part)
     if not place.exists():
         raise InputError(f"{place}: no such file or folder")
-    if place.is_dir() or place.suffix.lower() in PICTURE_ENDINGS:
-        return PictureReader(place, frame_rate, as_mask)
-    return VideoReader(place)
+    ending = place.suffix.lower()
+    if place.is_dir() or ending in PICTURE_ENDINGS or (ending == ".gif" and count_pages(place) == 1):
+        return PictureReader(place, frame_rate, as_mask, part)
+    if part is not None:
+        raise InputError(f"{place}: is no sequence of pictures, so no part of it can be chosen by numbers")
+    return VideoReader(place, keep_partial)
 
 
 class VideoReader(Closing):
     """A video file, decoded frame by frame; made by :func:`open_video`. The first frame is decoded on opening."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, keep_partial: bool = False) -> None:
+        self.path, self._keep_partial = path, keep_partial
+        self.notes: list[str] = []
+        """Where a damaged file ends, if that is allowed; complete after the walk."""
         self._packets = self._promised_packets = 0
         self._last_end = 0.0
         self.luma_only = False
@@ -64,6 +79,8 @@ class VideoReader(Closing):
         self._container = _open_container(path)
         try:
             self._stream = self._choose_stream()
+            self._clock = Clock(self._container, self._stream.index)
+            self._stamps: list[int] = []
             self._decoder = self._choose_decoder()
             self._frames = self._decode()
             self._first: av.VideoFrame | None = next(self._frames, None)
@@ -91,6 +108,7 @@ class VideoReader(Closing):
         while decoded is not None:
             yield self._frame(decoded, number)
             number += 1
+            del self._stamps[:1]
             decoded = next(self._frames, None)
         self._check_length(number)
 
@@ -138,15 +156,28 @@ class VideoReader(Closing):
                 if packet is None:
                     return
                 flush = packet.size == 0 and packet.dts is None
+                self._clock.correct(packet)
+                if packet.dts is not None and packet.size and self._container.format.name == "avi":
+                    self._stamps.append(packet.dts)  # it counts packets as they are stored, not as they are shown
                 self._packets += 0 if flush else 1
                 frames = self._decoder.decode(None if flush else packet)
             except FFmpegError as error:
+                if self._ends_early(number, str(error.strerror)):
+                    return
                 raise self._damaged(number, str(error.strerror)) from error
             for frame in frames:
                 if frame.is_corrupt:
+                    if self._ends_early(number, "its data is incomplete"):
+                        return
                     raise self._damaged(number, "its data is incomplete")
                 yield frame
                 number += 1
+
+    def _ends_early(self, number: int, cause: str) -> bool:
+        if not self._keep_partial or not number:
+            return False
+        self.notes.append(f"{self.path}: damaged at frame {number} ({cause}): the result ends before it")
+        return True
 
     def _damaged(self, number: int, cause: str) -> InputError:
         return InputError(
@@ -176,6 +207,7 @@ class VideoReader(Closing):
             height=height,
             frame_rate=self._rate,
             frame_count=self._expected_count(),
+            exact_count="mov" in self._container.format.name and len(stream.index_entries) > 0,
             duration_seconds=self._header_duration(),
             time_base=to_fraction(stream.time_base),
             pixel_format=self._format,
@@ -190,6 +222,10 @@ class VideoReader(Closing):
             sample_aspect_ratio=to_fraction(stream.sample_aspect_ratio),
             codec=context.name,
             sources=(self.path,),
+            may_be_cut=self._keep_partial,
+            light=light_levels(first),
+            chroma_place=chroma_place(self._container, stream.index) if self._layout.kind == "yuv" else "",
+            field_order=field_order(first, context),
         )
 
     def _frame(self, decoded: av.VideoFrame, number: int) -> Frame:
@@ -200,7 +236,11 @@ class VideoReader(Closing):
             )
         planar = color.to_planar(decoded, self._layout)
         time_base = to_fraction(decoded.time_base or self._stream.time_base)
-        pts = decoded.pts if decoded.pts is not None else decoded.dts
+        pts = decoded.pts
+        if self._stamps:  # stored times rise as shown ones do, a frame gets the next of them
+            pts = self._stamps[0]
+        elif pts is None:
+            pts = decoded.dts
         if pts is None and self._rate and time_base:
             pts = round(number / self._rate / time_base)  # bare streams carry no times
         duration = int(getattr(decoded, "duration", 0) or 0)
@@ -247,28 +287,29 @@ class VideoReader(Closing):
         length may be that of the sound.
         """
         count, frame = self.info.frame_count, float(1 / self._rate) if self._rate else 0.04
-        start = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        start = float((self._stream.start_time or 0) * (self._stream.time_base or 0)) - float(self._clock.begin)
         own_duration = bool(self._stream.duration) or bool(_clock(self._stream.metadata.get("DURATION", "")))
         length = self.info.duration_seconds if own_duration or not self.info.has_audio else None
         # The Matroska tag gives the time of the end, stream.duration the time from the start.
-        missing = None if length is None else length - self._last_end + (start if self._stream.duration else 0.0)
+        length = None if self._clock.watches else length  # estimated from the last time, which may be of another clock
+        missing = None if length is None else length - self._last_end
+        if missing is not None:
+            missing += start if self._stream.duration else -float(self._clock.begin)
         few = count is not None and self._packets < self._promised_packets
         early = missing is not None and missing > max(1.5 * frame, 0.05)
         if (few and early) or (few and missing is None) or (count is None and early):
             promised = f"{count} frames" if count is not None else f"{length:.2f} s"
+            if self._keep_partial:
+                if not any(note.startswith(f"{self.path}: damaged") for note in self.notes):
+                    self.notes.append(
+                        f"{self.path}: cut off after {number} frames ({self._last_end:.2f} s), its header promises "
+                        f"{promised}: the result ends there"
+                    )
+                return
             raise InputError(
                 f"{self.path}: ends after {number} frames ({self._last_end:.2f} s), its header promises {promised}; "
                 "the file is cut off, copy or export it again"
             )
-
-
-def video_stream(container: Any) -> Any:
-    """Return the first video stream that is not cover art, which is a video stream too; None without one."""
-    for stream in container.streams.video:
-        disposition = getattr(stream, "disposition", 0)  # not in every PyAV, and of changing type
-        if not int(getattr(disposition, "value", disposition)) & _COVER_ART:
-            return stream
-    return None
 
 
 def _open_container(path: Path) -> Any:

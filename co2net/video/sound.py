@@ -1,4 +1,4 @@
-"""Carry sound and subtitles over: packets as they are, in step with the pictures."""
+"""Carry sound, subtitles and attachments over: packets as they are, in step with the pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import av.codec
 from av.error import FFmpegError
 
 from co2net.errors import InputError
+from co2net.video.clock import Clock
 from co2net.video.pyav import open_input
+from co2net.video.streams import is_cover, video_stream
+from co2net.video.subtitles import SubtitleConverter, can_convert
 
 # What to encode with where a container cannot hold the source's own coding, best first.
 _ENCODERS = {"mp4": ("aac",), "mov": ("pcm_s24le", "aac"), "webm": ("libopus",), "matroska": ("flac",)}
@@ -25,18 +28,40 @@ _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", 
 
 
 class SoundCopier:
-    """Copies every audio stream, and the subtitles that fit, from a file into an output; opens the file a second time.
+    """Copies what a file holds beside its pictures into an output; opens the file a second time.
 
-    Packets are handed over up to the time of the pictures written, so nothing piles up in memory.
+    Every sound track, subtitles (as text of the output's own kind where it does not hold theirs), cover art and
+    attachments; or only its sound, or only the others. Packets are handed over up to the time of the pictures written,
+    so nothing piles up in memory.
     """
 
-    def __init__(self, source: Path, output: Any, container_format: str, notes: list[str]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        output: Any,
+        container_format: str,
+        notes: list[str],
+        audio: bool = True,
+        others: bool = True,
+        may_be_cut: bool = False,
+    ) -> None:
+        self._may_be_cut = may_be_cut
         self._source, self._path, self._output, self._format = open_input(source), source, output, container_format
         self._copied: dict[int, Any] = {}
         self._transcoded: dict[int, _Transcoder] = {}
-        for stream in [*self._source.streams.audio, *self._source.streams.subtitles]:
+        self._converted: dict[int, SubtitleConverter] = {}
+        self._covers: list[Any] = []
+        sounds = self._source.streams.audio if audio else []
+        for stream in [*sounds, *(self._source.streams.subtitles if others else [])]:
             self._add(stream, notes)
-        streams = [s for s in self._source.streams if s.index in self._copied or s.index in self._transcoded]
+        video = video_stream(self._source)
+        if others:
+            self._add_others(video, notes)
+        self._clock = Clock(self._source, video.index) if video is not None else None
+        known = {*self._copied, *self._transcoded, *self._converted}
+        if self._clock is not None and video is not None and self._clock.watches:
+            known.add(video.index)  # its packets are passed over, their times count
+        streams = [s for s in self._source.streams if s.index in known]
         self._packets: Iterator[Any] = self._source.demux(*streams) if streams else iter(())
         self._pending: Any = None
         self._latest: dict[int, int] = {}
@@ -62,9 +87,11 @@ class SoundCopier:
                 self.begin = min(self.begin, float(packet.pts * packet.time_base))
             self._hand_over(packet)
 
-    def finish(self) -> None:
-        """Hand over the rest and empty the encoders."""
-        self.advance(None)
+    def finish(self, end: float | None = None) -> None:
+        """Hand over the rest, of a file that may be cut off up to `end` seconds, and empty the encoders."""
+        self.advance(end if self._may_be_cut else None)
+        for packet in self._covers:
+            self._output.mux(packet)
         for transcoder in self._transcoded.values():
             self._output.mux(transcoder.finish())
 
@@ -74,12 +101,23 @@ class SoundCopier:
 
     def _next(self) -> Any:
         try:
-            return next((p for p in self._packets if p.size or p.dts is not None), None)
+            for packet in self._packets:
+                if self._clock is not None:
+                    self._clock.correct(packet)
+                if (packet.size or packet.dts is not None) and packet.stream.type != "video":
+                    return packet
+            return None
         except FFmpegError as error:
+            if self._may_be_cut:
+                return None
             raise InputError(f"{self._path}: its sound is damaged ({error.strerror}); export the file again") from error
 
     def _hand_over(self, packet: Any) -> None:
         index = packet.stream.index
+        if index in self._converted:
+            for converted in self._converted[index].convert(packet):
+                self._output.mux(converted)
+            return
         if index in self._transcoded:
             try:
                 packets = self._transcoded[index].encode(packet)
@@ -108,10 +146,59 @@ class SoundCopier:
                 f"{self._format} files do not hold this {name} sound: stream {stream.index} was encoded as "
                 f"{transcoder.name}; .mkv keeps it as it is"
             )
+        elif can_convert(name, self._format):
+            converter = SubtitleConverter(stream, self._output, self._format)
+            self._converted[stream.index], target = converter, converter.target
+            notes.append(
+                f"{self._format} files do not hold {name} subtitles: stream {stream.index} was written as "
+                f"{converter.name}, without its styles"
+            )
         else:
             notes.append(f"{self._format} files do not hold {name} subtitles: stream {stream.index} was left out")
             return
         copy_tags(stream, target)
+        copy_disposition(stream, target)
+
+    def _add_others(self, video: Any, notes: list[str]) -> None:
+        """Cover art and attachments; what else there is beside the pictures is said."""
+        for stream in self._source.streams:
+            if stream.type == "attachment" and self._format == "matroska":
+                self._output.add_attachment(
+                    stream.name or "attachment", stream.mimetype or "", bytes(stream.data or b"")
+                )
+            elif stream.type == "video" and stream is not video and is_cover(stream):
+                if not self._add_cover(stream):
+                    notes.append(f"{self._format} files do not hold this cover picture here: left out")
+            elif stream.type == "attachment":
+                notes.append(f"{self._format} files hold no attachments: {stream.name} was left out; .mkv keeps it")
+            elif stream.type == "video" and stream is not video:
+                notes.append(f"stream {stream.index} is a further video stream: left out, only the first is harmonized")
+            elif stream.type == "data" and "timecode" not in {key.lower() for key in stream.metadata}:
+                notes.append(f"stream {stream.index} holds data ({stream.name or 'unknown'}): left out")
+
+    def _add_cover(self, stream: Any) -> bool:
+        with open_input(self._path) as source:
+            try:
+                packet = next((p for p in source.demux(source.streams[stream.index]) if p.size), None)
+            except FFmpegError:
+                packet = None
+            data = bytes(packet) if packet is not None else b""
+        kind = {"png": "image/png", "mjpeg": "image/jpeg"}.get(stream.codec_context.name)
+        if not data or kind is None:
+            return False
+        if self._format == "matroska":
+            name = stream.metadata.get("filename", f"cover.{kind[6:]}")
+            self._output.add_attachment(name, stream.metadata.get("mimetype", kind), data)
+            return True
+        if self._format not in ("mp4", "mov") or not _holds(self._format, self._path, stream.index):
+            return False
+        target = self._output.add_stream_from_template(stream)
+        copy_disposition(stream, target)
+        cover = av.Packet(data)
+        cover.pts = cover.dts = 0
+        cover.time_base, cover.stream, cover.is_keyframe = stream.time_base, target, True
+        self._covers.append(cover)
+        return True
 
 
 class _Transcoder:
@@ -185,6 +272,11 @@ def copy_tags(source: Any, target: Any) -> None:
             ("BPS", "NUMBER_OF_", "_STATISTICS", "DURATION")
         ):
             target.metadata[key] = value
+
+
+def copy_disposition(source: Any, target: Any) -> None:
+    """Copy what a track is for: default, forced, comment, hearing impaired, cover art, ..."""
+    target.disposition = source.disposition
 
 
 def _holds(container_format: str, path: Path, index: int) -> bool:

@@ -17,7 +17,8 @@ from co2net.video.codecs import CONTAINERS, PICTURES, choose_codec, endings
 from co2net.video.encoding import VideoEncoder
 from co2net.video.lazy_colors import LazyColors, Patch
 from co2net.video.metadata import Frame, VideoInfo
-from co2net.video.pictures import final_picture, write_picture
+from co2net.video.picture_clips import frame_number, is_pattern, pattern_name
+from co2net.video.picture_writing import write_frame
 
 
 def open_writer(
@@ -32,8 +33,9 @@ def open_writer(
     """Open the output of a clip.
 
     Args:
-        output: ``.mp4`` H.264, ``.mkv`` lossless FFV1, ``.mov`` ProRes, ``.webm`` VP9; ``.png`` or ``.jpg`` for a
-            single picture; no ending, a slash at the end or an existing folder: a folder of PNG frames.
+        output: ``.mp4`` H.264, ``.mkv`` lossless FFV1, ``.mov`` ProRes, ``.webm`` VP9; ``.png``, ``.jpg``, ``.tif``,
+            ``.webp`` or ``.exr`` for a single picture; no ending, a slash at the end or an existing folder: a folder of
+            PNG frames (OpenEXR for sources of floating-point samples); ``out/shot.%04d.tif``: a sequence.
         info: ``info`` of the reader the frames come from: sound, times and tags are copied from there.
         codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
         quality: Constant rate factor of H.264, H.265, VP9 and AV1 (0 best), 1..100 of JPEG (100 best).
@@ -48,20 +50,38 @@ def open_writer(
     Raises:
         OutputError: unknown ending or codec, no such folder, no permission, an input lies there.
     """
-    path = Path(output)
-    ending = path.suffix.lower()
-    is_folder = str(output).endswith(("/", os.sep)) or path.is_dir() or not ending
+    place = Path(output)
+    output_paths.check_name(place)
+    if place.is_symlink():  # what it names is written, the link stays
+        place = output_paths.followed(place)
+    ending = place.suffix.lower()
+    sequence = is_pattern(place)
+    is_folder = not sequence and (str(output).endswith(("/", os.sep)) or place.is_dir() or not ending)
     if not is_folder and ending not in CONTAINERS and ending not in PICTURES:
-        raise OutputError(f"{path}: unknown ending {ending}; use {endings()}")
-    output_paths.check_output_path(path, [*info.sources, *map(Path, protect)], overwrite)
-    if is_folder or ending in PICTURES:
-        _refuse_settings(path, codec, quality if is_folder or ending == ".png" else None, preset)
-        if is_folder:
-            return FolderWriter(path, info)
+        raise OutputError(f"{place}: unknown ending {ending}; use {endings()}")
+    if sequence and ending not in PICTURES:
+        raise OutputError(f"{place}: a numbered name is for pictures, {ending} files hold a whole clip")
+    target = place.parent if sequence else place
+    inputs = [*info.sources, *map(Path, protect)]
+    if sequence:
+        # Among other files; only its own names must be free of inputs.
+        names = [pattern_name(place, frame_number(name) or 0) for name in info.names] or [pattern_name(place, 1)]
+        files = {p for source in inputs for p in (source.iterdir() if source.is_dir() else [source])}
+        taken = next((name for name in names if target / name in files), None)
+        if taken is not None:
+            raise OutputError(f"{target / taken}: is an input; choose another name for the output")
+        output_paths.check_output_path(target / names[0], [], overwrite or info.part is not None)
+    else:
+        output_paths.check_output_path(target, inputs, overwrite or info.part is not None)
+    if is_folder or sequence or ending in PICTURES:
+        has_quality = not is_folder and ending in (".jpg", ".jpeg", ".webp")
+        _refuse_settings(place, codec, None if has_quality else quality, preset)
         if quality is not None and not 1 <= quality <= 100:
-            raise OutputError(f"quality {quality}: JPEG takes 1 to 100 (best)")
-        return PictureWriter(path, info, quality)
-    return VideoWriter(path, info, codec, quality, preset)
+            raise OutputError(f"quality {quality}: JPEG and WebP take 1 to 100 (best)")
+        if is_folder or sequence:
+            return FolderWriter(target, info, place if sequence else None, quality)
+        return PictureWriter(place, info, quality)
+    return VideoWriter(place, info, codec, quality, preset)
 
 
 def _refuse_settings(path: Path, codec: str | None, quality: float | None, preset: str | None) -> None:
@@ -72,7 +92,9 @@ def _refuse_settings(path: Path, codec: str | None, quality: float | None, prese
             f"codec {codec}: {path.name} is written as pictures; leave the codec out or name a video file"
         )
     if quality is not None:
-        raise OutputError(f"quality {quality}: PNG is lossless and has no quality setting; leave it out")
+        raise OutputError(
+            f"quality {quality}: {path.suffix[1:].upper() or 'PNG'} is lossless and has no quality; leave it out"
+        )
 
 
 class Writer:
@@ -111,6 +133,8 @@ class Writer:
             ShapeError: image or mask do not fit the frame.
             OutputError: no space, no permission.
         """
+        if frame.is_context:
+            return  # only a neighbor of the part that is asked for
         if isinstance(image, Patch | LazyColors) and not self._takes_patches(frame):
             image = image.whole(frame.image) if isinstance(image, Patch) else frame.image
         if isinstance(image, Patch | LazyColors):
@@ -149,7 +173,6 @@ class Writer:
                 raise OutputError(f"{self.output}: no frame was written to it")
             try:
                 self._finish()
-                put_in_place(self._partial, self.output)
             except (FFmpegError, OSError) as error:
                 raise output_paths.write_error(self.output, error) from error
         except BaseException:
@@ -177,14 +200,23 @@ class Writer:
 
 
 class FolderWriter(Writer):
-    """A folder of PNG frames; 16 bits per channel for sources above 8."""
+    """A folder of frames, or a numbered sequence; 16 bits per channel for sources above 8."""
 
-    def __init__(self, output: Path, info: VideoInfo) -> None:
+    def __init__(
+        self, output: Path, info: VideoInfo, pattern: Path | None = None, quality: float | None = None
+    ) -> None:
         super().__init__(output, info)
-        if output.is_dir():
-            output_paths.check_old_folder(output, info)
-        elif output.exists():
+        self._pattern, self._quality, self._ending = pattern, quality, ".exr" if info.has_float else ".png"
+        self._adds = pattern is not None or info.part is not None
+        if output.is_dir() and not self._adds:
+            output_paths.check_old_folder(output, info, self._ending)
+        elif output.exists() and not output.is_dir():
             raise OutputError(f"{output}: is a file, a folder of frames cannot take its place; choose another name")
+        if pattern is not None:
+            self._ending = pattern.suffix.lower()
+            self.output = pattern
+        self.notes += picture_losses(self._ending, info)
+        self._folder = output
         self._partial = partial_path(output.absolute())
         remove(self._partial)
         try:
@@ -195,11 +227,41 @@ class FolderWriter(Writer):
             self.notes.append("a folder of frames has no sound; write a video file to keep it")
 
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
-        name = f"{Path(frame.name).stem}.png" if frame.name else output_paths.FOLDER_FRAME.format(frame.number + 1)
-        write_picture(self._partial / name, final_picture(frame, image, mask), frame.alpha, frame.keep)
+        if self._pattern is not None:
+            number = frame_number(frame.name) if frame.name else None
+            name = pattern_name(self._pattern, frame.number + 1 if number is None else number)
+        elif frame.name:
+            name = f"{Path(frame.name).stem}{self._ending}"
+        else:
+            name = f"{output_paths.FOLDER_FRAME.format(frame.number + 1)}{self._ending}"
+        write_frame(self._partial / name, frame, image, mask, self._quality)
 
     def _finish(self) -> None:
-        pass
+        """A part of a sequence joins what other machines have rendered."""
+        if not self._adds:
+            put_in_place(self._partial, self._folder)
+            return
+        self._folder.mkdir(exist_ok=True)
+        for file in sorted(self._partial.iterdir()):
+            file.replace(self._folder / file.name)
+        remove(self._partial)
+
+
+def picture_losses(ending: str, info: VideoInfo) -> list[str]:
+    """What a kind of picture does not hold of a source, in sentences."""
+    notes = []
+    if info.has_alpha and ending in (".jpg", ".jpeg"):
+        notes.append("JPEG has no alpha channel: dropped; .png keeps it")
+    if info.bit_depth > 8 and ending in (".jpg", ".jpeg", ".webp"):
+        kind = "WebP" if ending == ".webp" else "JPEG"
+        notes.append(f"{kind} has 8 bits per channel, the source {info.bit_depth}: rounded; .png keeps them")
+    if info.has_float and ending not in (".exr", ".tif", ".tiff"):
+        notes.append(
+            f"{ending[1:]} files hold no floating-point samples: 0 to 1 is kept, coded for display; .exr keeps all"
+        )
+    if ending == ".exr" and not info.has_float:
+        notes.append("OpenEXR holds linear light: display-coded colors were decoded by the sRGB curve")
+    return notes
 
 
 class PictureWriter(Writer):
@@ -208,20 +270,17 @@ class PictureWriter(Writer):
     def __init__(self, output: Path, info: VideoInfo, quality: float | None) -> None:
         super().__init__(output, info)
         self._quality = quality
-        if info.kind != "image" and info.frame_count != 1:
+        if info.kind != "image" and info.frame_count not in (1, None):
             raise OutputError(f"{output}: one picture cannot hold a clip; name a folder or a video file")
-        if info.has_alpha and output.suffix.lower() != ".png":
-            self.notes.append("JPEG has no alpha channel: dropped; .png keeps it")
-        if info.bit_depth > 8 and output.suffix.lower() != ".png":
-            self.notes.append(f"JPEG has 8 bits per channel, the source {info.bit_depth}: rounded; .png keeps them")
+        self.notes += picture_losses(output.suffix.lower(), info)
 
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
         if self._count:
             raise OutputError(f"{self.output}: one picture cannot hold a clip; name a folder or a video file")
-        write_picture(self._partial, final_picture(frame, image, mask), frame.alpha, frame.keep, self._quality)
+        write_frame(self._partial, frame, image, mask, self._quality)
 
     def _finish(self) -> None:
-        pass
+        put_in_place(self._partial, self.output)
 
 
 class VideoWriter(Writer):
@@ -260,6 +319,7 @@ class VideoWriter(Writer):
     def _finish(self) -> None:
         assert self._encoder is not None  # noqa: S101
         self._encoder.finish()
+        put_in_place(self._partial, self.output)
 
     def _cancel(self) -> None:
         if self._encoder is not None:

@@ -65,13 +65,15 @@ def make_video(
     alphas: list[np.ndarray] | None = None,
     options: dict[str, str] | None = None,
     tags: dict[str, str] | None = None,
+    muxer: dict[str, str] | None = None,
 ) -> Path:
     """Write a clip of :func:`picture` (or of the given RGB pictures), with sine tones for sound."""
     images = [picture(*size, n) for n in range(frames)] if isinstance(frames, int) else frames
     height, width = images[0].shape[:2]
     time_base = time_base or 1 / Fraction(rate)
     pts = pts or [round(n / Fraction(rate) / time_base) for n in range(len(images))]
-    muxer = {"video_track_timescale": str(time_base.denominator)} if path.suffix in (".mp4", ".mov") else {}
+    muxer = muxer or {}
+    muxer |= {"video_track_timescale": str(time_base.denominator)} if path.suffix in (".mp4", ".mov") else {}
     output: Any = av.open(str(path), "w", container_options=muxer)
     output.metadata.update(tags or {})
     stream = output.add_stream(codec, rate=rate, width=width, height=height, options=options or {})

@@ -208,7 +208,7 @@ def test_failing_disks_by_stand_in(tmp_path, source, monkeypatch, number, name):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("co2net.video.encoding.VideoEncoder.write", fail)
-    monkeypatch.setattr("co2net.video.writer.write_picture", fail)
+    monkeypatch.setattr("co2net.video.writer.write_frame", fail)
     with pytest.raises(OutputError, match=r"no space left|no permission") as error:
         copy(source, tmp_path / name)
     one_sentence(error)
