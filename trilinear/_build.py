@@ -75,4 +75,23 @@ def compile_kernel(package: str, output: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - a fixed command
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+        note = Path(folder) / "sum"
+        note.write_text(_digest(built))
+        note.replace(_sum_path(output))
         built.replace(output)
+
+
+def intact(output: Path) -> bool:
+    """Say whether a library in the cache is what was compiled: loading a truncated one ends the process."""
+    try:
+        return _sum_path(output).read_text() == _digest(output)
+    except OSError:
+        return False
+
+
+def _sum_path(output: Path) -> Path:
+    return output.with_name(f"{output.name}.sha256")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

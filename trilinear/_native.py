@@ -76,7 +76,7 @@ def _find(package: str) -> ctypes.CDLL | None:
             causes.append(f"{path}: {error}")
     try:
         path = _build.cached_path(package)
-        if path.exists():
+        if path.exists() and _build.intact(path):
             try:
                 return _load(path, package)
             except OSError as error:  # made on another machine that shares this home, say: build it anew

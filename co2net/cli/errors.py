@@ -6,6 +6,10 @@ them as they are; the command puts its own flags in their place: "--size must be
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import os
 import re
 import signal
 import sys
@@ -15,11 +19,20 @@ from contextlib import contextmanager
 
 from co2net.errors import DivergedError, InputError
 
+_LONGEST = 600
+"""Characters of a message."""
 _ARGUMENT = re.compile(r"`(\w+)`")
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody asked the process to end (SIGTERM: a job scheduler, a container); cleaned up after as Ctrl-C is."""
+    """Somebody asked the process to end (SIGTERM: a job scheduler, a container; SIGHUP: the terminal is gone).
+
+    Cleaned up after as Ctrl-C is.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None) -> int:
@@ -29,19 +42,59 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
         job: what to do.
         flags: the command's flag for each argument of the library, as the parser leaves them in ``options.flags``.
     """
+    show_any_name()
     try:
         with _termination_interrupts():
             job()
+        _flush()
     except InputError as error:
-        print(f"co2net: {with_flags(str(error), flags or {})}", file=sys.stderr)
+        say(with_flags(str(error), flags or {}))
         return 2
     except DivergedError as error:
-        print(f"co2net: {error}", file=sys.stderr)
+        say(str(error))
         return 1
+    except BrokenPipeError:  # `| head`: whoever read has seen enough; what was to be done is done
+        _close_quietly()
+    except OSError as error:  # files that are read or written have sentences of their own
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _close_quietly()
+        say("the standard output is full; nothing more is shown")
+        return 2
     except KeyboardInterrupt as stop:
-        print("co2net: interrupted; nothing half-written is left", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        say("interrupted; nothing half-written is left")
+        return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
     return 0
+
+
+def say(message: str) -> None:
+    """Print one line on stderr, of bearable length; a closed stderr is nobody's fault."""
+    line = " ".join(message.split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"co2net: {line}", file=sys.stderr)
+
+
+def show_any_name() -> None:
+    """Show characters that the terminal's encoding lacks escaped, instead of failing after the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    """Have stdout written now: a full disk or a closed pipe under it does not undo the work."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _close_quietly()
+
+
+def _close_quietly() -> None:
+    """Keep the interpreter from complaining about the closed pipe once more when it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def with_flags(message: str, flags: Mapping[str, str]) -> str:
@@ -52,13 +105,16 @@ def with_flags(message: str, flags: Mapping[str, str]) -> str:
 @contextmanager
 def _termination_interrupts() -> Iterator[None]:
     def stop(number: int, stack: object) -> None:
-        raise Terminated
+        raise Terminated(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    asked = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    # Where somebody ignores them (nohup), they stay ignored.
+    before = {number: signal.signal(number, stop) for number in asked if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from co2net.cli.errors import say
 
 if TYPE_CHECKING:
     from co2net.pipeline.job import JobReport
@@ -15,10 +18,11 @@ def tell(report: JobReport, *, quiet: bool = False) -> None:
     if quiet:
         return
     for note in report.notes:
-        print(f"co2net: note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     rate = report.frames / max(report.seconds, 1e-9)
-    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
-    print(report.output)
+    say(f"{report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)")
+    with contextlib.suppress(OSError):  # nobody reads it: the work is done all the same
+        print(report.output, flush=True)
 
 
 class FrameBar:

@@ -201,6 +201,19 @@ def test_stale_library_is_refused_and_replaced(tmp_path, monkeypatch):
         _native._load(tmp_path / "new.so", "trilinear")
 
 
+def test_a_truncated_library_in_the_cache_is_built_anew(tmp_path, monkeypatch):
+    """Loading one would end the process by SIGBUS."""
+    lut_cases.needs_kernel()
+    monkeypatch.setattr(_native, "prebuilt_paths", lambda package: [])
+    monkeypatch.setattr(_build, "cached_path", lambda package: tmp_path / "new.so")
+    assert _native._find("trilinear") is not None and _build.intact(tmp_path / "new.so")
+    whole = (tmp_path / "new.so").read_bytes()
+    (tmp_path / "new.so").unlink()  # the loaded one stays as it is
+    (tmp_path / "new.so").write_bytes(whole[: len(whole) // 2])
+    assert not _build.intact(tmp_path / "new.so")
+    assert _native._find("trilinear") is not None and (tmp_path / "new.so").read_bytes() == whole
+
+
 def test_broken_compiler_is_reported(tmp_path, monkeypatch):
     broken = tmp_path / "c++"
     broken.write_text("#!/bin/sh\necho no such header >&2\nexit 1\n")
