@@ -149,7 +149,11 @@ def choose_pixel_format(
             f"{codec.title} has no 4:2:0 for the odd size {width}x{height}: written as 4:4:4, which not every player "
             "shows; .webm and .mkv have no such limit"
         )
-    alpha = source.alpha and f"yuva{scheme}p" in offered and codec.encoder == "libvpx-vp9"
+    alpha = source.alpha and "yuva420p" in offered and codec.encoder == "libvpx-vp9"
+    if alpha:  # the only form that WebM has an alpha channel in
+        scheme, deep = "420", False
+        if source.bits > 8:
+            notes.append(f"VP9 with an alpha channel has 8 bits per channel, the source {source.bits}: rounded")
     if source.alpha and not alpha:
         notes.append(f"{codec.title} has no alpha channel: dropped; .mov (ProRes 4444), .webm and .mkv keep it")
     wanted = f"yuv{'a' if alpha else ''}{scheme}p"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ class VideoEncoder:
             kept = light_options(codec, info.light, info.chroma_place, notes)
             parameters = [o["x265-params"] for o in (options, kept) if "x265-params" in o]
             options |= kept | ({"x265-params": ":".join(parameters)} if parameters else {})
-        pixel_format = choose_pixel_format(codec, self._source, width, height, notes, self._interlaced)
+        samples = self._source
+        if samples.alpha and container_format == "mp4" and codec.encoder == "libvpx-vp9":
+            samples = replace(samples, alpha=False)
+            notes.append("MP4 files hold no alpha channel of VP9: dropped; .webm and .mkv keep it")
+        pixel_format = choose_pixel_format(codec, samples, width, height, notes, self._interlaced)
         self._layout = color.planar_layout(pixel_format)
         self._pixel_format = pixel_format
         self._full = self._choose_range()

@@ -23,7 +23,7 @@ from co2net.video.picture_clips import Part, PictureReader, is_pattern
 from co2net.video.pictures import PICTURE_ENDINGS, count_pages
 from co2net.video.pyav import open_input, require_pyav, to_fraction
 from co2net.video.streams import video_stream
-from co2net.video.tags import chroma_place, field_order, light_levels
+from co2net.video.tags import chroma_place, field_order, light_levels, side_data
 
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
@@ -329,15 +329,10 @@ def _open_container(path: Path) -> Any:
 
 
 def _orientation(frame: av.VideoFrame) -> Orientation:
-    for item in _side_data(frame):
+    for item in side_data(frame):
         if getattr(item.type, "name", "") == "DISPLAYMATRIX":
             return Orientation.from_matrix(np.frombuffer(bytes(item), np.int32)[:9].tolist())
     return UPRIGHT
-
-
-def _side_data(frame: av.VideoFrame) -> list[Any]:
-    container: Any = frame.side_data
-    return [container[i] for i in range(len(container))]
 
 
 def _clock(text: str) -> float | None:

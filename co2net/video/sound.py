@@ -190,7 +190,7 @@ class SoundCopier:
             name = stream.metadata.get("filename", f"cover.{kind[6:]}")
             self._output.add_attachment(name, stream.metadata.get("mimetype", kind), data)
             return True
-        if self._format not in ("mp4", "mov") or not _holds(self._format, self._path, stream.index):
+        if self._format != "mp4" or not _holds(self._format, self._path, stream.index):
             return False
         target = self._output.add_stream_from_template(stream)
         copy_disposition(stream, target)

@@ -30,12 +30,20 @@ class LightLevels:
     """Greatest light of a pixel, and of a frame on average, in cd/m2."""
 
 
+def side_data(frame: Any) -> list[Any]:
+    """What a decoded frame carries besides its planes; empty where it is of a kind that PyAV does not know."""
+    try:
+        found = frame.side_data
+        return [found[i] for i in range(len(found))]
+    except ValueError:
+        return []
+
+
 def light_levels(frame: Any) -> LightLevels:
     """Read them from the side data of a decoded frame."""
     mastering: tuple[tuple[int, int], ...] = ()
     content = None
-    side = frame.side_data
-    for item in (side[i] for i in range(len(side))):
+    for item in side_data(frame):
         name, data = getattr(item.type, "name", ""), bytes(item)
         if name == "MASTERING_DISPLAY_METADATA" and len(data) >= 88:
             numbers = struct.unpack("=20i2i", data[:88])

@@ -234,6 +234,8 @@ class FolderWriter(Writer):
             name = f"{Path(frame.name).stem}{self._ending}"
         else:
             name = f"{output_paths.FOLDER_FRAME.format(frame.number + 1)}{self._ending}"
+        if not self._count:
+            self.notes += kept_losses(self._ending, frame)
         write_frame(self._partial / name, frame, image, mask, self._quality)
 
     def _finish(self) -> None:
@@ -245,6 +247,18 @@ class FolderWriter(Writer):
         for file in sorted(self._partial.iterdir()):
             file.replace(self._folder / file.name)
         remove(self._partial)
+
+
+def kept_losses(ending: str, frame: Frame) -> list[str]:
+    """What a kind of picture does not hold of what a frame's file carries besides its pixels."""
+    lost = []
+    if ending in (".exr", ".tif", ".tiff") and frame.keep.get("exif"):
+        lost.append("EXIF")
+    if ending == ".exr" and frame.keep.get("icc_profile"):
+        lost.append("color profile")
+    if ending != ".png" and frame.keep.get("chunks"):
+        lost.append("PNG's words about its colors")
+    return [f"{ending[1:]} files here hold no {' and '.join(lost)}: left out; .png keeps it"] if lost else []
 
 
 def picture_losses(ending: str, info: VideoInfo) -> list[str]:
@@ -277,6 +291,7 @@ class PictureWriter(Writer):
     def _write(self, frame: Frame, image: np.ndarray, mask: np.ndarray | None) -> None:
         if self._count:
             raise OutputError(f"{self.output}: one picture cannot hold a clip; name a folder or a video file")
+        self.notes += kept_losses(self.output.suffix.lower(), frame)
         write_frame(self._partial, frame, image, mask, self._quality)
 
     def _finish(self) -> None:
