@@ -20,6 +20,7 @@ examples:
   co2net harmonize photo.jpg --mask matte.png -o photo.harmonized.png
   co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
   co2net harmonize composite.mp4 --mask mask.mp4 --strength 0.7 --cube look.cube     # the mapping for a grading program
+  co2net harmonize shot.####.exr --mask mattes/ --frames 1001-1100 -o out/shot.####.exr   # a part of a sequence
   co2net harmonize composite.mp4 --mask mask.mp4 --key-frames auto   # faster: the network looks at some frames only
 
 The mask is white on the foreground. Sound, frame times, size, rotation, color tags and all outside the mask stay.
@@ -34,7 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description="Harmonize the foreground of a video, a folder of frames or an image.",
         epilog=EXAMPLES,
     )
-    p.add_argument("composite", nargs="?", help="video, folder of frames or image")
+    p.add_argument("composite", nargs="?", help="video, folder of frames, sequence (shot.%%04d.exr) or image")
     source = p.add_argument_group("input")
     source.add_argument("--mask", help="video, folder, or one still image; default: the alpha channel of the input")
     source.add_argument("--foreground", help="compose first: this, with alpha or --mask, over --background")
