@@ -27,6 +27,7 @@ from co2net.files import write_beside
 
 _WRAPPERS = ("state_dict", "model")  # common names under which trainers put the weights beside other things
 _MEND = "save it again as plain tensors with the code that made it: torch.save(model.state_dict(), path)"
+_GREATEST = 1e8  # thousands of times what any trained network holds
 _SHOWN = 3  # names of each kind in a message
 
 
@@ -137,6 +138,12 @@ def load_whole(network: nn.Module, state: Mapping[str, Tensor], path: str | os.P
     if broken:
         raise WeightsError(
             f"{path} holds NaN or infinity, in {some_names(broken)}; the training that wrote it diverged"
+        )
+    huge = [n for n, t in state.items() if t.is_floating_point() and t.numel() and float(t.abs().amax()) > _GREATEST]
+    if huge:
+        raise WeightsError(
+            f"{path} holds values above {_GREATEST:.0e}, in {some_names(huge)}, with which no color comes out; it "
+            "is damaged, or the training that wrote it diverged"
         )
     network.load_state_dict(state, strict=False)  # all but num_batches_tracked was checked above
 

@@ -20,6 +20,7 @@ from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.pipeline.frames import Pixels, as_tensor, cut, frame_shape, frame_to_tensor, put_back
 from co2net.pipeline.resolution import enlarge
+from co2net.video.color import nonzero
 from co2net.video.lazy_colors import Box, LazyColors, Patch
 
 
@@ -166,7 +167,7 @@ def _at_full_size(
 def bounding_box(mask: Tensor) -> Box | None:
     """Rows and columns that hold the mask ``(1, 1, H, W)``, None if it is empty: nothing outside needs computing."""
     if mask.device.type == "cpu":  # in one pass, without waking other threads
-        inside = cv2.compare(mask[0, 0].numpy(), 0, cv2.CMP_GT)  # type: ignore[call-overload]
+        inside = nonzero(mask[0, 0].numpy())
         left, top, width, height = cv2.boundingRect(inside)
         return (slice(top, top + height), slice(left, left + width)) if width else None
     rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)

@@ -324,3 +324,12 @@ def black_frame(width: int, height: int, layout: Layout, colorspace: int, full: 
         is_alpha = layout.alpha and index == len(frame.planes) - 1
         view[...] = layout.peak if is_alpha else 0 if layout.kind == "rgb" else round(float(offset[index]))
     return frame
+
+
+def nonzero(mask: np.ndarray) -> np.ndarray:
+    """Return ``(H, W)`` uint8, 255 where the mask is not 0."""
+    if mask.size == 1:  # OpenCV cannot tell a picture of one pixel from a number
+        return (mask != 0).astype(np.uint8) * 255
+    if mask.dtype not in (np.uint8, np.uint16, np.float32):
+        mask = (mask != 0).view(np.uint8)
+    return cv2.compare(np.ascontiguousarray(mask), 0, cv2.CMP_NE)  # type: ignore[call-overload]

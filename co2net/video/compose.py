@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from co2net.errors import InputError
+from co2net.video.color import nonzero
 from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.mask_files import MaskOptions, MaskReading
 from co2net.video.masks import Fit, MaskReader, Retime, alpha_mask, open_mask
@@ -317,7 +318,7 @@ def _is_premultiplied(front: Frame) -> bool | None:
 def _lay_over(front: Frame, back: Frame, mask: np.ndarray) -> None:
     """Make `back`, whose colors are not converted yet, the composite: only where the mask is not 0."""
     assert back.colors is not None  # noqa: S101  # the caller asked
-    left, top, width, height = cv2.boundingRect(cv2.compare(mask, 0, cv2.CMP_GT))  # type: ignore[call-overload]
+    left, top, width, height = cv2.boundingRect(nonzero(mask))
     if width:
         box = back.colors.aligned((slice(top, top + height), slice(left, left + width)))
         before = back.colors[box]

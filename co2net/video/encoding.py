@@ -17,6 +17,7 @@ from av.error import FFmpegError
 
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
+from co2net.video.color import nonzero
 from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.picture_writing import final_picture
@@ -355,7 +356,7 @@ def _change(
     """
     turn, only_mask = info.orientation, shown is before
     image, before, shown = turn.as_stored(image), turn.as_stored(before), turn.as_stored(shown)
-    inside = None if mask is None else _nonzero(turn.as_stored(mask))
+    inside = None if mask is None else nonzero(turn.as_stored(mask))
     box, top, left = np.s_[:, :], 0, 0
     if inside is not None and only_mask:
         left, top, width, height = cv2.boundingRect(inside)
@@ -376,10 +377,3 @@ def _change(
     # Without the mask's pixels, what stands in `change` stays.
     cv2.subtract(new, old, dst=change, mask=None if inside is None else inside[box], dtype=cv2.CV_32F)
     return change, top, left
-
-
-def _nonzero(mask: np.ndarray) -> np.ndarray:
-    """Return ``(H, W)`` uint8, 255 where the mask is not 0."""
-    if mask.dtype not in (np.uint8, np.uint16, np.float32):
-        mask = (mask != 0).view(np.uint8)
-    return cv2.compare(np.ascontiguousarray(mask), 0, cv2.CMP_NE)  # type: ignore[call-overload]

@@ -117,6 +117,13 @@ def test_diverged_weights_are_refused():
         load_backbone(RainNet(ngf=2), file_of(state))
 
 
+def test_absurd_weights_are_refused():
+    state = RainNet(ngf=2).state_dict()
+    state["model_out.1.bias"] = torch.tensor([0.0, 1e30, 0.0])
+    with pytest.raises(WeightsError, match=r"holds values above 1e\+08, in model_out\.1\.bias"):
+        load_backbone(RainNet(ngf=2), file_of(state))
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "256.0", "large", ""])
 def test_a_bad_training_size_is_refused(size):
     with pytest.raises(WeightsError, match="training_size in its metadata must be a positive whole number"):

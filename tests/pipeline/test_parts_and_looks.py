@@ -71,3 +71,10 @@ def test_what_is_left_of_a_damaged_video(tmp_path, model):
     report = co2net.harmonize_video(source, mask, tmp_path / "o.mkv", model=model, keep_partial=True)
     assert 5 < report.frames < 30 and len(images(tmp_path / "o.mkv")) == report.frames
     assert any("the result ends" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
+def test_the_smallest_pictures(tmp_path, model, size):
+    folder = clips.make_folder(tmp_path / "in", [clips.picture(*size), np.full(size[::-1], 255, np.uint8)])
+    report = co2net.harmonize_video(folder / "001.png", folder / "002.png", tmp_path / "o.png", model=model)
+    assert report.frames == 1 and images(tmp_path / "o.png")[0].shape == (*size[::-1], 3)
