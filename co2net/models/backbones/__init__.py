@@ -6,6 +6,7 @@ from co2net.models.backbones.duconet import DucoNet
 from co2net.models.backbones.issam import ISSAM
 from co2net.models.backbones.lutnet import LUTNet
 from co2net.models.backbones.rain import RainNet
+from co2net.models.backbones.tonenet import ToneNet
 
 __all__ = [
     "BACKBONES",
@@ -17,6 +18,7 @@ __all__ = [
     "LUTNet",
     "RainNet",
     "Recipe",
+    "ToneNet",
     "backbone_class",
     "register",
 ]

@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+import trilinear
+from co2net.color_mapping.completion import identity_lut
+from co2net.models.backbones import ToneNet
+from co2net.models.backbones.base import BackboneOutput
+from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
+from co2net.models.registry import create_backbone
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network that has left the identity."""
+    torch.manual_seed(0)
+    network = ToneNet()
+    for layer in (network.affine, network.residual, network.error, network.paint, *network.film):
+        torch.nn.init.normal_(next(layer.parameters()), std=0.03)
+    return network.eval()
+
+
+def frames(count=2, size=(100, 120), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(count, 3, *size, generator=generator)
+    mask = torch.zeros(count, 1, *size)
+    mask[..., 10:30, 8:30] = 1
+    return image, mask
+
+
+def test_a_fresh_network_changes_nothing():
+    network = create_backbone("tonenet")
+    network.initialize()
+    image, mask = frames()
+    out = network.eval()(image, mask)
+    torch.testing.assert_close(out.image, image, atol=3e-6, rtol=0)
+    torch.testing.assert_close(out.lut, identity_lut(POINTS, image).expand(2, -1, -1, -1, -1))
+
+
+def test_frames_of_a_batch_do_not_mix(trained):
+    image, mask = frames()
+    together = trained(image, mask)
+    alone = trained(image[1:], mask[1:])
+    torch.testing.assert_close(together.lut[1:], alone.lut, atol=2e-5, rtol=0)
+    torch.testing.assert_close(together.expected_error[1:], alone.expected_error, atol=1e-5, rtol=0)
+    assert (together.lut - identity_lut(POINTS, image)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("size", [(40, 50), (96, 96), (192, 108)])
+def test_any_size_of_frame_is_seen(trained, size):
+    image, mask = frames(1, size)
+    lut, expected_error = trained.predict(image, mask)
+    assert lut.shape == (1, 3, POINTS, POINTS, POINTS) and expected_error.shape == (1,)
+    assert bool(lut.isfinite().all()) and expected_error > 0
+
+
+def test_an_empty_mask_gives_a_finite_lut(trained):
+    image, mask = frames(1)
+    assert bool(trained.predict(image, torch.zeros_like(mask))[0].isfinite().all())
+
+
+def test_the_prior_weakens_but_never_stops_a_correction(trained):
+    image, mask = frames()
+    plain, _ = trained.predict(image, mask)
+    try:
+        trained.prior.fill_(5.0)
+        held, _ = trained.predict(image, mask)
+    finally:
+        trained.prior.zero_()
+    identity = identity_lut(POINTS, image)
+    share = (held - identity).flatten(1).norm(dim=1) / (plain - identity).flatten(1).norm(dim=1)
+    assert bool((share < 0.999).all()) and bool((share > 0).all())
+
+
+def test_the_lut_contains_what_was_painted(trained):
+    """With a flat correction the quadratic fit reproduces it."""
+    image, mask = frames(1, (SIZE, SIZE))
+    seen, seen_mask = image[..., :48, :48], mask[..., :48, :48]
+    painted = torch.full_like(seen, 0.1)
+    fitted = trained._fit(painted, torch.zeros_like(seen_mask), seen, seen_mask)
+    torch.testing.assert_close(fitted, torch.full_like(fitted, 0.1), atol=2e-3, rtol=0)
+
+
+def test_training_lowers_the_losses_but_leaves_the_image_features_alone():
+    torch.manual_seed(1)
+    network = ToneNet()
+    image, mask = frames(2, (SIZE, SIZE))
+    mask[..., 30:80, 30:80] = 1
+    target = (image * 0.7).clamp(0, 1)
+    before = {name: value.clone() for name, value in network.features.state_dict().items()}
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for _ in range(6):
+        network.train()
+        out = network(image, mask)
+        assert isinstance(out, ToneOutput)
+        terms = network.losses(out, target, mask, RECIPE)
+        loss = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(terms["pixel"].detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(torch.equal(value, before[name]) for name, value in network.features.state_dict().items())
+
+
+def test_the_image_is_the_lut_inside_the_mask(trained):
+    image, mask = frames()
+    out = trained(image, mask)
+    assert isinstance(out, BackboneOutput) and out.lut is not None
+    expected = mask * trilinear.apply_lut(out.lut, image) + (1 - mask) * image
+    torch.testing.assert_close(out.image, expected)
