@@ -40,8 +40,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     p.add_argument("--training-size", type=int, required=True, help="working size of the networks in pixels")
     p.add_argument(
-        "--prior", "--caution", type=float, help="of lutnet: how readily corrections that it doubts are left out"
+        "--prior",
+        "--caution",
+        type=float,
+        help="of lutnet, tonenet: how readily doubtful corrections are weakened",
     )
+    p.add_argument("--half", action="store_true", help="round matrices and kernels to 16 bits: half the size")
     p.add_argument(
         "--fact", action="append", default=[], metavar="NAME=TEXT", help="shown by `co2net models`; may be repeated"
     )
@@ -67,6 +71,7 @@ def run(options: argparse.Namespace) -> None:
         average_with=options.average_with,
         share=options.share,
         prior=options.prior,
+        half=options.half,
         facts=facts,
     )
     print(f"{options.output}: {header.backbone}, {'with' if header.refinement else 'without'} refinement")

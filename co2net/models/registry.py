@@ -32,7 +32,11 @@ __all__ = [
 
 MODELS = ("co2net",)
 DEFAULT_BACKBONE = "issam"  # of the paper's model
-PREFERRED_BACKBONES = ("lutnet", "issam")  # of the model that is used where nobody names one, the first that ships
+PREFERRED_BACKBONES = (
+    "tonenet",
+    "lutnet",
+    "issam",
+)  # of the model that is used where nobody names one, the first that ships
 
 Weights = str | os.PathLike[str] | None
 

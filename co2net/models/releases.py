@@ -14,7 +14,7 @@ from co2net.errors import InputError, WeightsError
 from co2net.models.weight_header import WeightHeader, read_header, save_model_weights
 from co2net.weight_files import average_weights, read_weights
 
-PRIOR = "caution"  # name of LUTNet's prior in its files
+PRIORS = ("caution", "prior")  # names of the prior in files of LUTNet and of ToneNet
 FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -123,6 +123,7 @@ def write_release(
     average_with: Path | None = None,
     share: float = 0.5,
     prior: float | None = None,
+    half: bool = False,
     facts: Mapping[str, str] | None = None,
 ) -> WeightHeader:
     """Write a checkpoint as a file that says what it holds and how to use it.
@@ -134,7 +135,8 @@ def write_release(
         training_size: height and width the networks work at, in pixels.
         average_with: a checkpoint of the same network to average with.
         share: of the first checkpoint in that average.
-        prior: of LUTNet, how readily corrections with a large expected error are left out.
+        prior: of LUTNet and ToneNet, how readily corrections with a large expected error are left out or weakened.
+        half: matrices and kernels are rounded to 16 bits, for half the size; they are computed with in 32 bits.
         facts: shown by ``co2net models``.
 
     Returns:
@@ -160,9 +162,12 @@ def write_release(
     else:
         state = join_members(files) if len(files) > 1 else dict(files[0].state)
     if prior is not None:
-        if PRIOR not in state or prior < 0:
-            raise InputError(f"`prior` {prior}: it is 0 or more, and for weights of lutnet only")
-        state[PRIOR] = torch.tensor(prior)
+        name = next((name for name in PRIORS if name in state), None)
+        if name is None or prior < 0:
+            raise InputError(f"`prior` {prior}: it is 0 or more, and for weights of lutnet and tonenet only")
+        state[name] = torch.tensor(prior)
+    if half:
+        state = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
     found = infer_settings(state)
     if found.backbone is None:
         raise InputError(f"{checkpoints[0]} holds no backbone known here; give a checkpoint of a training run")

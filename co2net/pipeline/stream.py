@@ -159,7 +159,7 @@ class FrameStream:
             model = load_model("default")
         self.model = model.eval() if device is None else model.eval().to(device)
         self.device = next(chain(model.parameters(), model.buffers())).device
-        self._key_frames = check_key_frames(key_frames)
+        self._key_frames = check_key_frames(model.backbone.usual_key_frames if key_frames is None else key_frames)
         self._chooser = KeyFrameChooser(self._key_frames)
         self.skips_refinement = self._key_frames is not None and model.refinement
         if self._key_frames is not None:

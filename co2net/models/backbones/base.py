@@ -120,6 +120,8 @@ class Backbone(nn.Module):
         predicts_mapping: whether :meth:`forward` fills ``lut``, perhaps ``expected_error`` too.
         averages_areas: whether frames are shrunk for it by averaging over areas, and not by taking pixels that occur.
         planes: names of further inputs that :meth:`prepare` makes; :meth:`forward` takes them as keyword arguments.
+        usual_key_frames: the pipeline looks at every so-manieth frame where nobody says otherwise; None: at each. For
+            mappings that hardly change between frames.
         recipes: ways to train it by name, the usual one first.
 
     Attributes:
@@ -136,6 +138,7 @@ class Backbone(nn.Module):
     predicts_mapping: ClassVar[bool] = False
     averages_areas: ClassVar[bool] = False
     planes: ClassVar[tuple[str, ...]] = ()
+    usual_key_frames: ClassVar[int | None] = None
     recipes: ClassVar[Mapping[str, Recipe]] = {"quick": QUICK, "paper": PAPER}
 
     paints: bool = True

