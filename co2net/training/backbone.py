@@ -27,10 +27,11 @@ from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.processes import Processes
 from co2net.training.adversary import Adversary
 from co2net.training.color_changes import ColorChangeMix
+from co2net.training.composites import CompositeMix
 from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import LoopSettings, Run, Summary, train
 from co2net.training.losses import temporal_term
-from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, to_batch
+from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, scene_batch, to_batch
 from co2net.training.schedule import SCHEDULES
 from co2net.training.task import Shares, Task, Update, Validation, autocast
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
@@ -69,6 +70,7 @@ class Stage1Config:
     area_only: bool = False  # pictures are shrunk by area averaging only, not half of them with two taps
     varied: bool = True  # random color changes beside the LUTs, graded scenes, borrowed masks
     mix: ColorChangeMix = field(default_factory=ColorChangeMix)
+    composites: str = "single"  # or "scenes": see training/composites.py
     smoothness: float = 0.0  # weight of the LUT's roughness in the mapping loss
     averaging: float = 0.0  # share of the old in the running mean of the weights; 0 keeps the last weights
     largest_gradient: float = 0.0  # norm that gradients are clipped to; 0 does not clip
@@ -227,6 +229,7 @@ class BackboneTask(Task):
                 resize_only=temporal is not None and temporal.resize_only,
                 flow_input=temporal.flow_input if temporal else None,
                 estimate=in_samples(temporal, self.estimate),
+                scenes=config.composites == "scenes",
             )
             loader = DataLoader(
                 dataset,
@@ -236,7 +239,10 @@ class BackboneTask(Task):
                 worker_init_fn=ignore_in_worker,
             )
             for samples in run.waiting(loader):
-                yield to_batch(samples, self.luts)
+                if config.composites == "scenes":
+                    yield scene_batch(samples, self.luts, CompositeMix(), config.seed)
+                else:
+                    yield to_batch(samples, self.luts)
 
     def share(self, step: int) -> float:
         """By pixels seen."""

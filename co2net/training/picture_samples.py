@@ -23,9 +23,12 @@ from co2net.data.samples import Example
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
 from co2net.training.color_changes import ColorChange, ColorChangeMix, apply_color_changes, draw_color_change
-from co2net.training.views import View, cut, draw_view, resize_as_published
+from co2net.training.composites import CompositeMix, make_composites
+from co2net.training.views import View, cut, draw_scene_view, draw_view, resize_as_published
 
 CACHE_BYTES = 3 << 30  # decoded pictures kept in memory; a data set larger than this is read again from disk
+
+UNCHANGED = ColorChange(strength=0.0)
 
 FlowInput = Literal["real", "composite", "normalized"]
 
@@ -51,6 +54,7 @@ class PreviousSample:
 class Stage1Sample:
     """Arrays ``(H, W, 3)`` float32 in [0, 1]; `composite` is None where the color changes make it."""
 
+    number: int
     real: np.ndarray
     mask: np.ndarray
     composite: np.ndarray | None
@@ -98,6 +102,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             (``specs/hyoutube.md`` section 13.1: the mask of the frame before by nearest neighbor).
         flow_input: reads the frame before of every example too, its real frame with "real" only.
         estimate: makes the fields to the frames before right here; None leaves them to the training loop.
+        scenes: shows pictures as they are, for :func:`scene_batch`; views are those of
+            :func:`co2net.training.views.draw_scene_view`, `mix` counts for borrowed masks only.
     """
 
     def __init__(
@@ -114,7 +120,9 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         resize_only: bool = False,
         flow_input: FlowInput | None = None,
         estimate: FlowEstimator | None = None,
+        scenes: bool = False,
     ) -> None:
+        self.scenes = scenes
         self.mix = mix or ColorChangeMix()
         self.examples, self.size, self.luts, self.seed = list(examples), size, luts, seed
         self.augment, self.varied, self.resize_only = augment, varied, resize_only
@@ -143,12 +151,15 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         previous = None
         if self.flow_input and example.previous and composite is not None:
             previous = self._previous(example.previous, view, real, composite, shape)
+        if self.scenes:
+            return Stage1Sample(number, real, mask, composite, UNCHANGED, UNCHANGED, foreground_from_scene=True)
         graded = self.varied and composite is None and rng.random() < self.mix.graded
         return Stage1Sample(
+            number=number,
             real=real,
             mask=mask,
             composite=composite,
-            scene=draw_color_change(rng, self.luts) if graded else ColorChange(strength=0.0),
+            scene=draw_color_change(rng, self.luts) if graded else UNCHANGED,
             foreground=draw_color_change(rng, self.luts, varied=self.varied, mix=self.mix),
             foreground_from_scene=bool(not graded or rng.random() < 0.6),
             previous=previous,
@@ -162,6 +173,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         return _fitting(self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE), shape)
 
     def _view(self, rng: np.random.Generator, mask: np.ndarray) -> View:
+        if self.scenes:
+            return draw_scene_view(rng, mask)
         if self.augment and not self.resize_only:
             view = draw_view(rng, mask, smallest=0.3 if self.varied else 0.5)
             return view._replace(smooth=True) if self.area_only else view
@@ -234,6 +247,18 @@ def to_batch(samples: list[Stage1Sample], luts: Tensor) -> Stage1Batch:
     from_scene = torch.tensor([s.foreground_from_scene for s in samples], device=device).view(-1, 1, 1, 1)
     changed = apply_color_changes([s.foreground for s in samples], torch.where(from_scene, target, real), luts)
     return Stage1Batch(mask * changed + (1 - mask) * target, target, mask)
+
+
+def scene_batch(samples: list[Stage1Sample], luts: Tensor, mix: CompositeMix, seed: int) -> Stage1Batch:
+    """Stack plain samples and make all their composites at once (:mod:`co2net.training.composites`).
+
+    They follow from the seed, the first sample's number and the samples, whatever came before.
+    """
+    real = torch.from_numpy(np.stack([s.real for s in samples])).permute(0, 3, 1, 2).contiguous()
+    mask = torch.from_numpy(np.stack([s.mask for s in samples]))[:, None]
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + samples[0].number)
+    made = make_composites(real, mask, luts.cpu(), mix, generator)
+    return Stage1Batch(*(part.to(luts.device) for part in (made.composite, made.target, made.mask)))
 
 
 def _previous_batch(

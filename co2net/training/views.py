@@ -45,6 +45,34 @@ def draw_view(rng: np.random.Generator, mask: np.ndarray, smallest: float) -> Vi
     return View(*window, flip=rng.random() < 0.5, smooth=rng.random() < 0.5)
 
 
+def draw_scene_view(rng: np.random.Generator, mask: np.ndarray) -> View:
+    """Draw a view as networks are shown frames that look at the scene and at the foreground's surroundings.
+
+    Whole pictures, windows about the foreground up to twice as wide and high, and windows elsewhere; at least half as
+    wide and high as the picture.
+
+    Args:
+        rng: source of randomness.
+        mask: ``(H, W)`` uint8.
+    """
+    height, width = mask.shape
+    kind, flip = rng.random(), bool(rng.random() < 0.5)
+    rows, columns = np.nonzero(mask > 127)
+    if kind < 0.4 or len(rows) == 0:
+        return View(0, height, 0, width, flip=flip)
+    edges = []
+    for places, count in ((rows, height), (columns, width)):
+        middle, spread = places.mean(), np.sqrt(12) * places.std()
+        if kind < 0.75:
+            length = spread * 2 * rng.uniform(0.8, 1.3)
+        else:
+            length, middle = count * rng.uniform(0.5, 1), middle + count * rng.normal(0, 0.12)
+        size = round(float(np.clip(length, count / 2, count)))
+        first = round(float(np.clip(middle - size / 2, 0, count - size)))
+        edges += [first, first + size]
+    return View(*edges, flip=flip)
+
+
 def cut(picture: np.ndarray, view: View, size: int) -> np.ndarray:
     """The view of an uint8 picture ``(H, W, 3)`` or mask ``(H, W)``: float32 in [0, 1], `size` pixels square."""
     method = cv2.INTER_AREA if view.smooth else cv2.INTER_LINEAR

@@ -17,6 +17,7 @@ from co2net.training.backbone import Phase, Stage1Config, train_stage1, validate
 from co2net.training.loop import LoopSettings
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.schedule import constant, cosine, milestones
+from co2net.training.views import draw_scene_view
 
 CPU = torch.device("cpu")
 
@@ -81,6 +82,26 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped(pictures, tmp_path):
     assert torch.equal(whole.offset, stopped.offset)
     assert score == resumed_score
     assert not list((tmp_path / "parts").glob("*.part*"))
+
+
+def test_scenes_are_the_same_after_a_stop(pictures, tmp_path):
+    settings = {"composites": "scenes", "phases": [Phase(24, 20, 4)]}
+    whole, _ = run(pictures, tmp_path / "whole", config(**settings))
+    run(pictures, tmp_path / "parts", config(**settings), stop_after=2)
+    stopped, _ = run(pictures, tmp_path / "parts", config(**settings))
+    torch.testing.assert_close(whole.offset, stopped.offset, rtol=0, atol=0)
+    assert whole.offset.abs().max() > 0
+
+
+def test_scene_views_show_the_foreground_at_half_the_picture_or_more():
+    rng = np.random.default_rng(0)
+    mask = np.zeros((80, 120), np.uint8)
+    mask[10:30, 90:115] = 255
+    views = [draw_scene_view(rng, mask) for _ in range(60)]
+    assert all(0 <= v.top < v.bottom <= 80 and 0 <= v.left < v.right <= 120 for v in views)
+    assert all(v.bottom - v.top >= 40 and v.right - v.left >= 60 for v in views)
+    inside = [(mask[v.top : v.bottom, v.left : v.right] > 0).sum() / (mask > 0).sum() for v in views]
+    assert np.mean(inside) > 0.8 and sum(v == (0, 80, 0, 120, v.flip, True) for v in views) > 10
 
 
 def test_other_settings_do_not_resume(pictures, tmp_path):

@@ -58,6 +58,8 @@ class Recipe:
         area_only: pictures are shrunk by area averaging only, not half of them with two taps.
         varied: random color changes beside the LUTs, graded scenes, borrowed masks.
         mix: shares of the varied color changes that differ from the usual ones.
+        composites: "single": each picture's color change by itself; "scenes": those of
+            ``co2net/training/composites.py``, which look at several pictures.
         smoothness: weight of a predicted LUT's roughness.
         averaging: share of the old in the running mean of the weights; 0 keeps the last weights.
         largest_gradient: norm that gradients are clipped to; 0 does not clip.
@@ -77,6 +79,7 @@ class Recipe:
     loss: str = "foreground"
     area_only: bool = False
     varied: bool = True
+    composites: str = "single"
     mix: Mapping[str, float] = field(default_factory=dict)
     smoothness: float = 0.0
     averaging: float = 0.0
