@@ -12,22 +12,30 @@ Measure a model on real clips with masks. Every clip becomes several composites,
 classical color transfer and the composite itself are compared with the real frames.
 "worse" counts those that came out worse by more than 1 %, of the composites with an fMSE above 100.
 Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
+Pairs: single composites whose real picture is known, PAIRS/composite/<name>.*, PAIRS/mask/<name>.*, PAIRS/real/<name>.*
+(iHarmony4's names, or an index.csv with the columns name and real). "95 %" is an interval over clips or pairs.
 """
 EXAMPLES = """\
-example:
+examples:
   co2net measure --clips videos/ --names camel,tennis --luts luts/ --output measured.json
+  co2net measure --pairs pairs/
 """
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command."""
     p = verbs.add_parser(
-        "measure", help="measure a model on clips that LUTs made wrong", description=DESCRIPTION, epilog=EXAMPLES
+        "measure",
+        help="measure a model on clips that LUTs made wrong, or on pairs",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
     )
-    p.add_argument("--clips", required=True, type=Path, help="folder of clips")
+    p.add_argument("--clips", type=Path, help="folder of clips; needs --luts")
+    p.add_argument("--pairs", type=Path, help="folder of composites and their real pictures")
     p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
-    p.add_argument("--luts", required=True, type=Path, help="folder of LUTs, with split.json for both splits")
+    p.add_argument("--luts", type=Path, help="folder of LUTs, with split.json for both splits")
     p.add_argument("--lut-count", type=int, default=5, help="LUTs per split, evenly spread over it (default 5)")
+    p.add_argument("--graded", action="store_true", help="grade each clip as a whole by another LUT first")
     p.add_argument("--frames", type=int, default=20, help="first frames of each clip (default 20)")
     p.add_argument("--every", type=int, default=1, help="take each so-manieth frame of a clip (default 1)")
     p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
@@ -52,37 +60,52 @@ def run(options: argparse.Namespace) -> None:
 
     from co2net.devices import choose_device
     from co2net.errors import InputError
+    from co2net.evaluation.clips import Score
     from co2net.evaluation.measure import measure_clips, table
+    from co2net.evaluation.methods import baselines, network_methods
+    from co2net.evaluation.pairs import measure_pairs
     from co2net.files import write_beside
     from co2net.models.registry import load_model
     from co2net.training.color_changes import load_luts
 
+    if options.clips is None and options.pairs is None:
+        raise InputError("`clips` or `pairs` is missing: name a folder to measure")
+    if options.clips is not None and options.luts is None:
+        raise InputError("`luts` is missing: the LUTs that make clips wrong")
     sizes = [size.strip() for size in options.sizes.split(",")]
     if not all(size == "own" or size.isdecimal() for size in sizes):
         raise InputError(f"`sizes` {options.sizes}: wanted numbers or own, joined by commas")
-    splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)
-    luts = {split or "all": load_luts(options.luts, split) for split in splits}
     model = load_model(options.weights).to(choose_device(options.device))
     model.mapping = options.mapping or model.mapping
-    with tqdm(unit="clip", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
+    scores: dict[str, list[Score]] = {}
+    with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
 
-        def show(size: str, name: str) -> None:
-            bar.set_description(f"size {size}, {name}")
+        def show(*words: str) -> None:
+            bar.set_description(", ".join(words))
             bar.update()
 
-        scores = measure_clips(
-            options.clips,
-            luts,
-            model,
-            names=options.names.split(",") if options.names else None,
-            lut_count=options.lut_count,
-            frames=options.frames,
-            every=options.every,
-            sizes=[None if size == "own" else int(size) for size in sizes],
-            key_frames=options.key_frames,
-            on_clip=show,
-        )
+        if options.pairs is not None:
+            methods = baselines() | {"co2net": network_methods(model)["co2net"]}
+            scores["pairs"] = measure_pairs(options.pairs, methods, show)
+        if options.clips is not None:
+            splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)
+            scores |= measure_clips(
+                options.clips,
+                {split or "all": load_luts(options.luts, split) for split in splits},
+                model,
+                names=options.names.split(",") if options.names else None,
+                lut_count=options.lut_count,
+                frames=options.frames,
+                every=options.every,
+                sizes=[None if size == "own" else int(size) for size in sizes],
+                key_frames=options.key_frames,
+                graded=options.graded,
+                on_clip=lambda size, name: show(f"size {size}", name),
+            )
     for title, group in scores.items():
+        if title == "pairs":
+            print(f"\npairs: {len({s.clip for s in group})} composites\n\n{table(group, ('TL (DIS)', 'flicker'))}")
+            continue
         composites = len({(s.clip, s.lut) for s in group})
         print(f"\n{title}: {len({s.clip for s in group})} clips, {composites} composites\n\n{table(group)}")
     if options.output:

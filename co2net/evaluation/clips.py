@@ -134,7 +134,9 @@ def score(
 def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
     """Per method: mean fMSE, its share of the composite's, mean over clips of that share, PSNR, TL, flicker, time.
 
-    ``worse`` is the share of the clearly wrong composites whose error has grown by more than 1 %.
+    ``share_low`` and ``share_high`` enclose the share in 95 of 100 draws of as many clips, with replacement. ``better``
+    is how many composites have come nearer to the truth, ``worse`` the share of the clearly wrong ones whose error has
+    grown by more than 1 %.
     """
     composite = {(s.clip, s.lut): s.fmse for s in scores if s.method == "composite"}
     rows: list[dict[str, float | str]] = []
@@ -146,7 +148,11 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
             {
                 "method": method,
                 "fmse": mean,
+                "largest": max(s.fmse for s in own),
                 "share": mean / max(float(np.mean(list(composite.values()))), 1e-9),
+                **_interval(own, composite),
+                "better": int(sum(s.fmse < composite[s.clip, s.lut] for s in own)),
+                "composites": len(own),
                 "mean_share": float(np.mean([s.fmse / max(composite[s.clip, s.lut], 1e-9) for s in own])),
                 "psnr": float(np.mean([s.psnr for s in own])),
                 "tl": float(np.mean([s.tl for s in own])),
@@ -156,6 +162,17 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
             }
         )
     return rows
+
+
+def _interval(scores: Sequence[Score], composite: dict[tuple[str, str], float], draws: int = 2000) -> dict[str, float]:
+    """A percentile bootstrap over the clips: composites of one clip are not independent."""
+    names = sorted({s.clip for s in scores})
+    after = np.array([sum(s.fmse for s in scores if s.clip == name) for name in names])
+    before = np.array([sum(composite[s.clip, s.lut] for s in scores if s.clip == name) for name in names])
+    chosen = np.random.default_rng(0).integers(len(names), size=(draws, len(names)))
+    shares = after[chosen].sum(axis=1) / np.maximum(before[chosen].sum(axis=1), 1e-9)
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return {"share_low": float(low), "share_high": float(high)}
 
 
 def _mean(values: list[Tensor]) -> float:

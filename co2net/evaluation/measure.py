@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from co2net.errors import InputError
@@ -19,6 +20,8 @@ Progress = Callable[[str, str], None]
 COLUMNS: dict[str, Callable[[dict], str]] = {
     "fMSE": lambda row: f"{row['fmse']:.1f}",
     "share of the composite's": lambda row: f"{row['share']:.2f}",
+    "95 %": lambda row: f"{row['share_low']:.2f} to {row['share_high']:.2f}",
+    "better": lambda row: f"{row['better']} of {row['composites']}",
     "mean share": lambda row: f"{row['mean_share']:.2f}",
     "PSNR": lambda row: f"{row['psnr']:.2f} dB",
     "TL (DIS)": lambda row: f"{row['tl']:.2f}",
@@ -40,6 +43,7 @@ def measure_clips(
     every: int = 1,
     sizes: Sequence[int | None] = (256, None),
     key_frames: KeyFrames = None,
+    graded: bool = False,
     on_clip: Progress | None = None,
 ) -> dict[str, list[Score]]:
     """Measure a model, the classical methods and the composite itself on clips that LUTs made wrong.
@@ -54,6 +58,7 @@ def measure_clips(
         every: takes each so-manieth frame.
         sizes: height and width of the frames; None: their own.
         key_frames: measure the model with these, too.
+        graded: each clip is graded as a whole by another LUT first, so that no look is right for its own sake.
         on_clip: see :data:`Progress`.
 
     Returns:
@@ -75,30 +80,41 @@ def measure_clips(
         for name in names:
             if on_clip is not None:
                 on_clip(shown, name)
-            real, masks = read_clip(clips / name, None if size is None else (size, size), frames, every)
-            fields = motion(real)
-            # What a perfect result would get: TL counts the real clip's own changes.
-            compared: dict[str, Run] = methods | {TRUTH: lambda composites, masks, real=real: real}
+            shot, masks = read_clip(clips / name, None if size is None else (size, size), frames, every)
+            everywhere = [np.full_like(mask, 255) for mask in masks]
+            fields = motion(shot)
             for split, loaded in luts.items():
                 for index in (round((i + 0.5) * len(loaded) / lut_count - 0.5) for i in range(lut_count)):
+                    other = loaded[(index + len(loaded) // 2) % len(loaded)]
+                    real = make_composites(shot, everywhere, other) if graded else shot
                     composites = make_composites(real, masks, loaded[index])
-                    scores.setdefault(f"size {shown}, {split} LUTs", []).extend(
+                    # What a perfect result would get: TL counts the real clip's own changes.
+                    compared: dict[str, Run] = methods | {TRUTH: lambda composites, masks, real=real: real}
+                    scores.setdefault(f"size {shown}, {split} LUTs{', graded' * graded}", []).extend(
                         score(name, f"{split} {index}", method, run, composites, masks, real, fields)
                         for method, run in compared.items()
                     )
             scores.setdefault(f"size {shown}, untouched", []).extend(
-                score(name, "none", method, run, real, masks, real, fields) for method, run in methods.items()
+                score(name, "none", method, run, shot, masks, shot, fields) for method, run in methods.items()
             )
     return scores
 
 
-def table(scores: Sequence[Score]) -> str:
-    """A Markdown table of one group of :func:`measure_clips`, a row per method; harm only, where nothing was wrong."""
+def table(scores: Sequence[Score], without: Container[str] = ()) -> str:
+    """A Markdown table of one group of :func:`measure_clips`, a row per method; harm only, where nothing was wrong.
+
+    Args:
+        scores: of one table.
+        without: columns to leave out.
+    """
     rows = summarize(scores)
     if all(score.lut == "none" for score in scores):
-        columns = {"fMSE done to clips that were right": COLUMNS["fMSE"]}
+        columns = {
+            "fMSE done to clips that were right": COLUMNS["fMSE"],
+            "largest": lambda row: f"{row['largest']:.1f}",
+        }
     else:
-        columns = COLUMNS
+        columns = {name: text for name, text in COLUMNS.items() if name not in without}
     lines = [["method", *columns], ["---"] * (1 + len(columns))]
     lines += [[str(row["method"]), *(text(row) for text in columns.values())] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -128,6 +128,7 @@ def test_summary():
     assert composite == {
         "method": "composite", "fmse": 200.0, "share": 1.0, "mean_share": 1.0, "psnr": 15.0, "tl": 4.0,
         "flicker": 1.5, "worse": 0.0, "seconds_per_frame": 0.0,
+        "largest": 300.0, "share_low": 1.0, "share_high": 1.0, "better": 0, "composites": 2,
     }  # fmt: skip
     assert ours == pytest.approx(
         {
@@ -140,8 +141,24 @@ def test_summary():
             "flicker": 0.6,
             "worse": 0.0,
             "seconds_per_frame": 0.2,
+            "largest": 50.0,
+            "share_low": 0.1,  # both draws of clip b
+            "share_high": 0.5,
+            "better": 2,
+            "composites": 2,
         }
     )
+
+
+def test_intervals_are_over_clips_not_composites():
+    """Ten LUTs on one clip are one scene: nothing says how other scenes would do, so draws of it all look alike."""
+    scores = [
+        Score("a", str(n), name, error, 20.0, 0.0, 0.0)
+        for n in range(10)
+        for name, error in (("composite", 100.0), ("ours", 10.0 * n))
+    ]
+    row = summarize(scores)[1]
+    assert row["share_low"] == row["share_high"] == pytest.approx(0.45)
 
 
 def test_composites_that_came_out_worse_are_counted_where_they_were_clearly_wrong():
@@ -177,6 +194,6 @@ def test_the_command_prints_flicker_and_what_a_perfect_result_would_get(tmp_path
     out = capsys.readouterr().out
     assert "TL (DIS) | flicker |" in out and "1 clips, 1 composites" in out
     (truth,) = [line for line in out.splitlines() if line.startswith("| truth |")]
-    assert truth.split("|")[2].strip() == "0.0" and truth.split("|")[7].strip() == "0.00"
+    assert truth.split("|")[2].strip() == "0.0" and truth.split("|")[9].strip() == "0.00"
     scores = json.loads(output.read_text())["size 32, all LUTs"]
     assert {"composite", "co2net", "co2net, key frames auto", "truth"} <= {score["method"] for score in scores}

@@ -1,0 +1,68 @@
+"""Composites whose real picture is known."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from video import clips
+
+from co2net.cli import main
+from co2net.errors import InputError
+from co2net.evaluation.clips import summarize
+from co2net.evaluation.methods import baselines
+from co2net.evaluation.pairs import find_pairs, measure_pairs
+
+SIZE = (48, 32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, real in (("a0065_1_2", "a0065"), ("f1", "f1")):
+        picture, mask = clips.picture(*SIZE, len(name)), clips.disc(*SIZE)
+        wrong = np.where(mask[..., None] > 127, picture // 2, picture)
+        for part, stem, array in (("composite", name, wrong), ("mask", name, mask), ("real", real, picture)):
+            (tmp_path / part).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / part / f"{stem}.png"), array[..., ::-1] if array.ndim == 3 else array)
+    return tmp_path
+
+
+def test_real_pictures_are_found_by_iharmony4s_names(folder):
+    assert [(pair.name, pair.real.stem) for pair in find_pairs(folder)] == [("a0065_1_2", "a0065"), ("f1", "f1")]
+
+
+def test_an_index_says_which_real_picture_belongs_to_a_composite(folder):
+    (folder / "real" / "a0065.png").rename(folder / "real" / "other.png")
+    with pytest.raises(InputError, match=r"real holds no picture for a0065_1_2\.png"):
+        find_pairs(folder)
+    (folder / "index.csv").write_text("name,real\na0065_1_2,other\n", encoding="utf-8")
+    assert find_pairs(folder)[0].real.stem == "other"
+
+
+def test_a_perfect_method_leaves_nothing(folder):
+    real = {pair.name: clips.picture(*SIZE, len(pair.name)) for pair in find_pairs(folder)}
+    pictures = iter(real.values())
+    methods = {"composite": baselines()["composite"], "perfect": lambda frames, masks: [next(pictures)]}
+    composite, perfect = summarize(measure_pairs(folder, methods))
+    assert composite["share"] == 1 and composite["better"] == 0
+    assert perfect["share"] == 0 and perfect["better"] == perfect["composites"] == 2
+
+
+def test_sizes_must_agree(folder):
+    cv2.imwrite(str(folder / "mask" / "f1.png"), np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match=r"f1\.png is 5x5"):
+        measure_pairs(folder, {"composite": baselines()["composite"]})
+
+
+def test_the_command_measures_pairs(folder, tmp_path, capsys):
+    pytest.importorskip("skimage")
+    assert main(["measure", "--pairs", str(folder), "--output", str(tmp_path / "scores.json"), "--quiet"]) == 0
+    assert "pairs: 2 composites" in capsys.readouterr().out
+    assert {"composite", "co2net"} <= {s["method"] for s in json.loads((tmp_path / "scores.json").read_text())["pairs"]}
+
+
+def test_the_command_wants_something_to_measure(capsys):
+    assert main(["measure"]) == 2
+    assert "--clips or --pairs" in capsys.readouterr().err
