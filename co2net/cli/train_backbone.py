@@ -13,7 +13,7 @@ from co2net.cli.training_options import add_time_limit, at_least, positive, repo
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
-    from co2net.data.samples import Example
+    from co2net.data.samples import Sample
     from co2net.training.backbone import Stage1Config
     from co2net.training.temporal import TemporalConfig
 
@@ -152,7 +152,7 @@ def _run(options: argparse.Namespace) -> None:
     temporal = _temporal(options)
     estimate = flow_from(options).create() if temporal else None
     train, validation = (_examples(options, split, temporal) for split in ("train", "val"))
-    if train[0].composite is None and not options.luts:
+    if not train[0].has_composite and not options.luts:
         raise InputError(f"{options.dataset_path} holds no composites; give --luts to make them")
     empty = torch.zeros(0, 3, 33, 33, 33)
     luts = load_luts(options.luts, "train") if options.luts else empty
@@ -208,16 +208,16 @@ def _temporal(options: argparse.Namespace) -> TemporalConfig | None:
     return TemporalConfig(options.temporal_weight, flow.name, digest, **given)
 
 
-def _examples(options: argparse.Namespace, split: str, temporal: TemporalConfig | None) -> list[Example]:
-    from co2net.data.samples import examples_from_list, find_examples, find_pairs
+def _examples(options: argparse.Namespace, split: str, temporal: TemporalConfig | None) -> list[Sample]:
+    from co2net.data import read_dataset
+    from co2net.data.clips import with_previous
 
     path = options.train_list if split == "train" else options.val_list
+    # Without a list the files are looked for when they are wanted: a data set may have ten thousands.
+    samples = read_dataset(options.dataset_path, path, None if path else split, check_files=bool(path))
     if temporal:
-        need_real = temporal.flow_input == "real"
-        return find_pairs(options.dataset_path, split, temporal.frame_step, list_path=path, need_real=need_real)
-    if options.train_list:
-        return examples_from_list(path, options.dataset_path)
-    return find_examples(options.dataset_path, split)
+        return with_previous(samples, temporal.frame_step, need_real=temporal.flow_input == "real")
+    return samples
 
 
 def _config(options: argparse.Namespace, samples_per_epoch: int, temporal: TemporalConfig | None) -> Stage1Config:

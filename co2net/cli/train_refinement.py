@@ -159,8 +159,8 @@ def _run(options: argparse.Namespace, *, first: bool) -> None:
         raise InputError(f"--precision fp16 needs a CUDA GPU, and this runs on {device.type}; use bf16 or fp32")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", UserWarning)
-        train = read_dataset(options.dataset_path, options.train_list)
-        validation = read_dataset(options.dataset_path, options.val_list) if options.val_list else []
+        train = read_dataset(options.dataset_path, options.train_list, composites=True)
+        validation = read_dataset(options.dataset_path, options.val_list, composites=True) if options.val_list else []
     for warning in warned if first and not options.quiet else []:
         print(f"note: {warning.message}", file=sys.stderr)
     torch.manual_seed(config.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,20 +11,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.clips import Clip, group_clips
 from co2net.data.pictures import read_image, read_mask
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 
 
 def check_pictures(
-    entries: Sequence[FrameEntry],
+    entries: Sequence[Sample],
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Look for what the metrics and the training cannot use (the masks' area is what fMSE and TL divide by).
 
-    Per frame: the three files exist and decode to the end, all of one size; the mask has one channel, exactly two
-    values, black and white, and some foreground.
+    Per clip: its folders can be listed, and no frame is named twice. Per frame: the three files exist and decode to
+    the end, all of one size; the mask has one channel, exactly two values, black and white, and some foreground.
 
     Args:
         entries: the frames.
@@ -33,7 +35,8 @@ def check_pictures(
     Returns:
         A sentence per problem, naming the file, in the order of the entries; empty if all is well.
     """
-    problems: dict[str, None] = {}  # in order and once: entries may share a real frame or a mask
+    # In order and once: entries may share a real frame or a mask.
+    problems = dict.fromkeys(problem for clip in group_clips(entries) for problem in _check_clip(clip))
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         # Decoding releases the interpreter, so threads do run side by side.
         futures = [pool.submit(_check_frame, entry) for entry in entries]
@@ -48,40 +51,44 @@ def check_pictures(
     return list(problems)
 
 
-def _check_frame(entry: FrameEntry) -> list[str]:
+def _check_clip(clip: Clip) -> list[str]:
+    try:
+        clip.on_disk  # noqa: B018  # lists the folders
+        numbers = Counter(entry.number for entry in clip.entries)
+    except InputError as error:
+        return [str(error)]
+    twice = [number for number, count in numbers.items() if count > 1]
+    return [f"{clip.name}: frame {twice[0]:05d} is listed twice"] if twice else []
+
+
+def _check_frame(entry: Sample) -> list[str]:
     problems = []
     sizes: dict[Path, tuple[int, ...]] = {}
-    for path in (entry.real, entry.composite):
+    for path in dict.fromkeys((entry.real, entry.composite)):
         try:
             sizes[path] = read_image(path).shape[:2]
         except InputError as error:
             problems.append(str(error))
-    try:
-        with Image.open(entry.mask) as picture:
-            mode = picture.mode
-        mask = read_mask(entry.mask)
-    except InputError as error:
-        return [*problems, str(error)]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return [*problems, _unreadable(entry.mask)]
-    sizes[entry.mask] = mask.shape
-    wanted = sizes.get(entry.composite, mask.shape)
+    values: dict[Path, np.ndarray] = {}
+    for path in entry.masks:
+        try:
+            mask = read_mask(path)
+            with Image.open(path) as picture:
+                mode = picture.mode
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        sizes[path], values[path] = mask.shape, np.unique(mask)
+        if mode not in ("L", "1", "P", "I", "I;16"):
+            problems.append(f"{path}: a mask of one channel is wanted, this has {mode}; save it as grey")
+    wanted = sizes.get(entry.composite)
+    whose = "composite" if entry.has_composite else "picture"
     for path, size in sizes.items():
-        if size != wanted:
-            problems.append(f"{path} is {size[1]}x{size[0]}, its composite {wanted[1]}x{wanted[0]}")
-    if mode not in ("L", "1", "P", "I", "I;16"):
-        problems.append(f"{entry.mask}: a mask of one channel is wanted, this has {mode}; save it as grey")
-    values = np.unique(mask)
-    if values[-1] == 0:
-        problems.append(f"{entry.mask}: the mask is empty; leave the frame out")
-    elif not np.isin(values, (0, 1)).all():
-        problems.append(f"{entry.mask}: the mask has {len(values)} values, 0 and 255 are wanted; cut it at one half")
+        if wanted and size != wanted:
+            problems.append(f"{path} is {size[1]}x{size[0]}, its {whose} {wanted[1]}x{wanted[0]}")
+    for path, found in values.items():
+        if found[-1] == 0:
+            problems.append(f"{path}: the mask is empty; leave the frame out")
+        elif not np.isin(found, (0, 1)).all():
+            problems.append(f"{path}: the mask has {len(found)} values, 0 and 255 are wanted; cut it at one half")
     return problems
-
-
-def _unreadable(path: Path) -> str:
-    try:
-        read_mask(path)
-    except InputError as error:
-        return str(error)
-    return f"{path}: not a picture"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.frame_lists import STEP, FrameEntry, numbered_files
+from co2net.data.frame_lists import STEP
 from co2net.data.neighbors import neighbor_numbers
 from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
+from co2net.data.samples import Sample, numbered_files
 from co2net.errors import InputError
 
 PAPER_SIZE = 256  # the published numbers are made at 256 x 256, aspect ratio not kept
@@ -37,16 +39,21 @@ class Clip:
         entries: the listed frames, in the order of the list.
     """
 
-    def __init__(self, entries: Iterable[FrameEntry]) -> None:
+    def __init__(self, entries: Iterable[Sample]) -> None:
         self.entries = list(entries)
 
     @property
     def name(self) -> str:
         """``<video>/<object>``, from the composites' folder."""
-        return "/".join(self.entries[0].composite.parts[-3:-1])
+        return self.entries[0].clip
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the frames follow each other in time; False for pictures that only share a folder."""
+        return self.entries[0].picture is None
 
     @cached_property
-    def on_disk(self) -> dict[int, FrameEntry]:
+    def on_disk(self) -> dict[int, Sample]:
         """Every frame with a mask and a composite, by number, listed or not.
 
         The real frame's path is the likely one; it may not exist, and neighbors do not need it.
@@ -54,31 +61,69 @@ class Clip:
         Raises:
             InputError: a folder cannot be listed.
         """
+        listed = {entry.number: entry for entry in self.entries}
+        if not self.is_video:
+            return listed
         first = self.entries[0]
         masks, composites = numbered_files(first.mask.parent), numbered_files(first.composite.parent)
-        listed = {entry.number: entry for entry in self.entries}
         return {
             number: listed.get(number)
-            or FrameEntry(first.real.with_name(f"{path.stem}{first.real.suffix}"), masks[number], path)
+            or Sample(first.real.with_name(f"{path.stem}{first.real.suffix}"), masks[number], path)
             for number, path in composites.items()
             if number in masks
         }
 
-    def neighbors(self, entry: FrameEntry, previous: int, following: int, step: int = STEP) -> list[FrameEntry]:
-        """The neighbor frames of a frame; rule and order of :func:`co2net.data.neighbor_numbers`."""
+    def neighbors(self, entry: Sample, previous: int, following: int, step: int = STEP) -> list[Sample]:
+        """The neighbor frames of a frame; rule and order of :func:`co2net.data.neighbor_numbers`.
+
+        A picture has none, so the rule repeats the picture itself.
+        """
+        if not self.is_video:
+            return [entry] * (previous + following)
         numbers = neighbor_numbers(entry.number, self.on_disk, previous, following, step)
         return [entry if number == entry.number else self.on_disk[number] for number in numbers]
 
 
-def group_clips(entries: Iterable[FrameEntry]) -> list[Clip]:
+def group_clips(entries: Iterable[Sample]) -> list[Clip]:
     """The frames of a list by clip (folder of masks and folder of composites), clips in order of first appearance."""
-    groups: dict[tuple[Path, Path], list[FrameEntry]] = {}
+    groups: dict[tuple[Path, Path], list[Sample]] = {}
     for entry in entries:
         groups.setdefault((entry.composite.parent, entry.mask.parent), []).append(entry)
     return [Clip(group) for group in groups.values()]
 
 
-def read_frame(entry: FrameEntry, size: int | None = PAPER_SIZE, *, real: bool = True) -> FrameTensors:
+def with_previous(samples: Iterable[Sample], frame_step: int, *, need_real: bool = True) -> list[Sample]:
+    """Frames of clips, each with its predecessor (:attr:`Sample.previous`), for training on pairs of frames.
+
+    Args:
+        samples: frames with composites.
+        frame_step: distance of a frame and its predecessor, in frame numbers. Where there is no such frame, the frame
+            itself takes its place.
+        need_real: whether the real frames of predecessors are needed too.
+
+    Raises:
+        InputError: no frame has a predecessor, or files are missing.
+    """
+    pairs: list[Sample] = []
+    for clip in group_clips(samples):
+        listed = set(clip.entries)
+        for entry in clip.entries:
+            (previous,) = clip.neighbors(entry, 1, 0, frame_step)
+            if need_real and previous not in listed and not previous.real.is_file():
+                raise InputError(
+                    f"{previous.real} does not exist, but the motion is found in real frames: restore it, or let it be "
+                    "found in the composites (`flow_input` composite)"
+                )
+            pairs.append(replace(entry, previous=previous))
+    if all(pair.previous is not None and pair.previous.composite == pair.composite for pair in pairs):
+        raise InputError(
+            f"no frame of {pairs[0].composite.parent if pairs else 'the list'} and the other clips has another "
+            f"{frame_step} numbers before it in its clip; give the distance of the clips' frames (`frame_step`)"
+        )
+    return pairs
+
+
+def read_frame(entry: Sample, size: int | None = PAPER_SIZE, *, real: bool = True) -> FrameTensors:
     """Decode a frame and bring it to `size` x `size`, the way the published numbers were made.
 
     Args:

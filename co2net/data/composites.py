@@ -1,28 +1,18 @@
-"""HYouTube's synthetic composites: the foreground of a real frame, recolored through a 3D LUT.
-
-The data set was made with Pillow, whose 3D table filter computes in fixed point; the same steps here give the same
-bytes on any machine::
-
-    table      entry -> int16: round(entry * 255 * 64), half away from zero, saturated
-    position   value * floor((D - 1) / 255 * 2^18) -> grid cell and a 15-bit fraction
-    read       along red, then green, then blue: (a (2^15 - f) + b f) >> 15
-    color      clip((x + 32) >> 6, 0, 255)
-"""
+"""HYouTube's synthetic composites: the foreground of a real frame, recolored through a 3D LUT."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from co2net.errors import ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ENTRY_BITS = 6  # below one 8-bit level, in the table
-_POSITION_BITS = 18  # of a grid cell, in the position
-_FRACTION_BITS = 15  # of a grid cell, in the interpolation
+_PILLOW_LIMIT = 65  # grid points per axis that its filter takes; no LUT of the data set has more
 
 
 def lut_transfer(image: np.ndarray, mask: np.ndarray, lut: Tensor) -> np.ndarray:
@@ -50,42 +40,24 @@ def lut_transfer(image: np.ndarray, mask: np.ndarray, lut: Tensor) -> np.ndarray
         raise ShapeError(f"mask must be {image.shape[:2]} to fit the image, got {mask.shape}")
     if not isinstance(lut, Tensor):
         raise ShapeError(f"lut must be a torch tensor as load_cube returns, got {type(lut).__name__}")
-    table = lut[0] if lut.ndim == 5 and lut.shape[0] == 1 else lut
-    size = table.shape[-1] if table.ndim else 0
-    if tuple(table.shape) != (3, size, size, size) or size < 2:
+    values = lut[0] if lut.ndim == 5 and lut.shape[0] == 1 else lut
+    size = values.shape[-1] if values.ndim else 0
+    if tuple(values.shape) != (3, size, size, size) or size < 2:
         raise ShapeError(f"lut must be (1, 3, D, D, D) or (3, D, D, D) with D > 1, got {tuple(lut.shape)}")
-    composite = image.copy()
-    inside = mask != 0
-    composite[inside] = _transfer(image[inside], table.detach().cpu().double().permute(1, 2, 3, 0).numpy())
-    return composite
+    return np.where((mask != 0)[..., None], _through(image, values), image)
 
 
-def _transfer(colors: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Colors ``(N, 3)`` uint8 through a table ``(D, D, D, 3)`` [b, g, r, channel]."""
-    scaled = table * (255 << _ENTRY_BITS)
-    limits = np.iinfo(np.int16)
-    entries = (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).clip(limits.min, limits.max).astype(np.int32)
+def _through(image: np.ndarray, values: Tensor) -> np.ndarray:
+    """`image` through a LUT ``(3, D, D, D)``: by Pillow's filter, whose fixed-point steps made the data set."""
+    size = values.shape[-1]
+    values = values.detach().cpu().float()
+    if size <= _PILLOW_LIMIT:
+        entries = values.permute(1, 2, 3, 0).contiguous().numpy().reshape(-1)
+        return np.asarray(Image.fromarray(image).filter(ImageFilter.Color3DLUT(size, entries)))
+    import torch
 
-    last = len(table) - 1
-    position = colors.astype(np.int32) * int(last / 255 * (1 << _POSITION_BITS))
-    cell = position >> _POSITION_BITS
-    fraction = (position & ((1 << _POSITION_BITS) - 1)) >> (_POSITION_BITS - _FRACTION_BITS)
-    fr, fg, fb = fraction.T[..., None]
-    # White may sit exactly on the last grid point (fraction 0): its upper neighbor is never looked at.
-    up = (cell < last).astype(np.int32)
-    # One index instead of three: a row of the table per grid point, the fastest way to gather.
-    entries = entries.reshape(-1, 3)
-    steps = np.array([1, last + 1, (last + 1) ** 2], np.int32)
-    base = cell @ steps
-    r1, g1, b1 = (up * steps).T
+    import trilinear
 
-    def between(a: np.ndarray, b: np.ndarray, f: np.ndarray) -> np.ndarray:
-        return (a * ((1 << _FRACTION_BITS) - f) + b * f) >> _FRACTION_BITS
-
-    def along_red(start: np.ndarray) -> np.ndarray:
-        return between(entries.take(start, axis=0), entries.take(start + r1, axis=0), fr)
-
-    near = between(along_red(base), along_red(base + g1), fg)
-    far = between(along_red(base + b1), along_red(base + b1 + g1), fg)
-    result = between(near, far, fb)
-    return ((result + (1 << (_ENTRY_BITS - 1))) >> _ENTRY_BITS).clip(0, 255).astype(np.uint8)
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    result = trilinear.apply_lut(values[None], pixels).clamp(0, 1) * 255
+    return result[0].permute(1, 2, 0).round().byte().numpy()

@@ -13,51 +13,23 @@ everywhere, with either slash, any line ends and blank lines; the folder names o
 from __future__ import annotations
 
 import os
-import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
+from co2net.data.layouts import Request
+from co2net.data.samples import PICTURES, OnProblem, Sample, existing_folder, frame_number, numbered_files
 from co2net.errors import InputError
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 COLUMNS = (
     ("real", ("real_videos", "Ground-truth")),
     ("mask", ("foreground_mask", "Mask")),
     ("composite", ("synthetic_composite_videos", "Composite")),
 )
 CLIP_FRAMES, STEP = 20, 5  # every clip of HYouTube: 20 frames, every fifth of the source video
-
-
-class FrameEntry(NamedTuple):
-    """One frame of one clip; the paths include the root."""
-
-    real: Path
-    """The true frame."""
-    mask: Path
-    """Where the foreground is."""
-    composite: Path
-    """The frame with a recolored foreground."""
-
-    @property
-    def number(self) -> int:
-        """Frame number, from the composite's name."""
-        return _number(self.composite, str(self.composite))
-
-    @property
-    def result_name(self) -> str:
-        """``<video>_<object>_<frame>``: how stored results are named, without ending."""
-        return "_".join((*self.composite.parts[-3:-1], self.composite.stem))
-
-    def at(self, number: int) -> FrameEntry:
-        """The entry of another frame of the same clip: five digits, same endings. Its files may not exist."""
-        return FrameEntry(*(path.with_name(f"{number:05d}{path.suffix}") for path in self))
-
-
-Folder = str | os.PathLike[str]
-OnProblem = Callable[[InputError], None]
-"""Called with what is wrong with one line or clip, so that reading can go on and find the rest."""
+MAX_LIST_BYTES = 256 << 20  # two million frames
+FrameEntry = Sample
+"""The name under which a line of a list was first known."""
 
 
 def read_frame_list(
@@ -65,7 +37,7 @@ def read_frame_list(
     root: str | os.PathLike[str],
     check_files: bool = True,
     on_problem: OnProblem | None = None,
-) -> list[FrameEntry]:
+) -> list[Sample]:
     """Read a list of frames; a line that names a clip stands for all its frames (:func:`expand_clip_list`).
 
     Args:
@@ -80,10 +52,10 @@ def read_frame_list(
     Raises:
         InputError: the list or a file is missing, or a line is not usable; names the line.
     """
-    return _read(path, root, lambda columns, place: [_frame(columns, root, place, check_files)], on_problem)
+    return read_listed(Request(existing_folder(root), Path(path), check_files=check_files, on_problem=on_problem))
 
 
-def expand_clip_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[FrameEntry]:
+def expand_clip_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> list[Sample]:
     """The frames of every clip of a clip list, in the order of the list and of the numbers inside a clip.
 
     Masks and composites are paired by frame number. A clip that has not HYouTube's 20 frames in steps of 5 is used all
@@ -99,98 +71,76 @@ def expand_clip_list(path: str | os.PathLike[str], root: str | os.PathLike[str])
     Raises:
         InputError: the list or a folder is missing, or a clip's files do not belong together; names line and clip.
     """
-
-    def refuse(columns: list[Path], place: str) -> list[FrameEntry]:
-        raise InputError(f"{place}: a frame, but this is to be a list of clips (three folders per line)")
-
-    return _read(path, root, frame=refuse)
+    return read_listed(Request(existing_folder(root), Path(path)), clips_only=True)
 
 
-def frame_line(entry: FrameEntry, root: str | os.PathLike[str]) -> str:
+def frame_line(entry: Sample, root: str | os.PathLike[str]) -> str:
     """The line of a frame list: three paths relative to the root, with slashes, one blank between."""
     return " ".join(Path(os.path.relpath(path, root)).as_posix() for path in entry)
 
 
-def numbered_files(folder: Path, place: str | None = None) -> dict[int, Path]:
-    """The pictures of a folder by frame number, ascending; hidden files and other endings are left out.
+def read_listed(request: Request, *, clips_only: bool = False) -> list[Sample]:
+    """The samples of ``request.list``, a list of frames, of clips, or of both.
 
     Raises:
-        InputError: the folder cannot be read, a picture has no number, or two have the same; starts with `place`.
+        InputError: as :func:`read_frame_list`.
     """
-    place = place or str(folder)
-    try:
-        names = [name for name in os.listdir(folder) if not name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"{place}: cannot list the folder {folder}: {error.strerror}") from error
-    files: dict[int, Path] = {}
-    for name in sorted(names):
-        if PurePosixPath(name).suffix.lower() not in PICTURES:
-            continue
-        number = _number(folder / name, place)
-        if number in files:
-            raise InputError(f"{place}: two pictures of frame {number} in {folder}: {files[number].name} and {name}")
-        files[number] = folder / name
-    return dict(sorted(files.items()))
-
-
-def _read(
-    path: str | os.PathLike[str],
-    root: str | os.PathLike[str],
-    frame: Callable[[list[Path], str], list[FrameEntry]],
-    on_problem: OnProblem | None = None,
-) -> list[FrameEntry]:
+    path, root = request.list or request.root, request.root
     lines = list_lines(path)
-    if not os.path.isdir(root):
-        raise InputError(f"the data set's folder {root} does not exist")
-    entries: list[FrameEntry] = []
+    samples: list[Sample] = []
     unusual: list[str] = []
     folders: dict[tuple[str, str], str] = {}  # an answer per first folder, not per line
     for place, words in lines:
         try:
             if len(words) != 3:
                 raise InputError(f"{place}: expected three paths (real, mask, composite), got {len(words)}")
-            columns = [_locate(Path(root), word, i, place, folders) for i, word in enumerate(words)]
+            columns = [_locate(root, word, i, place, folders) for i, word in enumerate(words)]
             if columns[2].suffix.lower() in PICTURES:
-                entries += frame(columns, place)
+                if clips_only:
+                    raise InputError(f"{place}: a frame, but this is to be a list of clips (three folders per line)")
+                samples.append(_frame(columns, root, place, request.check_files))
                 continue
             place = f"{place} (clip {'/'.join(columns[2].parts[-2:])})"
             _check_there(columns, root, place)
             clip = expand_clip(columns, place)
         except InputError as error:
-            if on_problem is None:
-                raise
-            on_problem(error)
+            request.trouble(error)
             continue
         if not is_usual(clip):
             unusual.append("/".join(columns[2].parts[-2:]))
-        entries += clip
-    if not lines:
-        raise InputError(f"{path}: the list is empty")
+        samples += clip
     if unusual:
         warnings.warn(
             f"{path}: {len(unusual)} clip(s) without {CLIP_FRAMES} frames in steps of {STEP}, first {unusual[0]}",
             stacklevel=3,
         )
-    return entries
+    return samples
 
 
 def list_lines(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
     """The lines of a list that are not blank: (``<path>, line <number>``, its words with slashes).
 
     Raises:
-        InputError: no such file, or no text.
+        InputError: no such file, no text, or nothing in it.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        with open(path, "rb") as file:
+            content = file.read(MAX_LIST_BYTES + 1)
+        if len(content) > MAX_LIST_BYTES:
+            raise InputError(f"{path}: longer than any list of frames ({MAX_LIST_BYTES >> 20} MiB)")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot read the list {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file (UTF-8); is it a frame list?") from error
     rows = [(f"{path}, line {n}", line.replace("\\", "/").split()) for n, line in enumerate(text.splitlines(), start=1)]
-    return [(place, words) for place, words in rows if words]
+    lines = [(place, words) for place, words in rows if words]
+    if not lines:
+        raise InputError(f"{path}: the list is empty")
+    return lines
 
 
-def is_usual(clip: list[FrameEntry]) -> bool:
+def is_usual(clip: list[Sample]) -> bool:
     """Whether a clip has HYouTube's 20 frames in steps of 5; neighbors are found by arithmetic on the number."""
     numbers = [entry.number for entry in clip]
     return numbers == list(range(numbers[0], numbers[0] + CLIP_FRAMES * STEP, STEP))
@@ -198,21 +148,24 @@ def is_usual(clip: list[FrameEntry]) -> bool:
 
 def _locate(root: Path, word: str, column: int, place: str, folders: dict[tuple[str, str], str]) -> Path:
     """The path under the root, its first folder replaced by the counterpart if only that exists."""
-    first, *rest = PurePosixPath(word).parts
     kind, names = COLUMNS[column]
+    parts, shown = PurePosixPath(word).parts, word if len(word) <= 80 else f"{word[:80]}..."
+    if not parts or word.startswith("/"):
+        raise InputError(f"{place}: {shown} is no path of a {kind} file or folder below the data set's folder")
+    first, *rest = parts
     if (kind, first) not in folders:
         candidates = [first, *(name for name in names if first in names and name != first)]
-        found = next((name for name in candidates if (root / name).exists()), None)
+        found = next((name for name in candidates if os.path.exists(root / name)), None)
         if found is None:
-            tried = " nor ".join(candidates)
-            raise InputError(f"{place}: {word}: the {kind} folder is missing, {root} has no {tried}")
+            tried = " nor ".join(name[:80] for name in candidates)
+            raise InputError(f"{place}: {shown}: the {kind} folder is missing, {root} has no {tried}")
         folders[kind, first] = found
     return root.joinpath(folders[kind, first], *rest)
 
 
-def _frame(columns: list[Path], root: Folder, place: str, check_files: bool) -> FrameEntry:
-    entry = FrameEntry(*columns)
-    numbers = [_number(path, place) for path in entry]
+def _frame(columns: list[Path], root: Path, place: str, check_files: bool) -> Sample:
+    entry = Sample(*columns)
+    numbers = [frame_number(path, place) for path in entry]
     if len(set(numbers)) > 1:
         raise InputError(f"{place}: not the same frame: real {numbers[0]}, mask {numbers[1]}, composite {numbers[2]}")
     if check_files:
@@ -220,13 +173,14 @@ def _frame(columns: list[Path], root: Folder, place: str, check_files: bool) -> 
     return entry
 
 
-def _check_there(columns: list[Path], root: Folder, place: str) -> None:
+def _check_there(columns: list[Path], root: Path, place: str) -> None:
     for (kind, _), path in zip(COLUMNS, columns, strict=True):
-        if not path.exists():
-            raise InputError(f"{place}: the {kind} {path} does not exist; is the list one of the data set {root}?")
+        if not os.path.exists(path):  # unlike Path.exists it does not raise at names that are too long
+            name = str(path) if len(str(path)) < 1000 else f"{str(path)[:200]}..."
+            raise InputError(f"{place}: the {kind} {name} does not exist; is the list one of the data set {root}?")
 
 
-def expand_clip(columns: list[Path], place: str) -> list[FrameEntry]:
+def expand_clip(columns: list[Path], place: str) -> list[Sample]:
     """The frames of the clip whose real frames, masks and composites are in the folders `columns`, by number.
 
     Raises:
@@ -243,14 +197,7 @@ def expand_clip(columns: list[Path], place: str) -> list[FrameEntry]:
         missing = [number for number in wanted if number not in there]
         if missing:
             raise InputError(f"{place}: {folder} lacks frame {_some(missing)}")
-    return [FrameEntry(real[number], mask[number], composite[number]) for number in composite]
-
-
-def _number(path: Path, place: str) -> int:
-    digits = re.search(r"[0-9]+$", path.stem)
-    if digits is None:
-        raise InputError(f"{place}: {path.name} has no frame number at its end")
-    return int(digits[0][-9:])
+    return [Sample(real[number], mask[number], composite[number]) for number in composite]
 
 
 def _some(numbers: Iterable[int]) -> str:

@@ -16,15 +16,40 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from co2net.data.frame_lists import PICTURES, FrameEntry, OnProblem, list_lines
+from co2net.data.frame_lists import list_lines, read_listed
+from co2net.data.layouts import Request, register_layout
+from co2net.data.samples import PICTURES, Sample
 from co2net.errors import InputError
 
 COMPOSITES = "composite_images"
+_SPLITS = ("train", "test")
 
 
-def is_iharmony4(root: Path) -> bool:
-    """Whether a folder is the data set or one of its sub-sets."""
-    return (root / COMPOSITES).is_dir() or any((root / f"IHD_{split}.txt").is_file() for split in ("train", "test"))
+@register_layout
+class IHarmony4:
+    """The whole set, or one of its sub-sets."""
+
+    title = "iHarmony4 (IHD_train.txt) and its sub-sets (composite_images/)"
+
+    def fits(self, root: Path) -> bool:
+        """The lists of the whole set, or a sub-set's folder of composites."""
+        return (root / COMPOSITES).is_dir() or any((root / f"IHD_{split}.txt").is_file() for split in _SPLITS)
+
+    def read(self, request: Request) -> list[Sample]:
+        """See :class:`~co2net.data.layouts.Layout`."""
+        root, lists = request.root, []
+        if request.list is not None:
+            if len(list_lines(request.list)[0][1]) != 1:
+                return read_listed(request)
+            lists = [request.list]
+        elif request.split:
+            lists = [iharmony4_list(root, request.split)]
+        else:
+            lists = _all_lists(root)
+        samples: list[Sample] = []
+        for path in lists:
+            samples += _listed(path, request, len(samples))
+        return samples
 
 
 def iharmony4_list(root: Path, split: str) -> Path:
@@ -45,43 +70,21 @@ def iharmony4_list(root: Path, split: str) -> Path:
     return found[0]
 
 
-def read_iharmony4(
-    path: str | os.PathLike[str],
-    root: str | os.PathLike[str],
-    check_files: bool = True,
-    on_problem: OnProblem | None = None,
-) -> list[FrameEntry]:
-    """Read one of its lists.
-
-    Args:
-        path: the list, of the whole set or of a sub-set.
-        root: folder of the whole set or of the sub-set.
-        check_files: look whether every file exists.
-        on_problem: called for each line that cannot be used, which is then left out; without it the first one raises.
-
-    Returns:
-        One entry per line; their numbers mean nothing.
-
-    Raises:
-        InputError: the list or a file is missing, or a line is not usable; names the line.
-    """
-    entries = []
-    lines = list_lines(path)
-    if not lines:
-        raise InputError(f"{path}: the list is empty")
-    for place, words in lines:
+def _listed(path: Path, request: Request, first: int) -> list[Sample]:
+    """The pictures of one of its lists, numbered from `first`."""
+    samples: list[Sample] = []
+    for place, words in list_lines(path):
         try:
-            entries.append(_entry(words, Path(path).parent, Path(root), place, check_files))
+            samples.append(_sample(words, path.parent, request, place, first + len(samples)))
         except InputError as error:
-            if on_problem is None:
-                raise
-            on_problem(error)
-    return entries
+            request.trouble(error)
+    return samples
 
 
-def _entry(words: list[str], beside: Path, root: Path, place: str, check_files: bool) -> FrameEntry:
+def _sample(words: list[str], beside: Path, request: Request, place: str, number: int) -> Sample:
+    root = request.root
     if len(words) != 1 or Path(words[0]).suffix.lower() not in PICTURES:
-        raise InputError(f"{place}: expected the path of one composite, got {' '.join(words)}")
+        raise InputError(f"{place}: expected the path of one composite, got {' '.join(words)[:80]}")
     name = Path(words[0])
     if len(name.parts) > 1:
         composite = root / name
@@ -89,13 +92,22 @@ def _entry(words: list[str], beside: Path, root: Path, place: str, check_files: 
         composite = (beside if (beside / COMPOSITES).is_dir() else root) / COMPOSITES / name
     folder, stem = composite.parent.parent, composite.stem
     if stem.count("_") < 2:
-        raise InputError(f"{place}: {name.name} is not <image>_<mask>_<variant>")
+        raise InputError(f"{place}: {name.name[:80]} is not <image>_<mask>_<variant>")
     # Cut from the end, never replace inside the path: image names and folders may hold anything.
     mask = folder / "masks" / f"{stem.rsplit('_', 1)[0]}.png"
     real = folder / "real_images" / f"{stem.rsplit('_', 2)[0]}.jpg"
-    entry = FrameEntry(real, mask, composite)
-    if check_files:
-        for kind, file in zip(FrameEntry._fields, entry, strict=True):
-            if not file.is_file():
-                raise InputError(f"{place}: the {kind} {file} does not exist")
-    return entry
+    sample = Sample(real, mask, composite, picture=number)
+    if request.check_files:
+        for kind, file in zip(("real", "mask", "composite"), sample, strict=True):
+            if not os.path.isfile(file):
+                raise InputError(f"{place}: the {kind} {str(file)[:1000]} does not exist")
+    return sample
+
+
+def _all_lists(root: Path) -> list[Path]:
+    whole = [path for split in _SPLITS if (path := root / f"IHD_{split}.txt").is_file()]
+    if whole:
+        return whole
+    if not any(root.glob("*.txt")):
+        raise InputError(f"{root}: a folder {COMPOSITES} without any list; add the sub-set's .txt lists")
+    return [iharmony4_list(root, split) for split in _SPLITS if any(root.glob(f"*{split}.txt"))]

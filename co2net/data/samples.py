@@ -1,135 +1,132 @@
-"""Where training pictures come from: folders and lists on disk, as one list of :class:`Example`.
-
-Accepted under ``root``:
-
-* a folder with ``images/``, ``masks/`` and ``index.csv`` (columns ``id``, ``masks``, ``split``): ``images/<id>.*`` with
-  ``masks/<id>_<k>.png``, k counting from 0; the masks of one picture are alternatives;
-* plain folders ``images/`` and ``masks/`` (``<name>.png`` or ``<name>_<k>.png``) without an index: every tenth picture
-  by a hash of its name is validation;
-* iHarmony4 (``IHD_train.txt``, ``IHD_test.txt``), whose composites are used as they are;
-* HYouTube, through a list (:func:`examples_from_list`);
-* clips, for pairs of frames (:func:`find_pairs`): HYouTube, or folders of composites, masks and real frames.
-"""
+"""What a data set consists of: samples, each a frame of a clip or a picture of its own, whatever the layout on disk."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path, PurePosixPath
 
-from co2net.data.clips import Clip, group_clips
-from co2net.data.datasets import read_dataset
-from co2net.data.frame_lists import FrameEntry
-from co2net.data.iharmony4 import iharmony4_list, is_iharmony4, read_iharmony4
-from co2net.data.stills import find_stills, has_stills
 from co2net.errors import InputError
+
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+OnProblem = Callable[[InputError], None]
+"""Called with what is wrong with one line or clip, so that reading can go on and find the rest."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """A real picture with foreground masks to choose from.
+class Sample:
+    """The files of one frame or picture; iterating gives its three paths.
 
     Attributes:
-        real: the picture.
-        masks: one of them is drawn.
-        composite: None where it is made on the fly.
-        previous: the frame before in the same clip, for pairs of frames; at the start of a clip the frame itself.
+        real: the true frame.
+        mask: where the foreground is.
+        composite: the frame with a recolored foreground; the real one again where composites are made on the fly
+            (photographs with masks).
+        other_masks: further foregrounds of the same picture, to choose from.
+        picture: a number for a picture that is no frame of a clip and so has no neighbors; None for frames of clips.
+        previous: the frame before in the same clip, where pairs of frames are asked for; at the start of a clip the
+            frame itself.
     """
 
     real: Path
-    masks: tuple[Path, ...]
-    composite: Path | None = None
-    previous: FrameEntry | None = None
+    mask: Path
+    composite: Path
+    _: KW_ONLY
+    other_masks: tuple[Path, ...] = ()
+    picture: int | None = field(default=None, compare=False)
+    previous: Sample | None = None
+
+    @classmethod
+    def photograph(cls, real: Path, masks: tuple[Path, ...], picture: int) -> Sample:
+        """A real picture with foreground masks to choose from, without a composite."""
+        return cls(real, masks[0], real, other_masks=masks[1:], picture=picture)
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All masks; they are alternatives."""
+        return self.mask, *self.other_masks
+
+    @property
+    def has_composite(self) -> bool:
+        """Whether a recolored frame is there."""
+        return self.composite != self.real
+
+    @property
+    def number(self) -> int:
+        """Frame number, from the composite's name; of a picture, its place in the data set."""
+        return frame_number(self.composite, str(self.composite)) if self.picture is None else self.picture
+
+    @property
+    def clip(self) -> str:
+        """``<video>/<object>``, from the composite's folder."""
+        return "/".join(self.composite.parts[-3:-1])
+
+    @property
+    def result_name(self) -> str:
+        """``<video>_<object>_<frame>``: how stored results are named, without ending."""
+        return "_".join((*self.composite.parts[-3:-1], self.composite.stem))
+
+    def at(self, number: int) -> Sample:
+        """Another frame of the same clip: five digits, same endings. Its files may not exist."""
+        return Sample(*(path.with_name(f"{number:05d}{path.suffix}") for path in self))
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter((self.real, self.mask, self.composite))
 
 
-def find_examples(root: str | Path, split: str) -> list[Example]:
-    """All examples of `split` ("train" or "val") under `root`, in a fixed order.
+def frame_number(path: Path, place: str) -> int:
+    """The number at the end of a picture's name, its last nine digits.
 
     Raises:
-        InputError: if the folder has none of the known layouts or no example of the split.
+        InputError: there is none; starts with `place`.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root} is not a folder; give the folder that holds the training pictures")
-    if (root / "index.csv").is_file() or not is_iharmony4(root):
-        if not has_stills(root):
+    digits = re.search(r"[0-9]+$", path.stem)
+    if digits is None:
+        raise InputError(f"{place}: {path.name} has no frame number at its end")
+    return int(digits[0][-9:])
+
+
+def pictures_in(folder: Path, place: str | None = None) -> list[Path]:
+    """The pictures of a folder by name; hidden files and other endings are left out.
+
+    Raises:
+        InputError: the folder cannot be read; starts with `place`.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(f"{place or folder}: cannot list the folder {folder}: {error.strerror}") from error
+    return [
+        folder / name for name in names if not name.startswith(".") and PurePosixPath(name).suffix.lower() in PICTURES
+    ]
+
+
+def numbered_files(folder: Path, place: str | None = None) -> dict[int, Path]:
+    """The pictures of a folder by frame number, ascending; hidden files and other endings are left out.
+
+    Raises:
+        InputError: the folder cannot be read, a picture has no number, or two have the same; starts with `place`.
+    """
+    place = place or str(folder)
+    files: dict[int, Path] = {}
+    for path in pictures_in(folder, place):
+        number = frame_number(path, place)
+        if number in files:
             raise InputError(
-                f"{root} holds neither index.csv nor IHD_train.txt nor the folders images/ and masks/; "
-                "for HYouTube pass its list with `train_list`"
+                f"{place}: two pictures of frame {number} in {folder}: {files[number].name} and {path.name}"
             )
-        examples = [Example(still.real, still.masks) for still in find_stills(root, split)]
-    else:
-        examples = _used_as_they_are(read_iharmony4(iharmony4_list(root, split), root, check_files=False))
-    if not examples:
-        raise InputError(f"{root} holds no picture with a mask for the split '{split}'")
-    return examples
+        files[number] = path
+    return dict(sorted(files.items()))
 
 
-def examples_from_list(list_path: str | Path, root: str | Path) -> list[Example]:
-    """Examples of a HYouTube list (clip or frame list), with the composites on disk.
-
-    Args:
-        list_path: see :func:`co2net.data.datasets.find_list`.
-        root: the data set's folder.
+def existing_folder(root: str | os.PathLike[str]) -> Path:
+    """A data set's folder.
 
     Raises:
-        InputError: the list, or a file it names, is missing; or a line cannot be used.
+        InputError: it does not exist.
     """
-    return _used_as_they_are(read_dataset(root, list_path))
-
-
-def find_pairs(
-    root: str | Path, split: str, frame_step: int, *, list_path: str | Path | None = None, need_real: bool = True
-) -> list[Example]:
-    """Frames of clips, each with its predecessor, composites on disk.
-
-    Args:
-        root: a data set of clips, see :func:`co2net.data.datasets.read_dataset`.
-        split: "train" or "val". Without a list the data set's own lists say what belongs to it; where it has none,
-            "val" is the tenth of the videos (at least one) that is first by a hash of their names.
-        frame_step: distance of a frame and its predecessor, in frame numbers. Where there is no such frame, the frame
-            itself takes its place.
-        list_path: the frames to use instead of those of `split`.
-        need_real: whether the real frames of predecessors are needed too.
-
-    Raises:
-        InputError: no clips there, no frame has a predecessor, or files are missing.
-    """
-    root = Path(root)
-    if list_path is not None or (root.is_dir() and any(root.glob("*.txt"))):
-        clips = group_clips(read_dataset(root, list_path, None if list_path is not None else split))
-    else:
-        clips = _held_out(group_clips(read_dataset(root)), split, root)
-    examples = []
-    for clip in clips:
-        listed = set(clip.entries)
-        for entry in clip.entries:
-            (previous,) = clip.neighbors(entry, 1, 0, frame_step)
-            if need_real and previous not in listed and not previous.real.is_file():
-                raise InputError(
-                    f"{previous.real} does not exist, but the motion is found in real frames: restore it, or let it be "
-                    "found in the composites (`flow_input` composite)"
-                )
-            examples.append(Example(entry.real, (entry.mask,), entry.composite, previous))
-    if all(example.previous.composite == example.composite for example in examples if example.previous):
-        raise InputError(
-            f"no frame of {list_path or root} has another {frame_step} numbers before it in its clip; "
-            "give the distance of the clips' frames (`frame_step`)"
-        )
-    return examples
-
-
-def _held_out(clips: Iterable[Clip], split: str, root: Path) -> list[Clip]:
-    """The clips of a split; clips with the same real frames stay together."""
-    clips = list(clips)
-    videos = {clip.entries[0].real.parent for clip in clips}
-    if len(videos) < 2:
-        raise InputError(f"{root} holds one video only, none can be held out; name lists (`train_list`, `val_list`)")
-    by_hash = sorted(videos, key=lambda folder: (zlib.crc32(folder.relative_to(root).as_posix().encode()), folder))
-    validation = set(by_hash[: max(1, len(videos) // 10)])
-    return [clip for clip in clips if (clip.entries[0].real.parent in validation) == (split == "val")]
-
-
-def _used_as_they_are(entries: list[FrameEntry]) -> list[Example]:
-    return [Example(entry.real, (entry.mask,), entry.composite) for entry in entries]
+    if not os.path.isdir(root):
+        raise InputError(f"the data set's folder {root} does not exist")
+    return Path(root)

@@ -8,86 +8,79 @@
 from __future__ import annotations
 
 import csv
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
-from co2net.data.frame_lists import PICTURES
+from co2net.data.frame_lists import read_listed
+from co2net.data.layouts import Request, register_layout, split_by_hash
+from co2net.data.samples import Sample, pictures_in
 from co2net.errors import InputError
 
 
-@dataclass(frozen=True)
-class Still:
-    """A real picture with foreground masks to choose from."""
+@register_layout
+class Stills:
+    """Photographs with masks; composites are made of them on the fly."""
 
-    real: Path
-    masks: tuple[Path, ...]
+    title = "photographs (images/ and masks/)"
 
-    @property
-    def name(self) -> str:
-        """The picture's name without ending."""
-        return self.real.stem
+    def fits(self, root: Path) -> bool:
+        """A folder of images and one of masks, or an index of them."""
+        return (root / "images").is_dir() and ((root / "masks").is_dir() or (root / "index.csv").is_file())
+
+    def read(self, request: Request) -> list[Sample]:
+        """See :class:`~co2net.data.layouts.Layout`."""
+        if request.list is not None:
+            return read_listed(request)
+        return find_stills(request.root, request.split)
 
 
-def has_stills(root: Path) -> bool:
-    """Whether a folder has the layout of this module."""
-    return (root / "index.csv").is_file() or ((root / "images").is_dir() and (root / "masks").is_dir())
-
-
-def find_stills(root: Path, split: str | None = None) -> list[Still]:
+def find_stills(root: Path, split: str | None = None) -> list[Sample]:
     """The pictures of a split ("train" or "val"; None: all that have a mask), in a fixed order.
 
     Raises:
         InputError: another layout, or the index names what is not there.
     """
-    if not has_stills(root):
-        raise InputError(f"{root} holds neither index.csv nor the folders images/ and masks/")
+    if not Stills().fits(root):
+        raise InputError(f"{root} holds no folders images/ and masks/")
     return _from_index(root, split) if (root / "index.csv").is_file() else _from_folders(root, split)
 
 
-def _from_index(root: Path, split: str | None) -> list[Still]:
+def _from_index(root: Path, split: str | None) -> list[Sample]:
     index = root / "index.csv"
-    pictures = _pictures_by_stem(root / "images")
+    pictures = {path.stem: path for path in pictures_in(root / "images")}
+    there = {path.name for path in pictures_in(root / "masks")} if (root / "masks").is_dir() else set()
     stills = []
     try:
         with index.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = {"id", "masks", "split"} - set(reader.fieldnames or ())
             if missing:
-                raise InputError(f"{index}: no column {sorted(missing)[0]}; wanted are id, masks and split")
+                raise InputError(f"{index}: no column {min(missing)}; wanted are id, masks and split")
             for row in reader:
                 if split is not None and row["split"] != split:
                     continue
-                place, name = f"{index}, line {reader.line_num}", row["id"]
-                if not (row["masks"] or "").isdigit():
-                    raise InputError(f"{place}: masks is to be the number of masks, got {row['masks']!r}")
-                masks = tuple(root / "masks" / f"{name}_{k}.png" for k in range(int(row["masks"])))
+                place, name, count = f"{index}, line {reader.line_num}", row["id"] or "", row["masks"] or ""
+                if not (count.isascii() and count.isdecimal() and len(count) < 10):
+                    raise InputError(f"{place}: masks is to be the number of masks, got {count[:40]!r}")
                 if name not in pictures:
-                    raise InputError(f"{index} names {name}, but images/ holds no picture of that name")
+                    raise InputError(f"{place} names {name[:80]}, but images/ holds no picture of that name")
+                masks = []
+                for k in range(int(count)):
+                    if f"{name}_{k}.png" not in there:
+                        raise InputError(f"{place}: {count} masks of {name[:80]} are named, mask {k} is missing")
+                    masks.append(root / "masks" / f"{name}_{k}.png")
                 if masks:
-                    stills.append(Still(pictures[name], masks))
+                    stills.append(Sample.photograph(pictures[name], tuple(masks), len(stills)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {index}: {error}") from error
     return stills
 
 
-def _from_folders(root: Path, split: str | None) -> list[Still]:
+def _from_folders(root: Path, split: str | None) -> list[Sample]:
     masks: dict[str, list[Path]] = {}
-    pictures = _pictures_by_stem(root / "images")
-    for stem, path in sorted(_pictures_by_stem(root / "masks").items()):
-        owner = stem if stem in pictures else stem.rpartition("_")[0]
+    pictures = {path.stem: path for path in pictures_in(root / "images")}
+    for path in sorted(pictures_in(root / "masks"), key=lambda path: path.stem):
+        owner = path.stem if path.stem in pictures else path.stem.rpartition("_")[0]
         masks.setdefault(owner, []).append(path)
-    chosen = [name for name in sorted(pictures) if name in masks and split in (None, _hashed_split(name))]
-    return [Still(pictures[name], tuple(masks[name])) for name in chosen]
-
-
-def _hashed_split(name: str) -> str:
-    return "val" if zlib.crc32(name.encode()) % 10 == 0 else "train"
-
-
-def _pictures_by_stem(folder: Path) -> dict[str, Path]:
-    try:
-        files = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"cannot list the folder {folder}: {error.strerror}") from error
-    return {path.stem: path for path in files if path.suffix.lower() in PICTURES}
+    chosen = [name for name in sorted(pictures) if name in masks]
+    stills = [Sample.photograph(pictures[name], tuple(masks[name]), k) for k, name in enumerate(chosen)]
+    return stills if split is None else split_by_hash(stills, split, root)

@@ -8,7 +8,7 @@ LUT map             ``(3, H, W)``          ``result.unseen``, three equal channe
 result, backbone    ``(1, 3, H, W)``       ``result.image``, ``result.backbone``, [0, 1] space, not clamped
 ==================  =====================  =======================================================================
 
-The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`FrameEntry.result_name`). What made the first
+The name is ``<video>_<object>_<frame>.npy`` in every folder (:attr:`Sample.result_name`). What made the first
 two is noted beside the LUT outputs (:data:`ORIGIN`): the files say nothing about it, and results of another backbone
 train a refinement that fits nothing. Folders of the original have no note.
 """
@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.frame_lists import FrameEntry
+from co2net.array_files import read_npy
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.files import make_folder, write_beside
 from co2net.provenance import NoteKind
@@ -59,12 +60,12 @@ def read_origin(folder: Folder) -> Origin | None:
     return ORIGIN.read(Path(folder) / NAME)
 
 
-def stored_path(folder: Folder, entry: FrameEntry) -> Path:
+def stored_path(folder: Folder, entry: Sample) -> Path:
     """Where the result of a frame is."""
     return Path(folder) / f"{entry.result_name}.npy"
 
 
-def write_image(folder: Folder, entry: FrameEntry, image: Tensor) -> None:
+def write_image(folder: Folder, entry: Sample, image: Tensor) -> None:
     """Store a frame's result ``(3, H, W)`` as ``(1, 3, H, W)``.
 
     Raises:
@@ -73,7 +74,7 @@ def write_image(folder: Folder, entry: FrameEntry, image: Tensor) -> None:
     _write(stored_path(folder, entry), image[None])
 
 
-def write_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry, lut: Tensor, unseen: Tensor) -> None:
+def write_lut(output_folder: Folder, map_folder: Folder, entry: Sample, lut: Tensor, unseen: Tensor) -> None:
     """Store the color mapping's frame ``(3, H, W)`` and its map ``(1, H, W)``; the map last, so it marks completion.
 
     Raises:
@@ -83,7 +84,7 @@ def write_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry, lut:
     _write(stored_path(map_folder, entry), unseen.expand(3, -1, -1))
 
 
-def read_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry) -> tuple[Tensor, Tensor]:
+def read_lut(output_folder: Folder, map_folder: Folder, entry: Sample) -> tuple[Tensor, Tensor]:
     """Read ``(lut, map)``, ``(3, H, W)`` and ``(1, H, W)`` float32, of ours or of the original.
 
     Raises:
@@ -92,7 +93,7 @@ def read_lut(output_folder: Folder, map_folder: Folder, entry: FrameEntry) -> tu
     return _read(stored_path(output_folder, entry), 3), _read(stored_path(map_folder, entry), 3)[:1]
 
 
-def read_stored_image(folder: Folder, entry: FrameEntry) -> Tensor:
+def read_stored_image(folder: Folder, entry: Sample) -> Tensor:
     """Read a stored result, ``(3, H, W)`` float32 in [0, 1] space, unclamped.
 
     Raises:
@@ -103,17 +104,19 @@ def read_stored_image(folder: Folder, entry: FrameEntry) -> Tensor:
 
 def _read(path: Path, dimensions: int) -> Tensor:
     try:
-        array = np.load(path, allow_pickle=False)
+        array = read_npy(path)
     except FileNotFoundError as error:
         raise InputError(
             f"the stored result {path} does not exist; make it by an evaluation that stores its results "
             "(docs/evaluation.md)"
         ) from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"the stored result {path} cannot be read ({error}); delete it and make it again") from error
-    if array.ndim != dimensions or array.shape[-3] != 3 or array.dtype.kind != "f":
+    except InputError as error:
+        raise InputError(f"the stored result {error}; delete it and make it again") from error
+    if array.ndim != dimensions or array.shape[-3] != 3 or array.dtype.kind != "f" or not array.size:
         raise InputError(f"the stored result {path} has shape {array.shape} and type {array.dtype}: not a stored frame")
-    return torch.from_numpy(array.astype(np.float32, copy=False))
+    if not np.isfinite(array).all():
+        raise InputError(f"the stored result {path} holds NaN or infinity: what made it diverged; make it again")
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def _write(path: Path, values: Tensor) -> None:

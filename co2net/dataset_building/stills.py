@@ -23,7 +23,8 @@ import numpy as np
 
 from co2net.data.frame_lists import STEP
 from co2net.data.pictures import encode_picture, read_image, read_mask
-from co2net.data.stills import Still, find_stills
+from co2net.data.samples import Sample
+from co2net.data.stills import find_stills
 from co2net.dataset_building.camera_moves import MIN_FOREGROUND, crop_image, crop_mask, draw_move
 from co2net.dataset_building.parallel import run_jobs
 from co2net.errors import InputError
@@ -137,11 +138,11 @@ def make_stills(
     return StillsSummary(made, len(jobs) - len(todo), left_out)
 
 
-def _plan(stills: list[Still], settings: StillsSettings, output: Path) -> list[_Job]:
+def _plan(stills: list[Sample], settings: StillsSettings, output: Path) -> list[_Job]:
     jobs: dict[str, _Job] = {}
     for still in stills:
         for k in range(settings.per_picture):
-            name = "_".join(still.name.split()) + (f"+{k}" if k else "")  # lists cannot hold blanks
+            name = "_".join(still.real.stem.split()) + (f"+{k}" if k else "")  # lists cannot hold blanks
             if name in jobs:
                 raise InputError(
                     f"{still.real} and {jobs[name].picture}: both clips would be called {name}; rename one"

@@ -200,7 +200,7 @@ def check_times(clips: Sequence[Clip], settings: EvaluationSettings) -> None:
     if settings.flow is None:
         return
     for clip in clips:
-        numbers = sorted(entry.number for entry in clip.entries)
+        numbers = sorted(entry.number for entry in clip.entries if clip.is_video)
         if any(after - before == settings.step for before, after in pairwise(numbers)):
             return
     if clips:

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from co2net.data import read_frame_list
-from co2net.data.datasets import find_list, split_list
+from co2net.data.datasets import find_list, read_dataset
 from co2net.data.sample_data import LIST as SAMPLE_LIST
 from co2net.data.sample_data import sample_dataset
 from co2net.devices import choose_device
@@ -93,7 +92,7 @@ def evaluate(
 
     Args:
         dataset: its folder; "sample": the one that comes with co2net.
-        frame_list: list of frames or clips; a bare name is the data set's own; None: its test list.
+        frame_list: list of frames or clips; a bare name is the data set's own; None: its test split.
         weights: "default", the name of shipped weights, or a path.
         backbone: network of the weight file, where the file does not say.
         lut_only: the color mapping alone, without refinement.
@@ -121,7 +120,7 @@ def evaluate(
     if frame_list is not None:
         found = find_list(frame_list, root)
     else:
-        found = root / SAMPLE_LIST if sample else split_list(root, "test")
+        found = root / SAMPLE_LIST if sample else None
     if settings.get("methods") is not None:
         settings["methods"] = tuple(settings["methods"])
     chosen = EvaluationSettings(**settings)
@@ -154,7 +153,7 @@ def evaluate(
 
 def run_evaluation(
     dataset: Path,
-    frame_list: Path,
+    frame_list: Path | None,
     model: CO2Net | None,
     weights: UsedWeights | None,
     settings: EvaluationSettings,
@@ -172,7 +171,7 @@ def run_evaluation(
 
     Args:
         dataset: folder of the data set.
-        frame_list: list of frames or clips.
+        frame_list: list of frames or clips; None: the test split of the data set, everything where it has no splits.
         model: what to evaluate, of :func:`co2net.models.registry.model_to_evaluate`; None where the settings name no
             method that needs it.
         weights: where it comes from.
@@ -197,7 +196,8 @@ def run_evaluation(
     if settings.needs_model and model is None:
         raise InputError("`methods` names results of a network, and no `model` is given")
     say = on_note or (lambda sentence: None)
-    entries = read_frame_list(frame_list, dataset, check_files=settings.metrics)
+    split = None if frame_list else "test"
+    entries = read_dataset(dataset, frame_list, split, composites=True, check_files=settings.metrics)
     clips = clips_of(entries, limit_clips)
     check_times(clips, settings)
     with process_group(choose_device(device) if isinstance(device, str) else device, alike=False) as processes:
@@ -238,7 +238,7 @@ def run_evaluation(
         done.records,
         methods=methods,
         title=f"{weights.name if weights else ', '.join(methods)} on {name or dataset.name or dataset}, "
-        f"{frame_list.name}",
+        f"{frame_list.name if frame_list else split}",
         protocol=protocol(settings, model, dataset, [record["clip"] for record in done.records]),
         settings=dict(asked) if asked is not None else _plain(settings),
         environment=environment(where),

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from co2net.data.samples import Example
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
 from co2net.metrics import fmse
@@ -119,8 +119,8 @@ def paper_config(backbone: str, samples_per_epoch: int, temporal: TemporalConfig
 
 def train_stage1(
     network: Backbone,
-    examples: Sequence[Example],
-    validation: Sequence[Example],
+    examples: Sequence[Sample],
+    validation: Sequence[Sample],
     luts: Tensor,
     validation_luts: Tensor,
     config: Stage1Config,
@@ -134,7 +134,7 @@ def train_stage1(
 
     Args:
         network: freshly initialized backbone.
-        examples: training pictures; with ``config.temporal`` those of :func:`co2net.data.samples.find_pairs`.
+        examples: training pictures; with ``config.temporal`` those of :func:`co2net.data.clips.with_previous`.
         validation: held-out pictures.
         luts: ``(N, 3, 33, 33, 33)`` LUTs for training composites.
         validation_luts: LUTs for the validation composites.
@@ -166,8 +166,8 @@ class BackboneTask(Task):
     def __init__(
         self,
         network: Backbone,
-        examples: Sequence[Example],
-        validation: Sequence[Example],
+        examples: Sequence[Sample],
+        validation: Sequence[Sample],
         luts: Tensor,
         validation_luts: Tensor,
         config: Stage1Config,
@@ -335,7 +335,7 @@ def recipe_of(config: Stage1Config) -> Recipe:
 @torch.no_grad()
 def validate(
     network: Backbone,
-    examples: Sequence[Example],
+    examples: Sequence[Sample],
     luts: Tensor,
     size: int,
     device: torch.device,

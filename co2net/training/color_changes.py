@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 import trilinear
+from co2net.array_files import read_npz
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
+from co2net.files import read_json
 
 LUT_SIZE = 33
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
@@ -185,21 +187,26 @@ def load_luts(source: str | Path, split: str | None = None) -> Tensor:
     Raises:
         InputError: if nothing is found.
     """
-    import json
-
     source = Path(source)
     arrays: dict[str, Tensor] = {}
     if (source / "luts.npz").is_file():
-        with np.load(source / "luts.npz") as stored:
-            for name in stored.files:
-                arrays[name] = torch.from_numpy(stored[name].astype(np.float32)).permute(3, 0, 1, 2)
+        for name, values in read_npz(source / "luts.npz").items():
+            size = values.shape[0] if values.ndim else 0
+            if values.shape != (size, size, size, 3) or size < 2 or not np.isfinite(values).all():
+                raise InputError(f"{source / 'luts.npz'}: {name} is {values.shape}, wanted (n, n, n, 3), finite")
+            arrays[name] = torch.from_numpy(values.astype(np.float32)).permute(3, 0, 1, 2)
     elif source.is_dir():
         from co2net.color_mapping.cube import load_cube
 
         for path in sorted(source.glob("*.cube")):
             arrays[path.stem] = load_cube(path)[0]
     if split is not None and (source / "split.json").is_file():
-        wanted = {str(name) for name in json.loads((source / "split.json").read_text())[split]}
+        mend = f'wanted is {{"{split}": [names of LUTs]}}'
+        content = read_json(source / "split.json", mend)
+        names = content.get(split) if isinstance(content, dict) else None
+        if not isinstance(names, list):
+            raise InputError(f"{source / 'split.json'} names no LUTs for {split}; {mend}")
+        wanted = {str(name) for name in names}
         arrays = {name: lut for name, lut in arrays.items() if name in wanted}
     if not arrays:
         raise InputError(f"{source} holds no LUT (.cube files, or luts.npz)")

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from co2net.data.frame_lists import FrameEntry
 from co2net.data.pictures import read_mask8
-from co2net.data.samples import Example
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
 from co2net.training.color_changes import ColorChange, ColorChangeMix, apply_color_changes, draw_color_change
@@ -108,7 +107,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
 
     def __init__(
         self,
-        examples: Sequence[Example],
+        examples: Sequence[Sample],
         size: int,
         luts: int,
         seed: int,
@@ -141,7 +140,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         order = np.random.default_rng((self.seed, 1 << 40, epoch)).permutation(len(self.examples))
         example = self.examples[order[position] if self.augment else position]
         real = self._read(str(example.real), cv2.IMREAD_COLOR)
-        composite = None if example.composite is None else self._read(str(example.composite), cv2.IMREAD_COLOR)
+        composite = self._read(str(example.composite), cv2.IMREAD_COLOR) if example.has_composite else None
         mask = self._mask(example, rng, real.shape[:2])
         if composite is not None and composite.shape != real.shape:
             raise InputError(f"{example.composite} is {composite.shape[:2]}, its real picture {real.shape[:2]}")
@@ -165,9 +164,9 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             previous=previous,
         )
 
-    def _mask(self, example: Example, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    def _mask(self, example: Sample, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         masks = example.masks
-        if self.varied and example.composite is None and rng.random() < self.mix.borrowed:
+        if self.varied and not example.has_composite and rng.random() < self.mix.borrowed:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
         return _fitting(self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE), shape)
@@ -186,7 +185,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         return cut(picture, view, self.size)
 
     def _previous(
-        self, before: FrameEntry, view: View, real: np.ndarray, composite: np.ndarray, shape: tuple[int, ...]
+        self, before: Sample, view: View, real: np.ndarray, composite: np.ndarray, shape: tuple[int, ...]
     ) -> PreviousSample:
         mask = _fitting(self._read(str(before.mask), cv2.IMREAD_GRAYSCALE), shape)
         previous = PreviousSample(self._cut_like(before.composite, shape, view), self._cut(mask, view, nearest=True))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from co2net.data.frame_lists import STEP
-from co2net.data.samples import Example
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator, list_flows
 from co2net.models.backbones.base import Backbone
@@ -90,7 +90,7 @@ def motion(batch: Stage1Batch, config: TemporalConfig, estimate: FlowEstimator, 
 @torch.no_grad()
 def validate_pairs(
     network: Backbone,
-    examples: Sequence[Example],
+    examples: Sequence[Sample],
     size: int,
     config: TemporalConfig,
     estimate: FlowEstimator,

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from co2net import data
+from co2net.data.clips import group_clips
 from co2net.data.datasets import find_list
 from co2net.data.stills import find_stills
 from co2net.errors import InputError
@@ -92,7 +93,7 @@ def test_iharmony4_whole_and_by_sub_set(tmp_path):
     root = iharmony4(tmp_path)
     train, test = data.read_dataset(root, split="train"), data.read_dataset(root, split="val")
     folder = root / "HFlickr"
-    assert train[0] == (
+    assert tuple(train[0]) == (
         folder / "real_images/f_12.jpg", folder / "masks/f_12_1.png", folder / "composite_images/f_12_1_3.jpg",
     )  # fmt: skip
     assert test[0].real.name == "d-a_b.jpg" and test[0].mask.name == "d-a_b_1.png"
@@ -122,7 +123,10 @@ def test_plain_folders_of_pictures_by_name_and_by_number(tmp_path):
     for name in ("beach", "cat_2"):
         for kind, ending in (("composite", "jpg"), ("mask", "png"), ("real", "jpg")):
             touch(tmp_path / "a" / kind / f"{name}.{ending}")
-    assert [entry.composite.name for entry in data.read_dataset(tmp_path / "a")] == ["beach.jpg", "cat_2.jpg"]
+    pictures = data.read_dataset(tmp_path / "a")
+    assert [entry.composite.name for entry in pictures] == ["beach.jpg", "cat_2.jpg"]
+    (clip,) = group_clips(pictures)  # no clip in time: every picture is its own neighbor
+    assert not clip.is_video and clip.neighbors(pictures[1], 1, 2) == [pictures[1]] * 3
     for number in (3, 12):
         for kind, form in (("composite", "{:05d}.jpg"), ("mask", "mask_{}.png"), ("real", "f{:04d}.png")):
             touch(tmp_path / "b" / kind / form.format(number))
@@ -148,14 +152,15 @@ def test_plain_folders_of_clips_share_real_frames(tmp_path):
         "a/one/1.png", "a/one/2.png", "a/two/1.png", "a/two/2.png", "b/1.png", "b/2.png",
     ]  # fmt: skip
     assert [e.real.parent.name for e in entries] == ["a"] * 4 + ["b"] * 2
-    with pytest.raises(InputError, match="no split train: plain folders"):
-        data.read_dataset(tmp_path, split="train")
+    splits = [data.read_dataset(tmp_path, split=split) for split in ("train", "val", "test")]
+    assert {len(splits[0]), len(splits[1])} == {2, 4} and splits[2] == entries  # whole videos are held out
+    assert set(splits[0]) | set(splits[1]) == set(entries)
 
 
 def test_what_is_no_data_set(tmp_path):
     with pytest.raises(InputError, match="nowhere does not exist"):
         data.read_dataset(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no data set that is known here"):
+    with pytest.raises(InputError, match=r"no data set that is known here; .*HYouTube .*, iHarmony4 .*photograph"):
         data.read_dataset(tmp_path)
     hyoutube(tmp_path)
     with pytest.raises(InputError, match=r"the list x\.txt does not exist, tried: .*/x\.txt, x\.txt$"):
@@ -253,5 +258,5 @@ def test_an_index_of_stills_that_is_wrong(tmp_path):
         with pytest.raises(InputError, match=message):
             find_stills(tmp_path)
     index.unlink()
-    with pytest.raises(InputError, match=r"neither index\.csv nor the folders images/ and masks/"):
+    with pytest.raises(InputError, match=r"holds no folders images/ and masks/"):
         find_stills(tmp_path)

@@ -15,9 +15,9 @@ from safetensors import safe_open
 
 from co2net import training
 from co2net.cli.train_backbone import main
-from co2net.data.clips import read_frame
-from co2net.data.frame_lists import FrameEntry
-from co2net.data.samples import find_pairs
+from co2net.data import read_dataset
+from co2net.data.clips import read_frame, with_previous
+from co2net.data.samples import Sample
 from co2net.errors import InputError, ShapeError
 from co2net.flow import create_flow, warp
 from co2net.models.backbones.base import Backbone
@@ -55,7 +55,7 @@ def config(temporal: TemporalConfig | None, **changes) -> Stage1Config:
 
 def run(root, folder, chosen, **options):
     network = Gain()
-    train, held_out = (find_pairs(root, "", 5, list_path=f"clips_{name}.txt") for name in ("train", "test"))
+    train, held_out = (with_previous(read_dataset(root, f"clips_{name}.txt"), 5) for name in ("train", "test"))
     estimate = create_flow("dis") if chosen.temporal else None
     loop = LoopSettings(chosen.log_every, quiet=True, **options)
     alone = Processes(CPU)
@@ -146,23 +146,23 @@ def test_wrong_shapes_are_named():
 # pairs of frames
 
 
-def previous_of(examples, stem: str) -> FrameEntry:
+def previous_of(examples, stem: str) -> Sample:
     (found,) = [e.previous for e in examples if e.composite.stem == stem and "bbb" in e.composite.parts]
     return found
 
 
 def test_a_frame_comes_with_the_one_before(root):
-    examples = find_pairs(root, "train", 5, list_path="clips_train.txt")
+    examples = with_previous(read_dataset(root, "clips_train.txt"), 5)
     assert len(examples) == 10
     before = previous_of(examples, "00015")
     assert [path.stem for path in before] == ["00010"] * 3 and before.composite.is_file()
     assert previous_of(examples, "00000").composite.stem == "00000"
-    assert previous_of(find_pairs(root, "train", 10, list_path="clips_train.txt"), "00015").composite.stem == "00005"
+    assert previous_of(with_previous(read_dataset(root, "clips_train.txt"), 10), "00015").composite.stem == "00005"
 
 
 def test_frames_that_are_too_far_apart_are_told(root):
-    with pytest.raises(InputError, match=r"no frame of clips_train.txt has another 7 numbers before it .*`frame_step`"):
-        find_pairs(root, "train", 7, list_path="clips_train.txt")
+    with pytest.raises(InputError, match=r"no frame of .* has another 7 numbers before it .*frame_step"):
+        with_previous(read_dataset(root, "clips_train.txt"), 7)
 
 
 def test_a_predecessor_without_real_frame_is_told_where_it_is_needed(root, tmp_path):
@@ -172,8 +172,8 @@ def test_a_predecessor_without_real_frame_is_told_where_it_is_needed(root, tmp_p
     (copy / "one.txt").write_text(frame + "synthetic_composite_videos/bbb/object_0/00010.png\n")
     (copy / "real_videos" / "bbb" / "00005.png").unlink()
     with pytest.raises(InputError, match=r"bbb/00005.png does not exist.*`flow_input` composite"):
-        find_pairs(copy, "train", 5, list_path="one.txt")
-    (example,) = find_pairs(copy, "train", 5, list_path="one.txt", need_real=False)
+        with_previous(read_dataset(copy, "one.txt"), 5)
+    (example,) = with_previous(read_dataset(copy, "one.txt"), 5, need_real=False)
     assert example.previous is not None and example.previous.composite.stem == "00005"
 
 
@@ -186,16 +186,19 @@ def test_without_lists_whole_videos_are_held_out(root, tmp_path):
         for clip in ("aaa", "bbb"):
             below = root / source / clip
             shutil.copytree(below if column == "real" else below / "object_0", tmp_path / column / clip)
-    train, held_out = ({e.real.parent.name for e in find_pairs(tmp_path, split, 5)} for split in ("train", "val"))
+    train, held_out = (
+        {e.real.parent.name for e in with_previous(read_dataset(tmp_path, split=split), 5)}
+        for split in ("train", "val")
+    )
     assert len(train) == len(held_out) == 1 and train | held_out == {"aaa", "bbb"}
     for column in ("real", "mask", "composite"):
         shutil.rmtree(tmp_path / column / "bbb")
     with pytest.raises(InputError, match="one video only"):
-        find_pairs(tmp_path, "train", 5)
+        with_previous(read_dataset(tmp_path, split="train"), 5)
 
 
 def samples(root, **changes):
-    examples = find_pairs(root, "train", 5, list_path="clips_train.txt")
+    examples = with_previous(read_dataset(root, "clips_train.txt"), 5)
     chosen = {"varied": False, "flow_input": "real", "estimate": create_flow("dis")} | changes
     return Stage1Dataset(examples, 32, 0, 3, **chosen)
 
@@ -225,9 +228,7 @@ def test_fields_lead_from_a_frame_to_the_one_before(root):
 def test_resizing_as_published(root):
     dataset = samples(root, resize_only=True)
     dataset.size = 20
-    numbers = {
-        entry.composite: entry for entry in (FrameEntry(e.real, e.masks[0], e.composite) for e in dataset.examples)
-    }
+    numbers = {entry.composite: entry for entry in (Sample(e.real, e.mask, e.composite) for e in dataset.examples)}
     order = np.random.default_rng((3, 1 << 40, 0)).permutation(10)
     for number in range(4):
         example, sample = dataset.examples[order[number]], dataset[number]
@@ -288,7 +289,7 @@ def test_the_published_recipe():
 def test_the_term_is_trained_down(root, tmp_path):
     """With a great weight a network gives up being right for being steady."""
     changes = {"phases": [Phase(32, 120, 4)], "varied": False}
-    held_out = find_pairs(root, "val", 5, list_path="clips_test.txt")
+    held_out = with_previous(read_dataset(root, "clips_test.txt"), 5)
     values = []
     for weight in (1e-6, 1e3):
         temporal = TemporalConfig(weight)

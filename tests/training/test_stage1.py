@@ -8,7 +8,7 @@ import torch
 
 from co2net.cli.train_backbone import main
 from co2net.color_mapping.completion import identity_lut
-from co2net.data.samples import examples_from_list, find_examples
+from co2net.data import read_dataset
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
@@ -64,7 +64,7 @@ def config(**changes) -> Stage1Config:
 
 def run(pictures, folder, settings, **options):
     network = Tint()
-    train, held_out = find_examples(pictures, "train"), find_examples(pictures, "val")
+    train, held_out = read_dataset(pictures, split="train"), read_dataset(pictures, split="val")
     loop, alone = LoopSettings(quiet=True, **options), Processes(CPU)
     summary = train_stage1(network, train, held_out, darker(), darker(), settings, folder, alone, settings=loop)
     return network, summary.progress.last_scores.get("error_share")
@@ -121,7 +121,7 @@ def test_an_interrupted_run_leaves_a_checkpoint(pictures, tmp_path, monkeypatch)
 
 
 def test_samples_depend_on_their_number_only(pictures):
-    train = find_examples(pictures, "train")
+    train = read_dataset(pictures, split="train")
     first, second = (Stage1Dataset(train, 16, 1, seed=3) for _ in range(2))
     for number in (0, 5, 40):
         a, b = first[number], second[number]
@@ -131,7 +131,7 @@ def test_samples_depend_on_their_number_only(pictures):
 
 
 def test_composites_differ_inside_the_mask_only(pictures):
-    dataset = Stage1Dataset(find_examples(pictures, "train"), 16, 1, seed=0, varied=False)
+    dataset = Stage1Dataset(read_dataset(pictures, split="train"), 16, 1, seed=0, varied=False)
     batch = to_batch([dataset[i] for i in range(4)], darker())
     outside = (batch.mask == 0).expand_as(batch.target)
     assert torch.equal(batch.composite[outside], batch.target[outside])
@@ -139,7 +139,7 @@ def test_composites_differ_inside_the_mask_only(pictures):
 
 
 def test_validation_knows_perfect_and_idle_networks(pictures):
-    held_out = find_examples(pictures, "val")
+    held_out = read_dataset(pictures, split="val")
     found = validate(Tint().eval(), held_out, darker(), 16, CPU)
     assert found.loss == found.scores["error_share"] == pytest.approx(1, abs=1e-5)
     assert found.scores["untouched_fmse"] == pytest.approx(0, abs=1e-6) and found.pictures.shape[1:] == (3, 16, 48)
@@ -151,7 +151,7 @@ def test_schedules():
 
 
 def test_views_can_be_shrunk_by_area_averaging_only(pictures):
-    train = find_examples(pictures, "train")
+    train = read_dataset(pictures, split="train")
     half, only = (Stage1Dataset(train, 16, 1, seed=3, area_only=area_only) for area_only in (False, True))
     same = [np.array_equal(half[i].real, only[i].real) for i in range(20)]
     assert any(same) and not all(same)
@@ -174,23 +174,26 @@ def test_index_folder_and_iharmony4_layouts(tmp_path):
     root = tmp_path / "indexed"
     (root / "images").mkdir(parents=True)
     (root / "images" / "a_1.jpg").touch()
+    (root / "masks").mkdir()
+    for k in range(2):
+        (root / "masks" / f"a_1_{k}.png").touch()
     (root / "index.csv").write_text("id,masks,split\na_1,2,train\n")
-    (example,) = find_examples(root, "train")
+    (example,) = read_dataset(root, split="train")
     assert [path.name for path in example.masks] == ["a_1_0.png", "a_1_1.png"]
     with pytest.raises(InputError, match="no picture with a mask for the split 'val'"):
-        find_examples(root, "val")
+        read_dataset(root, split="val")
 
     root = tmp_path / "iharmony"
     root.mkdir()
     (root / "IHD_train.txt").write_text("HFlickr/composite_images/f_12_1_3.jpg\r\n")
-    (example,) = find_examples(root, "train")
+    (example,) = read_dataset(root, split="train", check_files=False)
     assert example.real == root / "HFlickr" / "real_images" / "f_12.jpg"
     assert example.masks == (root / "HFlickr" / "masks" / "f_12_1.png",)
 
-    with pytest.raises(InputError, match="neither index"):
-        find_examples(tmp_path, "train")
-    with pytest.raises(InputError, match="is not a folder"):
-        find_examples(tmp_path / "nowhere", "train")
+    with pytest.raises(InputError, match="no data set that is known here; known are HYouTube"):
+        read_dataset(tmp_path, split="train")
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        read_dataset(tmp_path / "nowhere", split="train")
 
 
 def test_the_script_trains_resumes_and_writes_weights(pictures, tmp_path, capsys):
@@ -209,7 +212,7 @@ def test_the_script_trains_resumes_and_writes_weights(pictures, tmp_path, capsys
 
 def test_lists_are_found_below_the_data_set_too():
     root = Path(__file__).parents[2] / "sample_data"
-    examples = examples_from_list("test_list.txt", root)
+    examples = read_dataset(root, "test_list.txt")
     assert len(examples) == 20 and all(example.composite and example.composite.is_file() for example in examples)
     with pytest.raises(InputError, match="nowhere"):
-        examples_from_list("nowhere.txt", root)
+        read_dataset(root, "nowhere.txt")
