@@ -200,7 +200,7 @@ def only_one(folder: Path, job: str) -> Iterator[None]:
     """Keep others that want the same out of `folder` while the block runs; a killed process holds nothing.
 
     Args:
-        folder: made if missing; holds a hidden file afterwards that is empty.
+        folder: made if missing; holds a hidden file ``.lock`` meanwhile.
         job: what is going on, for the others' message.
 
     Raises:
@@ -221,11 +221,17 @@ def only_one(folder: Path, job: str) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{folder}: {job} is at work there in another process; wait for its end") from error
+            mine = os.path.samestat(os.fstat(file.fileno()), os.stat(place))  # not the file of one that just ended
+        except (BlockingIOError, FileNotFoundError):
+            mine = False
         except OSError:  # a disk without locks
-            pass
-        yield
+            mine = True
+        if not mine:
+            raise InputError(f"{folder}: {job} is at work there in another process; wait for its end")
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
 
 
 def cannot_write(path: AnyPath, error: Exception) -> OutputError:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -97,12 +97,14 @@ class NoteKind:
         what: what it is, in a message: "the record of a clip".
         mend: what to do about one that is no such note.
         version: its entry ``version``.
+        fits: whether the rest is what such a note holds; anybody may have written it.
     """
 
     format: str
     what: str
     mend: str
     version: int = 1
+    fits: Callable[[Record], bool] = lambda record: True
 
     def write(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write a note, in one step; the folder is made if missing.
@@ -126,7 +128,11 @@ class NoteKind:
         except InputError as error:
             raise self.refused(path) from error
         head = self._head
-        if not isinstance(content, dict) or any(content.get(name) != value for name, value in head.items()):
+        if (
+            not isinstance(content, dict)
+            or any(content.get(name) != value for name, value in head.items())
+            or not self.fits(content)
+        ):
             raise self.refused(path)
         return {name: value for name, value in content.items() if name not in head}
 
@@ -184,7 +190,7 @@ def _shown(value: Any) -> str:
         return " + ".join(f"{role} {str(sha256)[:12]}" for role, sha256 in value.items()) or "none"
     if isinstance(value, str) and len(value) == 64:
         return value[:12]
-    return "not recorded" if value is None else str(value)
+    return "not recorded" if value is None else str(value)[:80]
 
 
 def _commit() -> Record | None:

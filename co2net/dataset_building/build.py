@@ -35,7 +35,7 @@ from co2net.dataset_building.luts import Lut, assign_luts
 from co2net.dataset_building.parallel import run_jobs
 from co2net.dataset_building.sources import SourceClip, count_frames, find_clips
 from co2net.errors import InputError
-from co2net.files import write_json
+from co2net.files import only_one, write_json
 from co2net.provenance import Records, differences
 
 
@@ -95,25 +95,26 @@ def build_dataset(
         sources = [clip for clip in sources if (records.read(clip.name) or {}).get("masks") in (None, clip.object)]
     assignment = assign_luts([clip.name for clip in sources], luts, settings.luts_per_clip, settings.seed)
     refuse_foreign_lists(output, settings.layout, train_share is not None)
-    jobs = _plan(sources, assignment, settings, output, records, overwrite)
-    todo = [job for job in jobs if not is_finished(job, records)]
-    for lut in {job.lut for job in todo}:
-        load_cube(lut.path)  # before any work: a broken LUT ends in one sentence
+    with only_one(output, "`dataset stills` or `build`"):
+        jobs = _plan(sources, assignment, settings, output, records, overwrite)
+        todo = [job for job in jobs if not is_finished(job, records)]
+        for lut in {job.lut for job in todo}:
+            load_cube(lut.path)  # before any work: a broken LUT ends in one sentence
 
-    counts = [count_frames(job.clip, settings.step) for job in todo] if on_progress else []
-    total = None if None in counts else sum(count or 0 for count in counts)
-    frames = empty = 0
-    for made, without in run_jobs(build_clip, todo, workers):
-        frames, empty = frames + made, empty + without
-        if on_progress:
-            on_progress(frames, total)
-    return BuildSummary(
-        len(todo),
-        len(jobs) - len(todo),
-        frames,
-        empty,
-        _write_summary(output, records, settings, train_share),
-    )
+        counts = [count_frames(job.clip, settings.step) for job in todo] if on_progress else []
+        total = None if None in counts else sum(count or 0 for count in counts)
+        frames = empty = 0
+        for made, without in run_jobs(build_clip, todo, workers):
+            frames, empty = frames + made, empty + without
+            if on_progress:
+                on_progress(frames, total)
+        return BuildSummary(
+            len(todo),
+            len(jobs) - len(todo),
+            frames,
+            empty,
+            _write_summary(output, records, settings, train_share),
+        )
 
 
 def _plan(

@@ -23,7 +23,15 @@ from co2net.files import make_folder, place_file, whole_folder
 from co2net.provenance import NoteKind, Record, Records, differences, version
 
 REAL_QUALITY = 95  # of real frames that come out of a video file; pictures are taken over as they are
-RECORD = NoteKind("", "the record of a clip", "delete it to make the clip again")
+
+
+def _is_record(record: Record) -> bool:
+    frames = record.get("frames")
+    whole = frames is None or (isinstance(frames, list) and all(isinstance(number, int) for number in frames))
+    return whole and isinstance(record.get("lut"), str) and isinstance(record.get("own_masks"), bool)
+
+
+RECORD = NoteKind("", "the record of a clip", "delete it to make the clip again", fits=_is_record)
 COMPARED = ("lut", "lut_sha256", "changes", "step", "format", "quality")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from co2net.errors import InputError
@@ -37,6 +39,13 @@ def run_jobs(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload([work.__module__])
+    with _ended_in_order():
+        yield from _in_processes(work, jobs, workers, context)
+
+
+def _in_processes(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, context: multiprocessing.context.BaseContext
+) -> Iterator[Result]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         for future in as_completed([pool.submit(work, job) for job in jobs]):
@@ -45,6 +54,19 @@ def run_jobs(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
         raise InputError("a worker process was killed, perhaps for want of memory; give fewer `workers`") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM leaves as Ctrl-C does: clips that have begun are finished, and no worker finds its parent gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _start_worker() -> None:

@@ -28,11 +28,16 @@ from co2net.data.stills import find_stills
 from co2net.dataset_building.camera_moves import MIN_FOREGROUND, crop_image, crop_mask, draw_move
 from co2net.dataset_building.parallel import run_jobs
 from co2net.errors import InputError
-from co2net.files import whole_folder, write_json
+from co2net.files import only_one, whole_folder, write_json
 from co2net.provenance import NoteKind, Record, Records, differences
 
 QUALITY = 95
-_RECORD = NoteKind("", "the record of a clip", "delete it to make the clip again")
+_RECORD = NoteKind(
+    "",
+    "the record of a clip",
+    "delete it to make the clip again",
+    fits=lambda record: not record.get("finished") or isinstance(record.get("left_out"), bool),
+)
 _COMPARED = ("mask", "frames", "size", "seed", "format")
 
 
@@ -113,8 +118,18 @@ def make_stills(
     stills = find_stills(root, split)
     if not stills:
         raise InputError(f"{root} holds no picture with a mask" + (f" for the split '{split}'" if split else ""))
+    with only_one(output, "`dataset stills` or `build`"):
+        return _make_all(_plan(stills, settings, output), output, overwrite, workers, on_progress)
+
+
+def _make_all(
+    jobs: list[_Job],
+    output: Path,
+    overwrite: bool,
+    workers: int,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> StillsSummary:
     records = Records(output / "still_records", _RECORD)
-    jobs = _plan(stills, settings, output)
     todo = []
     for job in jobs:
         record, folder = records.read(job.name), _folders(job)[1].parent

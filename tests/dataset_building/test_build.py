@@ -3,6 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -367,3 +371,43 @@ def test_video_files(tmp_path):
         assert 0.1 < mask.mean() < 0.6
     with pytest.raises(InputError, match=r"00000\.png is already there, made with another `format`"):
         build_dataset(tmp_path / "real", tmp_path / "masks", look, out, BuildSettings(step=30), overwrite=True)
+
+
+@pytest.mark.parametrize("text", ['{"frames": 3}', '{"frames": ["a"], "lut": "x", "own_masks": true}', "[]", "\0"])
+def test_a_record_of_another_kind_is_named(source, tmp_path, text):
+    out = tmp_path / "out"
+    run(source, out, clips=["aa"])
+    record, _ = sorted((out / "build_records/aa").iterdir())
+    record.write_text(text)
+    with pytest.raises(InputError, match=r"\.json is not the record of a clip; delete it to make the clip again"):
+        run(source, out, clips=["aa"])
+
+
+def test_two_runs_do_not_build_in_one_folder(source, tmp_path):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom co2net.files import only_one\n"
+        "with only_one(Path(sys.argv[1]), 'a test'): print('in', flush=True); sys.stdin.read()"
+    )
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "in\n"
+        with pytest.raises(InputError, match="is at work there in another process; wait for its end"):
+            run(source, out, clips=["aa"])
+        other.communicate("")
+    run(source, out, clips=["aa"])
+    assert not (out / ".lock").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_leaves_whole_clips_and_says_nothing(source, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "co2net", "dataset", "build", "--real", str(source / "real")]
+    command += ["--masks", str(source / "masks"), "--luts", str(source / "luts"), "--output", str(out)]
+    with subprocess.Popen([*command, "--workers", "2", "-q"], stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(out.glob("build_records/*/*.json")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+    assert "Traceback" not in error and process.returncode in (0, 143)
