@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from co2net.errors import InputError
@@ -44,7 +45,7 @@ def run_jobs(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
 
 
 def _in_processes(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, context: multiprocessing.context.BaseContext
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, context: BaseContext
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
