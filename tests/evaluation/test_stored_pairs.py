@@ -148,7 +148,7 @@ def test_a_damaged_result_and_results_of_two_sizes(sets, call):
     path = sets / "npy_next" / "one_object_0_00001.npy"
     path.write_bytes(path.read_bytes()[:200])
     code, _, err = call()
-    assert code == 2 and "one_object_0_00001.npy cannot be read" in err
+    assert code == 2 and "one_object_0_00001.npy is no .npy file, or is damaged" in err
     np.save(path, np.zeros((1, 3, 20, 24), np.float32))
     code, _, err = call()
     assert code == 2 and "frames of a pair must be of one size" in err
