@@ -13,6 +13,8 @@ EXAMPLES = """\
 examples:
   co2net harmonize composite.mp4 --mask mask.mp4 -o harmonized.mp4
   co2net harmonize --foreground plate.mov --background street.mp4 -o harmonized.mov
+  co2net matte plate.mov --key green -o cutout.mov
+  co2net matte clip.mp4 --from first_mask.png -o mask.mkv
   co2net demo
   co2net evaluate --sample
   co2net dataset check HYouTube --list test_list.txt
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         evaluate,
         evaluate_flow,
         harmonize,
+        matte,
         measure,
         models,
         release,
@@ -46,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for module in (
         harmonize,
+        matte,
         colorize,
         scribbles,
         demo,

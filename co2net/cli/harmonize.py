@@ -19,6 +19,8 @@ examples:
   co2net harmonize shot.mov -o frames/                               # the input's alpha channel is the mask; PNG frames
   co2net harmonize photo.jpg --mask matte.png -o photo.harmonized.png
   co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
+  co2net harmonize plate.mov --key green --background street.mp4 -o out.mp4          # keys and composes first
+  co2net harmonize clip.mp4 --mask-from first_mask.png -o out.mp4    # one painted mask, carried through the clip
   co2net harmonize composite.mp4 --mask mask.mp4 --strength 0.7 --cube look.cube     # the mapping for a grading program
   co2net harmonize shot.####.exr --mask mattes/ --frames 1001-1100 -o out/shot.####.exr   # a part of a sequence
   co2net harmonize composite.mp4 --mask mask.mp4 --key-frames auto   # faster: the network looks at some frames only
@@ -93,6 +95,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     source.add_argument(
         "--frame-rate", type=_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
     )
+    source.add_argument(
+        "--key",
+        metavar="COLOR",
+        help="the composite is a plate before a screen of this color (green, blue, auto, #RRGGBB): key it and compose "
+        "it over --background first; `co2net matte` has more to set",
+    )
+    source.add_argument(
+        "--mask-from",
+        metavar="MASK",
+        help="mask of the first frame, or a folder of masks by frame number (00012.png): carried through the clip",
+    )
     result = p.add_argument_group("output")
     add_encoding(result, "INPUT.harmonized.mp4")
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
@@ -136,6 +149,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
+    if options.key is not None or options.mask_from is not None:
+        from co2net.cli.matte import with_made_masks
+
+        with with_made_masks(options):
+            _harmonize(options)
+    else:
+        _harmonize(options)
+
+
+def _harmonize(options: argparse.Namespace) -> None:
     # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from co2net.cli.progress import FrameBar, tell

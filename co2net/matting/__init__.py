@@ -6,6 +6,7 @@ come out are ``(H, W)`` float32 in [0, 1].
 
 from co2net.matting.chroma import chroma_mask, compose, cut_out
 from co2net.matting.keying import KeyingStream, key_frames_by_color
+from co2net.matting.moving import MovingStream, NetworkStream, matte_frames
 from co2net.matting.moving_mask import fill_in, moving_mask, moving_pair, network_input
 from co2net.matting.propagation import PropagationStream, propagate
 from co2net.matting.unet import MattingNetwork, create_network
@@ -13,6 +14,8 @@ from co2net.matting.unet import MattingNetwork, create_network
 __all__ = [
     "KeyingStream",
     "MattingNetwork",
+    "MovingStream",
+    "NetworkStream",
     "PropagationStream",
     "chroma_mask",
     "compose",
@@ -20,6 +23,7 @@ __all__ = [
     "cut_out",
     "fill_in",
     "key_frames_by_color",
+    "matte_frames",
     "moving_mask",
     "moving_pair",
     "network_input",

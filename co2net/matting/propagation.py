@@ -150,12 +150,12 @@ class PropagationStream:
         if self._unknown:
             after = f" (the picture cuts to another shot at {_listed(report.cuts)})" if report.cuts else ""
             notes.append(
-                f"frames {_ranges(self._unknown)} have no given mask in their shot{after}, so their masks are empty; "
+                f"frames {ranges(self._unknown)} have no given mask in their shot{after}, so their masks are empty; "
                 "give a mask for one of them"
             )
         lost = sorted({*report.empty} - {*self._unknown} - {*self._given})
         if lost:
-            notes.append(f"the subject was lost in frames {_ranges(lost)}; give a mask for one of them if it is there")
+            notes.append(f"the subject was lost in frames {ranges(lost)}; give a mask for one of them if it is there")
         paint = [number for number in report.paint_next() if number not in {*lost, *self._unknown}]
         if paint:
             notes.append(f"least sure of frames {_listed(paint)}: a mask painted there would help most")
@@ -271,7 +271,7 @@ def _listed(numbers: Iterable[int]) -> str:
     return shown + (f", ... ({len(numbers)})" if len(numbers) > 6 else "")
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """``3 to 7, 9``."""
     runs: list[list[int]] = []
     for number in sorted(numbers):

@@ -1,5 +1,6 @@
 """Given masks carried through clips whose true masks are known."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,8 +14,6 @@ def clip(count=8, size=(64, 96), step=3, seed=0):
     """A textured disk over a textured, slowly moving background: frames (uint8) and masks."""
     rng = np.random.default_rng(seed)
     height, width = size
-    import cv2
-
     back = cv2.resize(
         rng.uniform(0, 160, (12, 30, 3)).astype(np.float32), (width * 2, height), interpolation=cv2.INTER_CUBIC
     )

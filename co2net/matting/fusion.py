@@ -1,0 +1,46 @@
+"""A network that weighs the witnesses of a propagation: the matting U-Net on more planes, whose logit is added."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from co2net.matting.carry import PLANES, Fuse
+from co2net.matting.unet import MattingNetwork, create_network
+
+WF, LEVELS = 3, 5
+
+
+def fuse_by(network: MattingNetwork) -> Fuse:
+    """The function that :class:`~co2net.matting.carry.Carrier` asks, from a network on :data:`PLANES`."""
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def fuse(planes: np.ndarray) -> np.ndarray:
+        height, width = planes.shape[1:]
+        padding = (0, -width % network.multiple, 0, -height % network.multiple)
+        with torch.inference_mode():
+            padded = F.pad(torch.from_numpy(planes)[None], padding, mode="replicate")
+            logit = network(padded.contiguous(memory_format=torch.channels_last))
+        return logit[0, 0, :height, :width].numpy()
+
+    return fuse
+
+
+def load_fuse(weights: str | os.PathLike[str]) -> Fuse:
+    """As :func:`fuse_by`, from a file.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit.
+    """
+    return fuse_by(create_network(weights, in_channels=len(PLANES), wf=WF, depth=LEVELS))
+
+
+def shipped_fuse() -> Fuse | None:
+    """That of the released weights; None in an installation without them."""
+    from co2net.models.releases import find_release
+
+    release = find_release("matting")
+    return None if release is None else load_fuse(release.path)
