@@ -1,0 +1,13 @@
+"""Train the flow-based matting U-Net with the published flags (its `main.py`). See `--help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
+
+from co2net.cli.matting_data import train_main
+
+if __name__ == "__main__":
+    sys.exit(train_main())
