@@ -16,6 +16,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "picture and a short report with numbers.",
     )
     p.add_argument("-o", "--output", default="demo_output", metavar="FOLDER", help="default: demo_output")
+    p.add_argument("--matte", action="store_true", help="key a plate and carry a mask instead: cut-out, mask, numbers")
     add_device(p)
     add_quiet(p)
     p.set_defaults(run=run)
@@ -23,6 +24,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Run the demo and name what it left."""
+    if options.matte:
+        _matte(options)
+        return
     from pathlib import Path
 
     from co2net.cli.progress import FrameBar
@@ -32,6 +36,19 @@ def run(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     with FrameBar(quiet=options.quiet, title="demo", device=describe_device(device)) as bar:
         demo = run_demo(Path(options.output), device, on_progress=bar.update)
+    if not options.quiet:
+        print(demo.table())
+        print("look at:", *(f"  {path}" for path in demo.files), sep="\n")
+
+
+def _matte(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from co2net.cli.progress import FrameBar
+    from co2net.matting.demo import run_matte_demo
+
+    with FrameBar(quiet=options.quiet, title="demo") as bar:
+        demo = run_matte_demo(Path(options.output), on_progress=bar.update)
     if not options.quiet:
         print(demo.table())
         print("look at:", *(f"  {path}" for path in demo.files), sep="\n")
