@@ -12,6 +12,7 @@ from co2net.matting.carry import PLANES, Fuse
 from co2net.matting.unet import MattingNetwork, create_network
 
 WF, LEVELS = 3, 5
+SHIPPED = "matting.safetensors"
 
 
 def fuse_by(network: MattingNetwork) -> Fuse:
@@ -40,7 +41,8 @@ def load_fuse(weights: str | os.PathLike[str]) -> Fuse:
 
 def shipped_fuse() -> Fuse | None:
     """That of the released weights; None in an installation without them."""
-    from co2net.models.releases import find_release
+    from co2net.models.releases import releases_folder
 
-    release = find_release("matting")
-    return None if release is None else load_fuse(release.path)
+    folder = releases_folder()
+    path = None if folder is None else folder / SHIPPED
+    return load_fuse(path) if path is not None and path.is_file() else None

@@ -52,7 +52,9 @@ def releases_folder() -> Path | None:
 
 
 def list_releases(folder: str | os.PathLike[str] | None = None) -> list[Release]:
-    """The weights that are there, sorted by name; unreadable files are left out with a warning.
+    """The models that are there, sorted by name; unreadable files are left out with a warning.
+
+    Files of the guests' networks, whose metadata names a ``network``, are no models and are left out too.
 
     Args:
         folder: default :func:`releases_folder`.
@@ -63,7 +65,9 @@ def list_releases(folder: str | os.PathLike[str] | None = None) -> list[Release]
     releases = []
     for path in sorted(where.glob("*.safetensors")):
         try:
-            releases.append(read_release(path))
+            release = read_release(path)
+            if "network" not in release.facts:
+                releases.append(release)
         except WeightsError as error:
             warnings.warn(str(error), stacklevel=2)
     return releases
