@@ -47,6 +47,7 @@ from co2net.video import color as video_color
 from co2net.video import encoding as video_encoding
 from co2net.video.codecs import CODECS, quality_options
 from co2net.video.encoding import VideoEncoder
+from co2net.video.lazy_colors import LazyColors
 
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
 WINDOWS = {0: (0, 0), 4: (2, 2), 8: (4, 4), 16: (8, 8)}
@@ -131,8 +132,11 @@ class Clock:
         """All stages of the pipeline; what runs in no stage are FFmpeg's own threads, and PyTorch's further ones."""
         return [
             self.patch(video_color, "to_rgb", "samples to RGB"),
+            self.patch(LazyColors, "at", "samples to RGB"),
+            self.patch(LazyColors, "__getitem__", "samples to RGB"),
             self.patch(MaskReader, "_values", "reading masks"),
             self.patch(stream, "shrink_foreground", "shrinking"),
+            self.patch(stream, "mean_foreground", "shrinking"),
             self.patch(FrameStream, "_look_at", "backbone"),
             self.patch(FrameStream, "_ready", "building the LUT"),  # less what follows
             self.patch(CO2Net, "merge", "refinement at the working size"),
@@ -141,6 +145,7 @@ class Clock:
             self.patch(video_encoding, "_change", "RGB back to samples"),
             self.patch(video_color, "add_change", "RGB back to samples"),
             self.patch(VideoEncoder, "write", "codec"),
+            self.patch(VideoEncoder, "write_patch", "codec"),
             self.patch(VideoEncoder, "finish", "codec"),
         ]
 
