@@ -257,7 +257,8 @@ def scene_batch(samples: list[Stage1Sample], luts: Tensor, mix: CompositeMix, se
     mask = torch.from_numpy(np.stack([s.mask for s in samples]))[:, None]
     generator = torch.Generator().manual_seed(seed * 1_000_003 + samples[0].number)
     made = make_composites(real, mask, luts.cpu(), mix, generator)
-    return Stage1Batch(*(part.to(luts.device) for part in (made.composite, made.target, made.mask)))
+    composite, target, mask = (part.to(luts.device) for part in (made.composite, made.target, made.mask))
+    return Stage1Batch(composite, target, mask)
 
 
 def _previous_batch(
