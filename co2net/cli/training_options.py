@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
+import contextlib
+import dataclasses
 import os
 import re
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from co2net.errors import DivergedError, InputError
 
@@ -35,20 +38,39 @@ def _seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def at_least(options: argparse.Namespace, least: int, *names: str) -> None:
-    """Raise :class:`InputError` if one of the options is given and smaller."""
-    for name in names:
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} must be {least} or more, got {value}")
+def add_settings(group: argparse._ArgumentGroup, recipes: Mapping[str, Callable[[], Any]]) -> None:
+    """An option for every field of a dataclass of settings that says what it is; None where it is not given.
+
+    Args:
+        group: where to.
+        recipes: settings by name, the usual ones first; help shows their values.
+    """
+    configs = {name: make() for name, make in recipes.items()}
+    usual, *others = configs
+    for field in dataclasses.fields(configs[usual]):
+        if "says" not in field.metadata:
+            continue
+        values = {name: getattr(config, field.name) for name, config in configs.items()}
+        shown = [str(values[usual]), *(f"{name} {values[name]}" for name in others if values[name] != values[usual])]
+        kind: dict[str, Any] = {"type": {"int": int, "float": float}.get(str(field.type), str)}
+        if field.type == "bool":
+            kind = {"action": argparse.BooleanOptionalAction}
+        if field.metadata["choices"]:
+            kind["choices"] = field.metadata["choices"]
+        group.add_argument(
+            f"--{field.metadata['flag'] or field.name}",
+            dest=field.name,
+            default=None,
+            help=f"{field.metadata['says']} (default {', '.join(shown)})",
+            **kind,
+        )
 
 
-def positive(options: argparse.Namespace, *names: str) -> None:
-    """Raise :class:`InputError` if one of the options is given and is no finite number above 0."""
-    for name in names:
-        value = getattr(options, name)
-        if value is not None and not 0 < value < math.inf:
-            raise InputError(f"--{name} must be a number above 0, got {value:g}")
+def set_given(config: Any, options: argparse.Namespace) -> None:
+    """Take over the options of :func:`add_settings` that were given."""
+    for field in dataclasses.fields(config):
+        if "says" in field.metadata and getattr(options, field.name) is not None:
+            setattr(config, field.name, getattr(options, field.name))
 
 
 def spoken_by_first(run: Callable[[bool], None]) -> None:
@@ -60,6 +82,20 @@ def spoken_by_first(run: Callable[[bool], None]) -> None:
         if first:
             raise
         raise SystemExit(2 if isinstance(error, InputError) else 1) from None  # the first one says the same
+
+
+@contextlib.contextmanager
+def notes(*, quiet: bool) -> Iterator[None]:
+    """Show warnings as notes of one line, each once."""
+
+    def show(message: Warning | str, *_place: object) -> None:
+        if not quiet:
+            print(f"note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def report(summary: Summary, folder: Path) -> None:

@@ -1,24 +1,27 @@
-"""Training jobs: losses, data and loops.
+"""Training jobs: losses, data, tasks and the loop.
 
 The loss functions are public: ``training.stage1_loss``, ``training.stage2_loss``, ``training.temporal_term`` and those
-of the backbones.
+of the backbones. Nothing is imported before it is asked for: the command's help reads settings from here.
 """
 
-from co2net.models.backbones.losses import (
-    foreground_loss,
-    foreground_normalized_loss,
-    lut_monotonicity,
-    lut_smoothness,
-    stage1_loss,
-)
-from co2net.training.losses import stage2_loss, temporal_term
+import importlib
+from typing import Any
 
-__all__ = [
-    "foreground_loss",
-    "foreground_normalized_loss",
-    "lut_monotonicity",
-    "lut_smoothness",
-    "stage1_loss",
-    "stage2_loss",
-    "temporal_term",
-]
+_HOMES = {
+    "foreground_loss": "co2net.models.backbones.losses",
+    "foreground_normalized_loss": "co2net.models.backbones.losses",
+    "lut_monotonicity": "co2net.models.backbones.losses",
+    "lut_smoothness": "co2net.models.backbones.losses",
+    "stage1_loss": "co2net.models.backbones.losses",
+    "stage2_loss": "co2net.training.losses",
+    "temporal_term": "co2net.training.losses",
+}
+
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value

@@ -43,7 +43,7 @@ from co2net.training.frozen_part import Prepared, join_prepared, prepare, prepar
 from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import LoopSettings, Run, Summary, train
 from co2net.training.losses import stage2_loss
-from co2net.training.refinement_config import FREE, Stage2Config
+from co2net.training.refinement_config import Stage2Config
 from co2net.training.schedule import stage2_factor
 from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
 
@@ -116,7 +116,7 @@ class RefinementTask(Task):
             backbone_name,
         )
         self.facts = {
-            **{name: value for name, value in config.as_dict().items() if name not in FREE},
+            **config.as_dict(),
             "backbone": backbone_name,
             "use_feature": model.use_feature,
             "mapping": model.mapping.name,

@@ -1,77 +1,78 @@
-"""Settings of stage 2 and its two recipes."""
+"""Settings of stage 2 and its two recipes. The command makes its options of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from co2net.data.frame_lists import STEP
 from co2net.errors import InputError
-from co2net.training.schedule import STAGE2_SCHEDULES
 
-CHOICES = {
-    "schedule": STAGE2_SCHEDULES,
-    "loss": ("paper", "foreground"),
-    "start": ("default", "lut"),
-    "precision": ("fp32", "bf16", "fp16"),
-}
 # May change between the parts of a resumed run: they do not change what is computed.
 FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "keep_gib")
 
 
+def _setting(
+    default: Any, says: str, *, least: float | None = None, choices: Sequence[str] = (), flag: str = ""
+) -> Any:
+    """A field: its default, what the command's help says, the smallest value, and the flag where it is not the name."""
+    return field(default=default, metadata={"says": says, "least": least, "choices": choices, "flag": flag})
+
+
 @dataclass
 class Stage2Config:
-    """Settings of a run, saved in its checkpoints. The defaults are the published recipe (spec section 10)."""
+    """Settings of a run, saved in its checkpoints. The defaults are those of the published training."""
 
-    previous: int = 1  # neighbors before the frame; the published model has 8
-    future: int = 1  # and after it
-    frame_step: int = STEP  # distance of annotated frames, in frame numbers
+    previous: int = _setting(1, "neighbors before the frame; the published model has 8", least=0, flag="previous_num")
+    future: int = _setting(1, "neighbors after it; published 8", least=0, flag="future_num")
+    frame_step: int = _setting(5, "distance of annotated frames, in frame numbers", least=1)  # data.frame_lists.STEP
     stored: bool = False  # read the color mapping's results from disk instead of making them from the neighbors
-    size: int = 256  # height and width of the frames, pixels
-    epochs: int = 120
-    batch_size: int = 32  # over all processes
-    learning_rate: float = 1e-5
-    schedule: str = "epochs"  # see schedule.stage2_factor
-    loss: str = "paper"  # whole frame over the mask's area; "foreground": inside the mask only
-    minimum_area: float = 1.0  # pixels; floor of the mask's area in the paper's loss, which has none (0)
-    start: str = "default"  # "lut": the untrained refinement returns the color mapping's result
-    freeze_batch_norm: bool = False  # batch norm with its running statistics: small batches mislead it
-    caution: float = 0.0  # share by which targets are moved back to the composite, as in stage 1
-    flip: bool = False  # mirror half of the samples
-    crop: int = 0  # side of random square crops, pixels; 0: whole frames
-    precision: str = "fp32"  # autocast of the networks; color mapping and loss stay float32
-    seed: int = 0
-    workers: int = 0  # processes that read frames
-    log_every: int = 100  # steps
-    validate_every: int = 1  # epochs
-    checkpoint_every: int = 250  # steps, beside the end of every epoch
-    keep_gib: float = 4.0  # if the networks' results for all frames fit, they are made once and kept in memory
+    size: int = _setting(256, "height and width of the frames in pixels", least=1)
+    epochs: int = _setting(120, "passes over the training frames", least=1)
+    batch_size: int = _setting(32, "over all processes", least=1)
+    learning_rate: float = _setting(1e-5, "of AdamW", least=0)
+    schedule: str = _setting(
+        "epochs",
+        "epochs: a tenth at epochs 105 and 115; steps: at steps 105 and 115, as the original runs; cosine: down to 0",
+        choices=("epochs", "steps", "cosine"),
+    )
+    loss: str = _setting("paper", "over the whole frame, or inside the mask only", choices=("paper", "foreground"))
+    minimum_area: float = _setting(1.0, "pixels; floor of the mask's area in the paper's loss, which has 0", least=0)
+    start: str = _setting(
+        "default", "fresh refinement: random, or returning the color mapping's result", choices=("default", "lut")
+    )
+    freeze_batch_norm: bool = _setting(False, "running instead of batch statistics: small batches mislead those")
+    caution: float = _setting(0.0, "share by which targets are moved to the composite, as in stage 1", least=0)
+    flip: bool = _setting(False, "mirror half of the samples")
+    crop: int = _setting(0, "side of random square crops in pixels; 0: whole frames", least=0)
+    precision: str = _setting("fp32", "of the networks", choices=("fp32", "bf16", "fp16"))
+    seed: int = _setting(0, "of samples and first weights", least=0)
+    workers: int = _setting(0, "processes that read frames", least=0)
+    validate_every: int = _setting(1, "epochs between validations", least=1, flag="val_every")
+    checkpoint_every: int = _setting(250, "steps between checkpoints; there is one every 5 minutes anyway", least=1)
+    log_every: int = _setting(100, "steps between lines of logs.txt", least=1)
+    keep_gib: float = _setting(4.0, "GiB of memory for results that do not change", least=0)
 
     def check(self) -> None:
-        """Raise :class:`InputError` for a value that makes no sense; the message names the option."""
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"--{name} {getattr(self, name)} is unknown; choose one of {', '.join(choices)}")
-        for name in ("frame_step", "size", "epochs", "batch_size", "log_every", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be 1 or more, got {getattr(self, name)}")
-        for name, value in (("previous_num", self.previous), ("future_num", self.future)):
-            if value < 0:
-                raise InputError(f"--{name} must be 0 or more, got {value}")
-        for name in ("workers", "minimum_area", "crop", "keep_gib", "seed"):
-            if getattr(self, name) < 0:
-                raise InputError(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        """Raise :class:`InputError` for a value that makes no sense; the message names the argument."""
+        for known in dataclasses.fields(self):
+            value, choices, least = getattr(self, known.name), *map(known.metadata.get, ("choices", "least"))
+            if choices and value not in choices:
+                raise InputError(f"`{known.name}` {value} is unknown; choose one of {', '.join(choices)}")
+            if least is not None and not least <= value < math.inf:
+                raise InputError(f"`{known.name}` must be {least} or more, got {value}")
         if not self.learning_rate > 0:
-            raise InputError(f"--learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.caution < 1:
-            raise InputError(f"--caution must be from 0 to below 1, got {self.caution}")
+            raise InputError(f"`learning_rate` must be above 0, got {self.learning_rate}")
+        if not self.caution < 1:
+            raise InputError(f"`caution` must be below 1, got {self.caution}")
         if self.crop > self.size:
-            raise InputError(f"--crop {self.crop} is larger than the frames (--size {self.size})")
+            raise InputError(f"`crop` {self.crop} is larger than the frames (`size` {self.size})")
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields by name."""
-        return dataclasses.asdict(self)
+        """All that a run must share with the one it goes on from."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE}
 
 
 def quick_config() -> Stage2Config:
@@ -89,4 +90,4 @@ def quick_config() -> Stage2Config:
     )
 
 
-RECIPES = {"paper": Stage2Config, "quick": quick_config}
+RECIPES: dict[str, Callable[[], Stage2Config]] = {"paper": Stage2Config, "quick": quick_config}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-PAPER_MILESTONES = (105, 115)  # stage 2, specs/co2net.md section 10.1; the rate falls to a tenth at each
+PAPER_EPOCHS, PAPER_MILESTONES = 120, (105, 115)  # of CO2Net's published training; the rate falls to a tenth at each
 
 
 def cosine(progress: float, warmup: float = 0.01) -> float:
@@ -25,7 +25,6 @@ def constant(progress: float, warmup: float = 0.01) -> float:
 
 
 SCHEDULES = {"cosine": cosine, "constant": constant, "milestones": milestones}
-STAGE2_SCHEDULES = ("epochs", "steps", "cosine")
 
 
 def stage2_factor(schedule: str, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -33,8 +32,8 @@ def stage2_factor(schedule: str, step: int, steps_per_epoch: int, epochs: int) -
 
     Args:
         schedule: "epochs": a tenth from epoch 105 and again from epoch 115 on, as the paper means it. "steps": the
-            same milestones counted in optimizer steps, as the original runs (``specs/co2net.md`` section 14, defect
-            21). "cosine": see :func:`cosine`, over the whole run.
+            same milestones counted in optimizer steps, as the original's code does. "cosine": see :func:`cosine`, over
+            the whole run.
         step: optimizer steps done.
         steps_per_epoch: steps in an epoch.
         epochs: epochs of the run.
@@ -44,7 +43,7 @@ def stage2_factor(schedule: str, step: int, steps_per_epoch: int, epochs: int) -
     """
     if schedule == "cosine":
         return cosine(step / (steps_per_epoch * epochs))
-    if schedule not in STAGE2_SCHEDULES:
-        raise ValueError(f"schedule {schedule!r} is none of {', '.join(STAGE2_SCHEDULES)}")
+    if schedule not in ("epochs", "steps"):
+        raise ValueError(f"schedule {schedule!r} is none of epochs, steps, cosine")
     count = step // steps_per_epoch if schedule == "epochs" else step
     return 0.1 ** sum(count >= milestone for milestone in PAPER_MILESTONES)

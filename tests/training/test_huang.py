@@ -23,7 +23,8 @@ from co2net.flow import create_flow, warp
 from co2net.models.backbones.base import Backbone
 from co2net.processes import Processes
 from co2net.training.adversary import Adversary
-from co2net.training.backbone import Phase, Stage1Config, paper_config, train_stage1
+from co2net.training.backbone import train_stage1
+from co2net.training.backbone_config import Phase, Stage1Config, stage1_config
 from co2net.training.loop import LoopSettings
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
@@ -50,7 +51,7 @@ def config(temporal: TemporalConfig | None, **changes) -> Stage1Config:
         "precision": "fp32",
         "loss": "paper",
     }
-    return Stage1Config("gain", temporal=temporal, **(chosen | changes))
+    return Stage1Config(backbone="gain", temporal=temporal, **(chosen | changes))
 
 
 def run(root, folder, chosen, **options):
@@ -273,8 +274,8 @@ def test_settings_that_make_no_sense_are_refused():
 
 
 def test_the_published_recipe():
-    chosen = paper_config("issam", 3, TemporalConfig(flow="flownet2"))
-    assert chosen.phases == [Phase(256, 360, 32)] and chosen.temporal is not None and chosen.temporal.resize_only
+    chosen = stage1_config("issam", "paper", samples=3, temporal=TemporalConfig(flow="flownet2"))
+    assert chosen.phases == (Phase(256, 360, 32),) and chosen.temporal is not None and chosen.temporal.resize_only
     assert (chosen.loss, chosen.schedule, chosen.learning_rate, chosen.temporal.weight) == (
         "paper",
         "milestones",
@@ -374,7 +375,7 @@ def test_the_script(root, tmp_path, capsys):
         ([*temporal, "--flow_input", "normalized"], "dis is none"),
         ([*temporal, "--phases", "8:4:2"], "at least 16 pixels"),
         ([*temporal, "--temporal_weight", "-1"], "must be above 0"),
-        (["--adversarial_weight", "0"], "wanted a number above 0"),
+        (["--adversarial_weight", "0"], "--adversarial_weight must be a number above 0"),
     ):
         assert main([*base, *more]) == 2
         assert message in capsys.readouterr().err

@@ -13,7 +13,8 @@ from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
 from co2net.processes import Processes
-from co2net.training.backbone import Phase, Stage1Config, train_stage1, validate
+from co2net.training.backbone import train_stage1, validate
+from co2net.training.backbone_config import Phase, Stage1Config
 from co2net.training.loop import LoopSettings
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.schedule import constant, cosine, milestones
@@ -59,7 +60,7 @@ def config(**changes) -> Stage1Config:
         "precision": "fp32",
         "validate_every": 5,
     }
-    return Stage1Config("tint", **(settings | changes))
+    return Stage1Config(backbone="tint", **(settings | changes))
 
 
 def run(pictures, folder, settings, **options):
