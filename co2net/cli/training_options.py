@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import math
 import os
 import re
 import sys
@@ -36,6 +37,22 @@ def _seconds(text: str) -> float:
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text} is no time; write such as 90s, 30m or 2h")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def at_least(options: argparse.Namespace, least: int, *names: str) -> None:
+    """Raise :class:`InputError` if one of the options is given and smaller."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} must be {least} or more, got {value}")
+
+
+def positive(options: argparse.Namespace, *names: str) -> None:
+    """Raise :class:`InputError` if one of the options is given and is no finite number above 0."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"--{name} must be a number above 0, got {value:g}")
 
 
 def add_settings(group: argparse._ArgumentGroup, recipes: Mapping[str, Callable[[], Any]]) -> None:

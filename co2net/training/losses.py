@@ -31,7 +31,7 @@ def stage2_loss(output: Tensor, target: Tensor, mask: Tensor, minimum_area: floa
 
 
 def temporal_term(output: Tensor, previous_output: Tensor, field: Tensor) -> Tensor:
-    """Mean squared change of a network's output along the motion (``specs/hyoutube.md`` section 13.2).
+    """Mean squared change of a network's output along the motion (the HYouTube baseline of Huang et al.).
 
     Args:
         output: raw output for frame t, ``(B, 3, H, W)`` in the network's normalized space.

@@ -98,7 +98,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         mix: shares of the varied color changes.
         area_only: shrink by area averaging in every view, not in half of them.
         resize_only: with `augment`, draws samples but shows whole frames, resized as published
-            (``specs/hyoutube.md`` section 13.1: the mask of the frame before by nearest neighbor).
+            (as the HYouTube baseline does: the mask of the frame before by nearest neighbor).
         flow_input: reads the frame before of every example too, its real frame with "real" only.
         estimate: makes the fields to the frames before right here; None leaves them to the training loop.
         scenes: shows pictures as they are, for :func:`scene_batch`; views are those of

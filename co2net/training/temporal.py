@@ -1,4 +1,4 @@
-"""Consistency over time in stage 1: the temporal term of the Huang et al. baseline (``specs/hyoutube.md`` section 13).
+"""Consistency over time in stage 1: the temporal term of the baseline of Huang et al. (HYouTube).
 
 A pair is a frame x_t and its predecessor x_p of the same clip, five numbers before it in HYouTube. The same network
 harmonizes both, and both learn::

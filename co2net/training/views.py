@@ -83,7 +83,7 @@ def cut(picture: np.ndarray, view: View, size: int) -> np.ndarray:
 
 
 def resize_as_published(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndarray:
-    """As :func:`cut` for the whole picture, resized as in ``specs/hyoutube.md`` section 6; `nearest` is for masks."""
+    """As :func:`cut` for the whole picture, resized as HYouTube's loaders do; `nearest` is for masks."""
     if picture.ndim == 2:
         return resize_mask(picture.astype(np.float32) / np.float32(255), (size, size), nearest=nearest)
     return resize_image(picture, (size, size)).astype(np.float32) / 255

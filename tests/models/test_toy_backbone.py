@@ -7,7 +7,7 @@ import torch
 import co2net
 from co2net.models.backbones import BACKBONES
 from co2net.models.co2net import CO2Net
-from co2net.training.backbone import recipe_config
+from co2net.training.backbone_config import stage1_config
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_float_frames_reach_the_hook_as_bytes(toy):
 
 
 def test_its_recipe_and_losses_stand_beside_it(toy):
-    config = recipe_config("toy")
+    config = stage1_config("toy")
     assert (config.loss, config.phases[0].size, config.varied) == ("both", 32, False)
     network = toy().train()
     image, mask = torch.rand(2, 3, 16, 16), torch.ones(2, 1, 16, 16)
