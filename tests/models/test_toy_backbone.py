@@ -63,7 +63,7 @@ def test_float_frames_reach_the_hook_as_bytes(toy):
 
 def test_its_recipe_and_losses_stand_beside_it(toy):
     config = stage1_config("toy")
-    assert (config.loss, config.phases[0].size, config.varied) == ("both", 32, False)
+    assert (config.loss, config.stretches[0].size, config.varied) == ("both", 32, False)
     network = toy().train()
     image, mask = torch.rand(2, 3, 16, 16), torch.ones(2, 1, 16, 16)
     terms = network.losses(network(image, mask), image, mask, toy.recipes["both"])
