@@ -56,10 +56,18 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
     except BrokenPipeError:  # `| head`: whoever read has seen enough; what was to be done is done
         _close_quietly()
     except OSError as error:  # files that are read or written have sentences of their own
+        if error.errno == errno.ENAMETOOLONG:
+            say(f"{error.filename}: the name is longer than the system allows; give a shorter one")
+            return 2
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         _close_quietly()
         say("the standard output is full; nothing more is shown")
+        return 2
+    except ValueError as error:
+        if not str(error).startswith("CO2NET_INSTRUCTIONS"):  # of the kernels, which know none of our exceptions
+            raise
+        say(str(error))
         return 2
     except KeyboardInterrupt as stop:
         say("interrupted; nothing half-written is left")

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Interrupts:
-    """Context in which SIGINT and SIGTERM wait for the end of what is :meth:`held`; a second one waits for nothing.
+    """Context in which SIGINT, SIGTERM and SIGHUP wait for the end of what is :meth:`held`; a second one does not.
 
     What is not held they end at once. Outside the main thread, which alone may set handlers, nothing changes.
 
@@ -21,7 +21,7 @@ class Interrupts:
 
     Attributes:
         noted: the signal that came while something was held, None so far.
-        killed: a second signal cut short what was held.
+        killed: what was held was cut short.
     """
 
     def __init__(self, *, speaks: bool = True) -> None:
@@ -32,7 +32,10 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -48,12 +51,14 @@ class Interrupts:
         self._holding = True
         try:
             yield
+        except KeyboardInterrupt:
+            self.killed = True
+            raise
         finally:
             self._holding = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self._holding or self.noted is not None:
-            self.killed = self._holding
             self._act(number, frame)
         self.noted = number
         if self._speaks:  # print() may be in the middle of a line just now
