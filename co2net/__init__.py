@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from co2net import color_spaces, data, flow, matting, metrics, training
+    from co2net import color_spaces, colorization, data, flow, matting, metrics, training
     from co2net.color_mapping.cube import load_cube, save_cube
     from co2net.evaluation.run import evaluate
     from co2net.models.registry import create_backbone, create_model, list_backbones, list_models
