@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/run.py [--only-page] [NAME ...]
 
-Names: evaluation, flow, gpu, lut, pipeline; default: all, gpu only where there is one.
+Names: evaluation, flow, gpu, images, lut, pipeline; default: all, gpu only where there is one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from typing import Any
 
 import torch
 from common import RESULTS
-from tables import evaluation_tables, flow_tables, gpu_tables, lut_tables, pipeline_tables
+from tables import evaluation_tables, flow_tables, gpu_tables, images_tables, lut_tables, pipeline_tables
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "pipeline": ("Video in, video out", pipeline_tables),
     "evaluation": ("Evaluating a data set", evaluation_tables),
+    "images": ("Single pictures", images_tables),
     "flow": ("Optical flow", flow_tables),
     "lut": ("LUTs", lut_tables),
     "gpu": ("On a GPU", gpu_tables),
 }
 # Where there are no results: what a reader should know instead.
 MISSING = {
+    "images": "Not measured yet: `python benchmarks/bench_images.py` measures time and peak memory of every network "
+    "for single pictures, from 256 pixels to 4K.",
     "gpu": "Not measured yet. On a machine with an NVIDIA GPU `make gpu-check` tests the kernels, measures them and "
     "the whole job, and fills this section ([gpu.md](gpu.md)).",
 }

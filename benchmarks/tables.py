@@ -36,6 +36,17 @@ def lut_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     return f"Pictures of {size}, LUTs of {settings['dim']}³ points, {settings['dtype']}.\n\n{markdown(heads, lines)}"
 
 
+def images_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Networks on single pictures."""
+    lines = [[row["way"], row["size"], f"{1e3 * row['median_seconds']:.0f}", f"{row['peak_mib']:.0f}"] for row in rows]
+    table = markdown(["network", "picture", "median ms", "peak MiB"], lines)
+    return (
+        f"One pass of each network, {settings['threads']} thread(s), each in a process of its own; processor time, and "
+        "memory beyond what the process held before. iSSAM and DucoNet are meant for their training size, CDTNet "
+        f"paints at the picture's own.\n\n{table}"
+    )
+
+
 def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     """The whole of `harmonize_video`: frames per second, and where the processor's time goes."""
 

@@ -28,6 +28,8 @@ examples:
     --previous_num 8 --future_num 8 --use_feature --checkpoint issam_final.pth --output runs/published
   python scripts/evaluate_model.py --dataset_path HYouTube --val_list all_frames.txt --backbone issam_backbone.pth \\
     --previous_num 8 --future_num 8 --write_lut_output lut --write_lut_map map --no_metrics
+  python scripts/evaluate_model.py DucoNet DucoNet256.pth --resize-strategy Fixed256 --gpu 0   # single pictures;
+                                                 # `evaluate_model.py DucoNet DucoNet256.pth --help` has the options
 """
 IGNORED = {
     "resize_strategy": "--resize-strategy", "use_flip": "--use-flip", "train_list": "--train_list",
@@ -74,8 +76,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; returns the exit code."""
-    options = parser().parse_args(argv)
+    """Run the script; returns the exit code. A network's name in the first place means iHarmony4's form."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and not words[0].startswith("-"):
+        from co2net.cli import evaluate_images
+
+        return evaluate_images.main(words)
+    options = parser().parse_args(words)
     return exit_code(lambda: _run(options), options.flags)
 
 

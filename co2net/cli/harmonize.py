@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, key_frames
 
 if TYPE_CHECKING:
-    pass
+    import torch
+
+    from co2net.models.co2net import CO2Net
 
 EXAMPLES = """\
 examples:
@@ -18,6 +21,7 @@ examples:
   co2net harmonize composite.mov --mask mattes/ -o out.mov           # ProRes; mattes is a folder of pictures
   co2net harmonize shot.mov -o frames/                               # the input's alpha channel is the mask; PNG frames
   co2net harmonize photo.jpg --mask matte.png -o photo.harmonized.png
+  co2net harmonize photos/ --images --mask mattes/ -o harmonized/    # unrelated pictures, each by itself
   co2net harmonize --foreground greenscreen.mov --background street.mp4 -o out.mkv   # composes first; lossless
   co2net harmonize plate.mov --key green --background street.mp4 -o out.mp4          # keys and composes first
   co2net harmonize clip.mp4 --mask-from first_mask.png -o out.mp4    # one painted mask, carried through the clip
@@ -38,6 +42,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=EXAMPLES,
     )
     p.add_argument("composite", nargs="?", help="video, folder of frames, sequence (shot.%%04d.exr) or image")
+    p.add_argument(
+        "--images",
+        action="store_true",
+        help="the folder holds unrelated pictures: each is harmonized by itself, several at a time",
+    )
     source = p.add_argument_group("input")
     source.add_argument("--mask", help="video, folder, or one still image; default: the alpha channel of the input")
     source.add_argument("--foreground", help="compose first: this, with alpha or --mask, over --background")
@@ -169,6 +178,9 @@ def _harmonize(options: argparse.Namespace) -> None:
 
     device = choose_device(options.device)
     model = load_model(options.weights, options.backbone)
+    if options.images:
+        _run_images(options, model, device)
+        return
     with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
         report = harmonize_video(
             options.composite,
@@ -202,6 +214,41 @@ def _harmonize(options: argparse.Namespace) -> None:
             cube_per_shot=options.cube_per_shot,
         )
     tell(report, quiet=options.quiet)
+
+
+def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device) -> None:
+    """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
+    from co2net.cli.progress import FrameBar
+    from co2net.devices import describe_device
+    from co2net.errors import InputError
+    from co2net.pipeline.images import harmonize_images
+
+    if options.composite is None:
+        raise InputError("`images` wants a folder of pictures in the first place")
+    with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
+        report = harmonize_images(
+            options.composite,
+            options.mask,
+            options.output,
+            model,
+            strength=options.strength,
+            device=device,
+            quality=options.quality,
+            mask_fit=options.mask_fit,
+            mask_channel=options.mask_channel,
+            overwrite=options.overwrite,
+            precision=options.precision,
+            on_progress=bar.update,
+        )
+    if not options.quiet:
+        for note in report.notes:
+            print(f"co2net: note: {note}", file=sys.stderr)
+        kept = f", {len(report.kept)} were there already" if report.kept else ""
+        print(f"co2net: {len(report.written)} pictures harmonized{kept}", file=sys.stderr)
+        print(report.output)
+    if report.failed:
+        more = f"; and {len(report.failed) - 3} more" if len(report.failed) > 3 else ""
+        raise InputError(f"{len(report.failed)} pictures left out: {'; '.join(report.failed[:3])}{more}")
 
 
 def _levels(text: str) -> tuple[float, float]:

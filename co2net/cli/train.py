@@ -1,21 +1,22 @@
-"""``co2net train backbone`` and ``co2net train refinement``: the two stages of training."""
+"""``co2net train backbone`` and ``refinement``, the two stages of training, and ``images``: single pictures."""
 
 from __future__ import annotations
 
 import argparse
 
-from co2net.cli import matting_data, train_backbone, train_colorization, train_refinement
+from co2net.cli import matting_data, train_backbone, train_colorization, train_images, train_refinement
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command."""
     p = verbs.add_parser(
         "train",
-        help="train a backbone (stage 1) or the refinement (stage 2)",
-        description="Train a backbone on single frames (stage 1), then the refinement on clips (stage 2).",
+        help="train a backbone (stage 1), the refinement (stage 2), or CDTNet or DucoNet on iHarmony4",
+        description="Train a backbone on single frames (stage 1), then the refinement on clips (stage 2); or "
+        "networks for single pictures by their published recipes.",
     )
     stages = p.add_subparsers(dest="stage", metavar="STAGE", required=True)
-    for name, module in (("backbone", train_backbone), ("refinement", train_refinement)):
+    for name, module in (("backbone", train_backbone), ("refinement", train_refinement), ("images", train_images)):
         stage = stages.add_parser(name, help=module.DESCRIPTION)
         module.add_options(stage, f"co2net train {name}")
     for name in ("cpnet", "ssnet"):

@@ -104,7 +104,8 @@ def choose(task: str, keys: Iterable[str] | None) -> list[str]:
     Raises:
         InputError: a name is unknown or of another task, or none is left.
     """
-    known = [m.key for m in METHODS.values() if m.task == task and m.key != TRUTH]
+    ours = task == "harmonization"  # elsewhere no pass of a model gives results by itself
+    known = [m.key for m in METHODS.values() if m.task == task and m.key != TRUTH and (ours or m.create is not None)]
     chosen = known if keys is None else list(keys)
     if wrong := [key for key in chosen if key not in known]:
         raise InputError(f"`methods`: {wrong[0]} is no method of the task {task}; known: {', '.join(known) or 'none'}")
@@ -226,6 +227,7 @@ for _method in (
         Method(title.split()[0].lower(), title, "classical, frame by frame", create=_classical(transfer))
         for title, transfer in CLASSICAL.items()
     ),
+    Method("network", "network", "its whole output, one picture at a time", task="images"),
     Method(TRUTH, "truth", "the real frames: what a perfect result would get", "real frames"),
 ):
     register(_method)

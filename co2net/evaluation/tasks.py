@@ -35,6 +35,7 @@ TASKS: dict[str, EvaluationTask] = {
         EvaluationTask("harmonization", lambda f: f.composite, lambda f: f.real, ("fmse", "fmse_paper", "mse")),
         EvaluationTask("matting", lambda f: f.real, lambda f: f.mask, ("alpha_mad",)),
         EvaluationTask("colorization", lambda f: f.real, lambda f: f.real, ("mse",)),
+        EvaluationTask("images", lambda f: f.composite, lambda f: f.real, ("mse",)),
     )
 }
 

@@ -9,7 +9,8 @@ Two families, to be reported side by side and never mixed:
 * :func:`mse`, :func:`fmse`, :func:`psnr`, :func:`ssim`, :func:`fssim`: the standard definitions;
 * :func:`fmse_paper`, :func:`psnr_paper`, :func:`fssim_paper`: as evaluated for the published tables, at 256 x 256.
 
-:func:`fmse_masked` and :func:`fpsnr` are those of other works on the same data.
+:func:`fmse_masked` and :func:`fpsnr` are those of other works on the same data; the ``..._iharmony4`` forms those
+of the tables on iHarmony4 (:mod:`co2net.metrics.iharmony4`).
 
 Two more kinds need several frames: :func:`temporal_loss` (pairs of frames and the motion between them; sound forms are
 :func:`temporal_loss_weighted` and :func:`temporal_loss_visible`), and :func:`brightness_consistency` and
@@ -22,6 +23,7 @@ A value that does not exist (a foreground score under an empty mask) is ``nan``:
 
 from co2net.metrics.brightness import BrightnessConsistency, brightness_consistency
 from co2net.metrics.flicker import color_flicker
+from co2net.metrics.iharmony4 import fpsnr_iharmony4, fssim_iharmony4, psnr_iharmony4, ssim_iharmony4
 from co2net.metrics.mattes import (
     alpha_connectivity,
     alpha_gradient,
@@ -52,13 +54,17 @@ __all__ = [
     "fmse_masked",
     "fmse_paper",
     "fpsnr",
+    "fpsnr_iharmony4",
     "fssim",
+    "fssim_iharmony4",
     "fssim_paper",
     "iou",
     "mse",
     "psnr",
+    "psnr_iharmony4",
     "psnr_paper",
     "ssim",
+    "ssim_iharmony4",
     "temporal_loss",
     "temporal_loss_visible",
     "temporal_loss_weighted",

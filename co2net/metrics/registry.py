@@ -19,6 +19,7 @@ from torch import Tensor
 
 from co2net.flow.occlusion import occlusion_mask
 from co2net.metrics import mattes
+from co2net.metrics.iharmony4 import psnr_iharmony4, ssim_iharmony4
 from co2net.metrics.mse import fmse, fmse_paper, mse
 from co2net.metrics.psnr import psnr, psnr_paper
 from co2net.metrics.ssim import fssim_paper, ssim_and_fssim
@@ -199,15 +200,18 @@ def _unknown(comparison: Comparison) -> Tensor:
 
 
 _PICTURES = ("harmonization", "colorization")
+_IMAGES = ("images",)  # single pictures of iHarmony4
 for _metric in (
-    Metric("mse", "MSE", lambda c: mse(c.image, c.target), "both", tasks=_PICTURES),
-    Metric("fmse", "fMSE", lambda c: fmse(c.image, c.target, c.mask), "standard"),
+    Metric("mse", "MSE", lambda c: mse(c.image, c.target), "both", tasks=(*_PICTURES, *_IMAGES)),
+    Metric("fmse", "fMSE", lambda c: fmse(c.image, c.target, c.mask), "standard", tasks=("harmonization", *_IMAGES)),
     Metric("fmse_paper", "fMSE", lambda c: fmse_paper(c.image, c.target, c.mask), "paper"),
     Metric("psnr", "PSNR", lambda c: psnr(c.image, c.target), "standard", False, tasks=_PICTURES, infinite=True),
     Metric("psnr_paper", "PSNR", lambda c: psnr_paper(c.image, c.target), "paper", False, infinite=True),
     Metric("fssim", "fSSIM", lambda c: c.similarity[1], "standard", False, 4),
     Metric("fssim_paper", "fSSIM", lambda c: fssim_paper(c.image, c.target, c.mask), "paper", False, 4),
     Metric("ssim", "SSIM", lambda c: c.similarity[0], "standard", False, 4, _PICTURES),
+    Metric("psnr_iharmony4", "PSNR", lambda c: psnr_iharmony4(c.image, c.target), "other", False, 2, _IMAGES),
+    Metric("ssim_iharmony4", "SSIM", lambda c: ssim_iharmony4(c.image, c.target), "other", False, 4, _IMAGES),
     Metric("alpha_mad", "MAD", lambda c: mattes.alpha_mad(c.image, c.target), digits=4, tasks=("matting",)),
     Metric("alpha_mse", "MSE", lambda c: mattes.alpha_mse(c.image, c.target), digits=4, tasks=("matting",)),
     Metric(

@@ -65,7 +65,7 @@ def ssim_and_fssim(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor,
     """:func:`ssim` and :func:`fssim` of one map, in half the time of asking for both; arguments as there."""
     check_pair(image, target, mask)
     similarity = similarity_map(levels(image), levels(target), *_STANDARD)
-    return similarity.mean(dim=(1, 2, 3)), _masked_mean(similarity, mask)
+    return similarity.mean(dim=(1, 2, 3)), masked_mean(similarity, mask)
 
 
 def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -84,13 +84,15 @@ def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     check_pair(image, target, mask)
     prediction, truth = levels(image, torch.float32), levels(target, torch.float32)
-    return _masked_mean(similarity_map(prediction, truth, *_PAPER), mask)
+    return masked_mean(similarity_map(prediction, truth, *_PAPER), mask)
 
 
-def similarity_map(prediction: Tensor, target: Tensor, c1: float, c2: float) -> Tensor:
+def similarity_map(
+    prediction: Tensor, target: Tensor, c1: float | Tensor, c2: float | Tensor, window: int = 11
+) -> Tensor:
     """The map q of the module docstring, ``(B, 3, H, W)``, in the precision of the inputs (values 0..255)."""
     blur = _blur_exactly if prediction.dtype == torch.float64 else _blur_as_published
-    line = _line(prediction)
+    line = _line(prediction, window)
     mean_p, mean_t = blur(prediction, line), blur(target, line)
     var_p = blur(prediction * prediction, line) - mean_p * mean_p
     var_t = blur(target * target, line) - mean_t * mean_t
@@ -124,7 +126,7 @@ def _line(like: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
     return (line / line.sum()).to(like.dtype)
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over pixels weighted by the mask, then over channels; an empty mask gives 0 / 0 = nan."""
     weight = mask.double()
     return ((values.double() * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))).mean(dim=1)

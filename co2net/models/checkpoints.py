@@ -24,6 +24,7 @@ __all__ = [
     "infer_settings",
     "load_backbone",
     "load_model",
+    "load_start",
     "read_metadata",
     "read_weights",
     "save_weights",
@@ -76,6 +77,21 @@ def load_backbone(network: Backbone, file: WeightFile) -> None:
     check_backbone(type(network), file)
     load_whole(network, backbone_state(file.state), file.path, type(network).title)
     apply_training_size(network, file)
+
+
+def load_start(network: Backbone, file: WeightFile) -> str:
+    """Load what a file holds to begin a training with; the rest of the network stays as it is.
+
+    Returns:
+        Names that are missing, for people; empty if none is.
+
+    Raises:
+        WeightsError: a name is unknown or of another shape, or a value is not finite.
+    """
+    state, fresh = backbone_state(file.state), network.state_dict()
+    load_whole(network, {**fresh, **state}, file.path, type(network).title)
+    missing = [name for name in fresh if name not in state and not name.endswith("num_batches_tracked")]
+    return some_names(missing) if missing else ""
 
 
 def load_model(model: nn.Module, file: WeightFile) -> None:

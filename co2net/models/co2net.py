@@ -12,6 +12,7 @@ frame by frame with the volumes of a sliding window (``co2net/pipeline``); volum
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -100,6 +101,8 @@ class CO2Net(nn.Module):
                 f'{backbone.title} predicts no LUT; mapping="{self.mapping.name}" needs a backbone that does'
             )
         self.backbone = backbone
+        if self.mapping.needs_prediction and not refinement:
+            backbone.paints = False  # nobody would look at it
         self.refine_network = Refinement(backbone.feature_channels if use_feature else 0) if refinement else None
         self.unseen_rule: UnseenRule = unseen_rule
         self.paper_lut_only = paper_lut_only
@@ -123,6 +126,18 @@ class CO2Net(nn.Module):
     @training_size.setter
     def training_size(self, size: int) -> None:
         self.backbone.training_size = size
+
+    def for_pictures(self) -> CO2Net:
+        """The model as single pictures want it, with the same weights.
+
+        A network that can paint pictures of any size whole (CDTNet) does so: there are no neighbor frames whose LUTs
+        would have to be averaged. Others stay as they are.
+        """
+        if self.refinement or not self.backbone.whole:
+            return self
+        backbone = copy.copy(self.backbone)
+        backbone.paints = True
+        return CO2Net(backbone, refinement=False, mapping="smooth", unseen_rule=self.unseen_rule).eval()
 
     def train(self, mode: bool = True) -> CO2Net:
         """Set the refinement's mode; the backbone stays in eval mode, since it is never trained here."""

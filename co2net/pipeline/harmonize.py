@@ -137,6 +137,8 @@ def harmonize_video(
         part,
         keep_partial,
     )
+    if inputs.is_picture and model is not None and key_frames is None and not per_shot:
+        model = model.for_pictures()
     stream = FrameStream(
         model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
     )

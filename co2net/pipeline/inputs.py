@@ -24,6 +24,7 @@ from co2net.video import (
     open_video,
     pair,
 )
+from co2net.video.pictures import PICTURE_ENDINGS
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class CompositeInputs:
         """Everything that is read, and so must not be written over."""
         given = (self.composite, self.mask, self.foreground, self.background)
         return [Path(path) for path in given if path is not None]
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the composite is one picture."""
+        path = None if self.composite is None else Path(self.composite)
+        return path is not None and path.suffix.lower() in PICTURE_ENDINGS and path.is_file()
 
     def open(self, stack: ExitStack) -> tuple[VideoInfo, Iterator[tuple[Frame, np.ndarray]], list[str]]:
         """Open all of them until `stack` closes: the composite's facts, frames with masks, notes on the masks.

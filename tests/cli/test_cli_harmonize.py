@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import PyOpenColorIO as ocio
 import pytest
 from video import clips
 
 from co2net import load_cube
+from co2net.cli import main
 from co2net.video import open_video
 
 SIZE = (96, 64)
@@ -317,3 +319,21 @@ def test_the_progress_bar_is_for_terminals(clip, tmp_path, run, one_thread):
         seen += piece
     assert process.wait(timeout=60) == 0
     assert b"harmonize:" in seen and b"frame/s" in seen
+
+
+def test_a_folder_of_unrelated_pictures(tmp_path, capsys):
+    for name in ("in", "masks"):
+        (tmp_path / name).mkdir()
+    random = np.random.default_rng(0)
+    for number, size in enumerate([(40, 60), (52, 44)]):
+        cv2.imwrite(str(tmp_path / f"in/p{number}.png"), random.integers(0, 256, (*size, 3), dtype=np.uint8))
+        mask = np.zeros(size, np.uint8)
+        mask[10:30, 10:30] = 255
+        cv2.imwrite(str(tmp_path / f"masks/p{number}.png"), mask)
+    words = ["harmonize", str(tmp_path / "in"), "--images", "--mask", str(tmp_path / "masks"), "--device", "cpu"]
+    assert main([*words, "-o", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p0.png", "p1.png"]
+    assert "2 pictures harmonized" in capsys.readouterr().err
+    (tmp_path / "masks/p1.png").unlink()
+    assert main([*words, "-o", str(tmp_path / "out2")]) == 2
+    assert "1 pictures left out" in capsys.readouterr().err

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from co2net.errors import InputError
-from co2net.evaluation import published
 from co2net.evaluation.methods import method_of
 from co2net.evaluation.report import tables
 from co2net.evaluation.report.figures import curve_data, make_gallery
 from co2net.evaluation.report.over_time import over_time_data, over_time_notes, over_time_rows
+from co2net.evaluation.report.published_table import published_content
 from co2net.evaluation.report.results import Results, read_results
 from co2net.evaluation.report.text import count_text
 from co2net.files import write_beside
@@ -87,7 +87,6 @@ def _environments() -> tuple[Environment, Environment]:
 
 def _content(results: Results) -> dict[str, Any]:
     metrics = ordered(results.metrics)
-    comparable, note = tables.comparability(results)
     clips = tables.clip_rows(results)
     return {
         "results": results,
@@ -101,15 +100,8 @@ def _content(results: Results) -> dict[str, Any]:
         "groups": tables.metric_groups(metrics),
         "methods": [method_of(method).label for method in results.methods],
         "rows": tables.method_rows(results, metrics),
-        "published": tables.published_rows(results),
-        "published_metrics": ordered(list(tables.PUBLISHED_COLUMNS)),
-        "temporal_columns": tables.temporal_columns(results),
+        **published_content(results),
         "over_time": [(block, over_time_rows(block), over_time_notes(block)) for block in results.over_time],
-        "sources": published.SOURCES,
-        "unconfirmed": ", ".join(published.UNCONFIRMED),
-        "psnr_note": published.PSNR_NOTE,
-        "comparable": comparable,
-        "comparability": note,
         "skipped": tables.skipped_notes(results),
         "extra": tables.extra_rows(results),
         "clips": clips,

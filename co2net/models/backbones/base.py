@@ -130,6 +130,7 @@ class Backbone(nn.Module):
     Attributes:
         paints: whether :attr:`BackboneOutput.image` is more than the LUT's result. Networks that do both can be told
             to leave the painting out.
+        whole: whether it can paint frames of any size whole; the pipeline lets it do so with single pictures.
     """
 
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
@@ -145,6 +146,7 @@ class Backbone(nn.Module):
     recipes: ClassVar[Mapping[str, Recipe]] = {"quick": QUICK, "paper": PAPER}
 
     paints: bool = True
+    whole: bool = False
     training_size: int = 256  # height and width the weights were trained at
 
     _mean: Tensor

@@ -195,7 +195,7 @@ class CDTNet(Backbone):
         self._base_size, self.full_size = base_size, full_size
         self.encoder, self.decoder = Encoder(), Decoder()
         self.lut, self.refine = ColorMapping(luts), FullRefinement()
-        self.paints = not simplified
+        self.paints, self.whole = not simplified, not simplified
 
     @classmethod
     def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:

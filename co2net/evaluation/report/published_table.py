@@ -1,0 +1,71 @@
+"""Published rows beside an evaluation: HYouTube's for clips, iHarmony4's for single pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from co2net.evaluation import published, published_images
+from co2net.evaluation.methods import method_of
+from co2net.evaluation.report import tables
+from co2net.evaluation.report.results import Results
+from co2net.metrics.registry import ordered
+
+IMAGE_COLUMNS = ("mse", "fmse", "psnr_iharmony4", "ssim_iharmony4")
+
+
+def published_content(results: Results) -> dict[str, Any]:
+    """What the templates print of published results."""
+    if results.task == "images":
+        return _of_images(results)
+    comparable, note = tables.comparability(results)
+    return {
+        "published_title": "Published results (HYouTube test set)",
+        "published_group": "as published (“paper”)",
+        "published": tables.published_rows(results),
+        "published_metrics": ordered(list(tables.PUBLISHED_COLUMNS)),
+        "temporal_columns": tables.temporal_columns(results),
+        "sources": published.SOURCES,
+        "published_note": f"{published.PSNR_NOTE} Known to report on this data set, values not confirmed: "
+        f"{', '.join(published.UNCONFIRMED)}.",
+        "comparable": comparable,
+        "comparability": note,
+    }
+
+
+def _of_images(results: Results) -> dict[str, Any]:
+    metrics = ordered(list(IMAGE_COLUMNS))
+    counts = {clip.name: len(clip.frames) for clip in results.clips}
+    size = results.settings.get("size")
+    rows, note = published_images.rows_for(counts, size if isinstance(size, int) else None)
+    own = [
+        tables.Row(
+            method_of(method).label,
+            "this evaluation",
+            [tables.Cell(m.text(results.mean(method, m.key)), False, 0) for m in metrics],
+        )
+        for method in results.methods
+    ]
+    theirs = [
+        tables.Row(
+            row.method,
+            f"{row.data}, {row.size} px",
+            [
+                tables.Cell(m.text(value), False, 0)
+                for m, value in zip(metrics, (row.mse, row.fmse, row.psnr, row.ssim), strict=True)
+            ],
+            ours=False,
+            sources=row.source,
+        )
+        for row in rows
+    ]
+    return {
+        "published_title": "Published results (iHarmony4 test sets)",
+        "published_group": "as published",
+        "published": own + theirs,
+        "published_metrics": metrics,
+        "temporal_columns": [],
+        "sources": published_images.SOURCES,
+        "published_note": "An independent training of CDTNet reached 37.42 dB at 256 and 37.30 dB at 1024 pixels.",
+        "comparable": note.startswith("As many"),
+        "comparability": note,
+    }

@@ -1,0 +1,357 @@
+"""Networks for single pictures learn from composites and their real pictures, by their published recipes.
+
+iHarmony4 in the first place. Crops of changing place, size and shape, mirrored half of the time; whole passes over the
+data; the rate falls at epochs; what a recipe freezes stays as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from co2net.data import read_image, read_mask, resize_image, resize_mask
+from co2net.data.samples import Sample
+from co2net.errors import InputError
+from co2net.files import make_folder, write_beside
+from co2net.metrics import mse, psnr_paper
+from co2net.models.backbones import Backbone, Recipe, backbone_class
+from co2net.models.weight_header import WeightHeader, save_model_weights
+from co2net.training.checkpoint import cpu_copy, write_state
+from co2net.training.interrupts import ignore_in_worker
+from co2net.training.loop import Run
+from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
+
+KEPT_ANYWAY = 0.05  # share of the crops with too little foreground that are taken all the same
+SMALLEST, SQUAREST, WIDEST = 0.5, 3 / 4, 4 / 3  # crops: share of the area, and width over height
+JPEG_QUALITY = 85
+
+
+@dataclass
+class PairsConfig:
+    """Settings of a run; part of what a resumed run must share.
+
+    Attributes:
+        backbone: registered name.
+        recipe: name of one of its recipes.
+        settings: of the network, where they are not its defaults.
+        height, width: of the crops.
+        batch: pictures in a step.
+        epochs: passes over the data in all.
+        first_epoch: those that are taken as done.
+        learning_rate: base rate, before the recipe's rule for batches.
+        frozen: parts that are not trained; None: what the recipe says.
+        precision: "fp32" or "bf16".
+        seed: of samples and weights.
+    """
+
+    backbone: str
+    recipe: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    height: int = 256
+    width: int = 256
+    batch: int = 16
+    epochs: int = 120
+    first_epoch: int = 0
+    learning_rate: float = 1e-3
+    frozen: tuple[str, ...] | None = None
+    precision: str = "fp32"
+    seed: int = 0
+
+
+@dataclass
+class HowToSave:
+    """What an epoch leaves, and how samples are made; may change in a resumed run.
+
+    Attributes:
+        workers: processes that make samples.
+        numbered: every so many epochs ``checkpoints/<epoch>.pth`` is kept.
+        show_every: steps between pictures in ``vis/train/``; 0: none.
+    """
+
+    workers: int = 0
+    numbered: int = 1
+    show_every: int = 100
+
+
+def recipe_pairs(backbone: str, recipe: str) -> PairsConfig:
+    """The settings of a network's published recipe.
+
+    Raises:
+        InputError: there is no such network or recipe, or it is none for whole passes over a data set.
+    """
+    recipes = backbone_class(backbone).recipes
+    if recipe not in recipes or not recipes[recipe].epochs:
+        published = [name for name, known in recipes.items() if known.epochs]
+        raise InputError(f"backbone {backbone} has no published recipe {recipe!r}; it has {', '.join(published)}")
+    chosen = recipes[recipe]
+    size, _, batch = chosen.phases[-1]
+    return PairsConfig(
+        backbone,
+        recipe,
+        height=size,
+        width=size,
+        batch=batch,
+        epochs=chosen.epochs,
+        learning_rate=chosen.learning_rate,
+        precision=chosen.precision,
+    )
+
+
+class PairDataset(Dataset[dict[str, np.ndarray]]):
+    """Numbered samples; the same number is the same sample whoever asks.
+
+    Args:
+        entries: composite, mask and real picture.
+        shape: height and width of the samples.
+        network: what prepares further planes of the full-size composite.
+        seed: of the run.
+        least_foreground: pixels; see :attr:`Recipe.least_foreground`.
+        augment: crops and mirrored pictures in shuffled passes. False: sample n is picture n, resized.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Sample],
+        shape: tuple[int, int],
+        network: Backbone,
+        *,
+        seed: int = 0,
+        least_foreground: float = 0.0,
+        augment: bool = True,
+    ) -> None:
+        self.entries, self.shape, self.prepare, self.seed = list(entries), shape, network.prepare, seed
+        self.least_foreground, self.augment = least_foreground, augment
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        """``composite``, ``real`` and planes ``(H, W, C)`` uint8, ``mask (H, W)`` float32 in [0, 1]."""
+        epoch, position = divmod(number, len(self.entries))
+        if self.augment:
+            position = np.random.default_rng((self.seed, 1 << 40, epoch)).permutation(len(self.entries))[position]
+        entry = self.entries[position]
+        composite, real, mask = read_image(entry.composite), read_image(entry.real), read_mask(entry.mask)
+        for path, other in ((entry.real, real), (entry.mask, mask)):
+            if other.shape[:2] != composite.shape[:2]:
+                raise InputError(f"{path} is {other.shape[:2]}, its composite {composite.shape[:2]}")
+        planes = {"composite": composite, "real": real, **self.prepare(composite)}
+        if not self.augment:
+            shown = {name: _resized(plane, self.shape) for name, plane in planes.items()}
+            return {**shown, "mask": resize_mask(mask, self.shape)}
+        rng = np.random.default_rng((self.seed, number))
+        while True:
+            top, height, left, width = draw_crop(rng, *mask.shape)
+            window = slice(top, top + height), slice(left, left + width)
+            seen = resize_mask(np.ascontiguousarray(mask[window]), self.shape)
+            if seen.sum() > self.least_foreground or rng.random() < KEPT_ANYWAY:
+                break
+        shown = {name: _resized(plane[window], self.shape) for name, plane in planes.items()}
+        shown["mask"] = seen
+        if rng.random() < 0.5:
+            shown = {name: np.ascontiguousarray(plane[:, ::-1]) for name, plane in shown.items()}
+        return shown
+
+
+def draw_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
+    """A window ``(top, height, left, width)`` of half the area or more, 3 : 4 to 4 : 3; else the largest such one."""
+    for _ in range(10):
+        area = height * width * rng.uniform(SMALLEST, 1.0)
+        aspect = math.exp(rng.uniform(math.log(SQUAREST), math.log(WIDEST)))
+        h, w = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 0 < h <= height and 0 < w <= width:
+            return int(rng.integers(height - h + 1)), h, int(rng.integers(width - w + 1)), w
+    w = min(width, max(1, round(height * WIDEST)))
+    h = min(height, max(1, round(width / SQUAREST)))
+    return (height - h) // 2, h, (width - w) // 2, w
+
+
+def _resized(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """8-bit bilinear, as published, for any number of channels."""
+    if plane.shape[2] == 3:
+        return resize_image(np.ascontiguousarray(plane), shape)
+    resized = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(*shape, plane.shape[2])
+
+
+def to_tensors(samples: Sequence[dict[str, np.ndarray]], device: torch.device) -> dict[str, Tensor]:
+    """Stacked: pictures and planes ``(B, C, H, W)``, mask ``(B, 1, H, W)``, all in [0, 1]."""
+    made = {}
+    for name in samples[0]:
+        stacked = torch.from_numpy(np.stack([sample[name] for sample in samples])).to(device)
+        made[name] = stacked[:, None] if name == "mask" else stacked.permute(0, 3, 1, 2).float() / 255
+    return made
+
+
+class PairsTask(Task):
+    """One network and its data.
+
+    Args:
+        network: with fresh or with start weights.
+        train: pictures to learn from.
+        validation: held-out ones, resized as they are.
+        config: settings.
+        saving: what is left on disk.
+
+    Raises:
+        InputError: a setting is out of range, or there is nothing to learn from.
+    """
+
+    def __init__(
+        self,
+        network: Backbone,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        config: PairsConfig,
+        saving: HowToSave | None = None,
+    ) -> None:
+        for name in ("height", "width", "batch", "epochs"):
+            if getattr(config, name) < 1:
+                raise InputError(f"`{name}` must be 1 or more, got {getattr(config, name)}")
+        if not 0 <= config.first_epoch < config.epochs:
+            raise InputError(f"`start_epoch` must be from 0 to below {config.epochs}, got {config.first_epoch}")
+        if not train:
+            raise InputError("there are no pictures to learn from; name other `datasets`")
+        self.title = f"{network.title}, {config.recipe}"
+        self.network, self.config, self.saving = network, config, saving or HowToSave()
+        self.entries, self.validation = list(train), list(validation)
+        self.recipe: Recipe = backbone_class(config.backbone).recipes[config.recipe]
+        self.frozen = self.recipe.frozen if config.frozen is None else tuple(config.frozen)
+        for part in self.frozen:
+            network.get_submodule(part).requires_grad_(False)
+        self.facts = {**dataclasses.asdict(config), "pictures": len(self.entries)}
+        self.facts["frozen"] = list(self.frozen)
+        self.networks = {"backbone": network}
+        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimizers = {"backbone": torch.optim.Adam(learned, lr=self.learning_rate)}
+        self.steps_per_epoch = math.ceil(len(self.entries) / config.batch)
+        self.steps = self.steps_per_epoch * (config.epochs - config.first_epoch)
+        self.precision, self.seed, self.judges = config.precision, config.seed, bool(validation)
+        self.result = f"{config.backbone}.safetensors"
+
+    @property
+    def learning_rate(self) -> float:
+        """Under the recipe's rule for batches."""
+        meant = self.recipe.rate_batch
+        return self.config.learning_rate * (math.sqrt(self.config.batch / meant) if meant else 1.0)
+
+    def numbers(self, step: int) -> range:
+        """Whole passes; the last batch of one may be smaller."""
+        return epochs_of(len(self.entries), self.config.batch, step)
+
+    def batches(self, shares: Shares, run: Run) -> Iterator[dict[str, Tensor]]:
+        """One loader for the run."""
+        self._run = run
+        dataset = PairDataset(
+            self.entries,
+            (self.config.height, self.config.width),
+            self.network,
+            seed=self.config.seed,
+            least_foreground=self.recipe.least_foreground,
+        )
+        loader = DataLoader(
+            dataset,
+            batch_sampler=shares,
+            num_workers=self.saving.workers,
+            collate_fn=list,
+            worker_init_fn=ignore_in_worker,
+        )
+        for samples in run.waiting(loader):
+            yield to_tensors(samples, run.device)
+
+    def train_mode(self) -> None:
+        """Frozen parts keep the statistics of their batch norms."""
+        super().train_mode()
+        for part in self.frozen:
+            self.network.get_submodule(part).eval()
+
+    def factor(self, step: int) -> float:
+        """A tenth from each milestone on, counted in epochs."""
+        epoch = self.config.first_epoch + step // self.steps_per_epoch
+        return 0.1 ** sum(epoch >= milestone for milestone in self.recipe.milestones)
+
+    def learn(self, batch: dict[str, Tensor], update: Update) -> Mapping[str, float]:
+        """The network's own losses; pictures for people now and then."""
+        composite, real, mask = batch["composite"], batch["real"], batch["mask"]
+        planes = {name: batch[name] for name in self.network.planes}
+        with autocast(composite.device, self.precision):
+            out = self.network(composite, mask, **planes)
+        terms = self.network.losses(out, real, mask, self.recipe)
+        total = update(torch.stack(list(terms.values())).sum())
+        run = self._run
+        if run.log and self.saving.show_every and run.progress.step % self.saving.show_every == 0:
+            lut_image = getattr(out, "lut_image", None)
+            final = self.network.denormalize(out.raw.detach().float())
+            row = [composite, mask.expand_as(composite), real, *([] if lut_image is None else [lut_image]), final]
+            self._show(torch.cat([picture[0].detach().float() for picture in row], dim=-1))
+        found = {name: float(term.detach()) for name, term in terms.items()} if len(terms) > 1 else {}
+        return {"loss": total, **found}
+
+    def _show(self, row: Tensor) -> None:
+        picture = (row.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        folder = self._run.folder / "vis" / "train"
+        make_folder(folder)
+        write_beside(folder / f"{self._run.progress.step:06d}_reconstruction.jpg", jpeg.tobytes())
+
+    def validate(self, run: Run) -> Validation | None:
+        """Mean squared error and PSNR of whole pictures, resized."""
+        if not self.validation:
+            return None
+        self.network.eval()
+        shape = self.config.height, self.config.width
+        dataset = PairDataset(self.validation, shape, self.network, augment=False)
+        loader = DataLoader(
+            dataset,
+            batch_sampler=[[n] for n in run.processes.share(range(len(dataset)))],
+            num_workers=self.saving.workers,
+            collate_fn=list,
+            worker_init_fn=ignore_in_worker,
+        )
+        sums, shown = [0.0, 0.0, 0.0], []
+        for samples in loader:
+            batch = to_tensors(samples, run.device)
+            composite, real, mask = batch["composite"], batch["real"], batch["mask"]
+            with torch.no_grad(), autocast(run.device, self.precision):
+                out = self.network(composite, mask, **{name: batch[name] for name in self.network.planes})
+            image = out.image.float().clamp(0, 1)
+            psnr = float(psnr_paper(image, real))
+            found = float(mse(image, real)), psnr if math.isfinite(psnr) else 100.0, 1.0
+            sums = [total + value for total, value in zip(sums, found, strict=True)]
+            if len(shown) < 4:
+                shown.append(torch.cat([composite, image, real], dim=-1))
+        error, psnr, count = run.processes.sum(*sums)
+        scores = {"mse": error / max(count, 1.0), "psnr": psnr / max(count, 1.0)}
+        pictures = torch.cat(shown) if shown else None
+        text = f"MSE {scores['mse']:.2f}, PSNR {scores['psnr']:.2f}"
+        return Validation(scores["mse"] / 255**2, scores, pictures, "composite_result_real", text)
+
+    def keep(self, run: Run, *, better: bool) -> None:
+        """``checkpoints/``: the last one under its published name, every so many epochs a numbered one."""
+        if not run.progress.step:
+            return
+        state, folder = cpu_copy(self.network.state_dict()), run.folder / "checkpoints"
+        make_folder(folder)
+        write_state(folder / "last_checkpoint.pth", state)
+        epoch = self.config.first_epoch + run.epoch - 1
+        if epoch % self.saving.numbered == 0 or run.progress.step == self.steps:
+            write_state(folder / f"{epoch:03d}.pth", state)
+
+    def finish(self, run: Run) -> None:
+        """The network, with what loading it needs to know."""
+        header = WeightHeader(
+            backbone=self.config.backbone,
+            training_size=self.network.training_size,
+            mapping="predicted" if self.network.predicts_mapping else "smooth",
+            facts={f"validation_{name}": f"{value:.4f}" for name, value in run.progress.last_scores.items()},
+        )
+        save_model_weights(run.folder / self.result, self.network.state_dict(), header)
