@@ -118,14 +118,14 @@ def test_what_cannot_be_evaluated_is_said(root, settings, message):
 
 
 def test_the_command_evaluates_a_guest(root, tmp_path, capsys):
-    arguments = ["evaluate", root, "--task", "matting", "--methods", "propagate", "--size", "own"]
+    arguments = ["evaluate", root, "--task", "matting", "--methods", "carried", "--size", "own"]
     arguments += ["-o", tmp_path / "out"]
     assert main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
-    (row,) = [line for line in out.splitlines() if line.startswith("| first mask carried")]
-    assert "IoU" in out and "propagate on data, test_frames.txt: 10 frames of 2 clips" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("| carried")]
+    assert "IoU" in out and "carried on data, test_frames.txt: 10 frames of 2 clips" in out
     summary = json.loads((tmp_path / "out" / "results.json").read_text())["summary"]
-    assert 0.5 < summary["propagate"]["iou"]["mean"] <= 1 and f"{summary['propagate']['iou']['mean']:.4f}" in row
+    assert 0.5 < summary["carried"]["iou"]["mean"] <= 1 and f"{summary['carried']['iou']['mean']:.4f}" in row
 
 
 def test_colorizations_are_evaluated_with_points_of_the_first_frame(root, tmp_path):
