@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, key_frames
+from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, frame_rate, key_frames
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +101,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--keep-partial", action="store_true", help="of a damaged or cut-off video keep what is before that"
     )
     source.add_argument(
-        "--frame-rate", type=_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
+        "--frame-rate", type=frame_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
     )
     source.add_argument(
         "--key",
@@ -264,16 +263,6 @@ def _frames(text: str) -> tuple[int, int]:
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise argparse.ArgumentTypeError(f"{text} is no part of a sequence; write 1001-1100")
     return int(first), int(last)
-
-
-def _rate(text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if rate <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a frame rate; write 24 or 30000/1001")
-    return rate
 
 
 def _strength(text: str) -> float | Literal["auto"]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from co2net.cli.options import add_quiet
+from co2net.cli.options import add_quiet, frame_rate
 
 EXAMPLES = """\
 examples:
@@ -34,6 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=EXAMPLES,
     )
     p.add_argument("clip", help="video, folder of frames or image")
+    p.add_argument("--frame-rate", type=frame_rate, metavar="FPS", help="of a folder of frames")
     way = p.add_argument_group("where the mask comes from (one of these)").add_mutually_exclusive_group(required=True)
     way.add_argument(
         "--key", metavar="COLOR", help="a screen of this color: green, blue, auto, a name, #RRGGBB or R,G,B levels"
@@ -114,6 +115,7 @@ def run(options: argparse.Namespace) -> None:
             codec=options.codec,
             quality=options.quality,
             preset=options.preset,
+            frame_rate=options.frame_rate,
             overwrite=options.overwrite,
         )
     if options.quiet:

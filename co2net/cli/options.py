@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, Literal
 
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
@@ -91,3 +92,14 @@ def key_frames(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of frames; write auto, or a whole number from 1 on")
     return int(text)
+
+
+def frame_rate(text: str) -> Fraction:
+    """Type of ``--frame-rate``."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a frame rate; write 24 or 30000/1001")
+    return rate
