@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser
@@ -16,7 +17,8 @@ examples:
   co2net matte plate.mov --key green -o cutout.mov
   co2net matte clip.mp4 --from first_mask.png -o mask.mkv
   co2net demo
-  co2net evaluate --sample
+  co2net evaluate --sample --methods composite,final,reinhard
+  co2net before-after composites/ --masks masks/ -o sheet.png
   co2net dataset check HYouTube --list test_list.txt
   co2net models
   co2net train refinement --help
@@ -25,45 +27,32 @@ examples:
 """
 
 
+VERBS = (
+    "harmonize",
+    "matte",
+    "colorize",
+    "scribbles",
+    "demo",
+    "models",
+    "dataset",
+    "train",
+    "evaluate",
+    "evaluate_flow",
+    "measure",
+    "before_after",
+    "release",
+    "doctor",
+)
+"""In the order of the help; each is a file of this room with ``add_parser``."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    from co2net.cli import (
-        before_after,
-        colorize,
-        dataset,
-        demo,
-        doctor,
-        evaluate,
-        evaluate_flow,
-        harmonize,
-        matte,
-        measure,
-        models,
-        release,
-        scribbles,
-        train,
-    )
-
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for module in (
-        harmonize,
-        matte,
-        colorize,
-        scribbles,
-        demo,
-        models,
-        dataset,
-        train,
-        evaluate,
-        evaluate_flow,
-        measure,
-        before_after,
-        release,
-        doctor,
-    ):
-        module.add_parser(verbs)
+    for verb in VERBS:
+        import_module(f"co2net.cli.{verb}").add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:
         import co2net

@@ -66,12 +66,12 @@ def batches(
 
 
 def with_methods(own: Iterator[Batch], methods: dict[str, Method], task: EvaluationTask) -> Iterator[Batch]:
-    """The batches with the results of further methods, which may lag behind the frames that they take."""
+    """The batches with the results of further methods, which get frames on the CPU and may lag behind."""
     own, *copies = tee(own, 1 + 2 * len(methods))  # each method takes frames and masks at its own pace
     results = {}
     for i, (key, method) in enumerate(methods.items()):
-        given = (task.frame(frame) for batch in copies[2 * i] for frame in batch.frames)
-        masks = (frame.mask for batch in copies[2 * i + 1] for frame in batch.frames)
+        given = (task.frame(frame).cpu() for batch in copies[2 * i] for frame in batch.frames)
+        masks = (frame.mask.cpu() for batch in copies[2 * i + 1] for frame in batch.frames)
         results[key] = iter(method(given, masks))
     for batch in own:
         for key, found in results.items():

@@ -27,8 +27,8 @@ from co2net.video.mask_files import MaskArrays
 Run = Callable[[Iterable[Picture], Iterable[Picture]], Iterable[Picture]]
 """Frames and masks of a clip in, in order; one result per frame out, in order, perhaps some frames later.
 
-Frames are ``(3, H, W)`` float in [0, 1] with masks ``(1, H, W)``, or ``(H, W, 3)`` uint8 with masks ``(H, W)``; results
-are of the kind that came in."""
+Frames are on the CPU: ``(3, H, W)`` float in [0, 1] with masks ``(1, H, W)``, or ``(H, W, 3)`` uint8 with masks
+``(H, W)``; results are of the kind that came in."""
 
 Transfer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A frame ``(H, W, 3)`` float32 RGB in [0, 1] and its mask ``(H, W)`` to the result, as the frame."""
