@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,14 +79,7 @@ def evaluate(
     paper_lut_only: bool = False,
     mapping: str | None = None,
     unseen_rule: UnseenRule = "zero_weight",
-    output: str | Path | None = None,
-    overwrite: bool = False,
-    limit_clips: int | None = None,
-    device: str | torch.device = "auto",
-    asked: Mapping[str, Any] | None = None,
-    on_progress: Progress | None = None,
-    on_note: Notes | None = None,
-    **settings: Any,
+    **more: Any,
 ) -> Evaluation | None:
     """Evaluate weights on a data set: what ``co2net evaluate`` does.
 
@@ -99,14 +92,8 @@ def evaluate(
         paper_lut_only: without refinement, blend by the mask twice, as published.
         mapping: the LUT's form; None: what the weights ask for.
         unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
-        output: see :func:`run_evaluation`, as all that follow.
-        overwrite: compute everything anew.
-        limit_clips: only the first of them.
-        device: where to compute.
-        asked: options to note beside the results.
-        on_progress: called with frames.
-        on_note: called with sentences.
-        **settings: of :class:`~co2net.evaluation.settings.EvaluationSettings`: ``size=128``, ``methods=("final",)``.
+        **more: settings (:class:`~co2net.evaluation.settings.EvaluationSettings`), as ``size=128`` or
+            ``methods=("final",)``; and how to do it (:func:`run_evaluation`), as ``output="runs/evaluation"``.
 
     Returns:
         What was found; None in every process but the first.
@@ -121,9 +108,9 @@ def evaluate(
         found = find_list(frame_list, root)
     else:
         found = root / SAMPLE_LIST if sample else None
-    if settings.get("methods") is not None:
-        settings["methods"] = tuple(settings["methods"])
-    chosen = EvaluationSettings(**settings)
+    names = {field.name for field in fields(EvaluationSettings)}
+    chosen = EvaluationSettings(**{name: value for name, value in more.items() if name in names})
+    how = {name: value for name, value in more.items() if name not in names}
     model = used = None
     if chosen.needs_model:
         model, used = model_to_evaluate(
@@ -134,21 +121,7 @@ def evaluate(
             mapping=mapping,
             unseen_rule=unseen_rule,
         )
-    return run_evaluation(
-        root,
-        found,
-        model,
-        used,
-        chosen,
-        name="sample" if sample else None,
-        output=None if output is None else Path(output),
-        overwrite=overwrite,
-        limit_clips=limit_clips,
-        device=device,
-        asked=asked,
-        on_progress=on_progress,
-        on_note=on_note,
-    )
+    return run_evaluation(root, found, model, used, chosen, name="sample" if sample else None, **how)
 
 
 def run_evaluation(
@@ -159,7 +132,7 @@ def run_evaluation(
     settings: EvaluationSettings,
     *,
     name: str | None = None,
-    output: Path | None = None,
+    output: str | Path | None = None,
     overwrite: bool = False,
     limit_clips: int | None = None,
     device: str | torch.device = "auto",
@@ -196,6 +169,7 @@ def run_evaluation(
     if settings.needs_model and model is None:
         raise InputError("`methods` names results of a network, and no `model` is given")
     say = on_note or (lambda sentence: None)
+    output = None if output is None else Path(output)
     split = None if frame_list else "test"
     entries = read_dataset(dataset, frame_list, split, composites=True, check_files=settings.metrics)
     clips = clips_of(entries, limit_clips)

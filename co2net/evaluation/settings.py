@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class EvaluationSettings:
     store_backbone: Path | None = None
     flow: FlowChoice | None = None
     task: str = "harmonization"
-    methods: tuple[str, ...] | None = None
+    methods: Sequence[str] | None = None
     method_weights: str | None = None
 
     def __post_init__(self) -> None:
