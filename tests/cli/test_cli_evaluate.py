@@ -83,7 +83,7 @@ def test_both_conventions_are_printed_and_written(run, data_set):
             "PSNR": f"{means['psnr_paper']:.2f}", "fSSIM": f"{means['fssim_paper']:.4f}",
         }  # fmt: skip
         assert standard[title]["fMSE"] == f"{means['fmse']:.2f}" and standard[title]["SSIM"] == f"{means['ssim']:.4f}"
-    assert "data, test_frames.txt: 6 frames of 2 clips" in out and "me (mapping error" in out
+    assert "data, test: 6 frames of 2 clips" in out and "me (mapping error" in out
     assert "published:" not in out  # two clips are not the test set
     assert "2 before and 8 after" in out and results["settings"]["previous"] == 2
     assert [w["name"] for w in results["weights"]] == ["issam.safetensors"] and len(
@@ -135,7 +135,7 @@ def test_shared_color_tables_are_named(run, data_set):
         (["data", "--sample"], "one of them"),
         (["nowhere"], "folder nowhere does not exist"),
         (["data", "--list", "nix.txt"], "the list nix.txt does not exist, tried: data/nix.txt, nix.txt"),
-        (["data/real_videos"], "name the list (--list)"),
+        (["data/real_videos"], "no data set that is known here"),
         (["data", "--size", "big"], "wanted a number of pixels, or own"),
         (["data", "--weights", "nix"], "nor are shipped weights of that name"),
         (["data", "--device", "tpu"], "--device tpu is unknown"),

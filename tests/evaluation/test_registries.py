@@ -123,7 +123,7 @@ def test_the_command_evaluates_a_guest(root, tmp_path, capsys):
     assert main([str(argument) for argument in arguments]) == 0
     out = capsys.readouterr().out
     (row,) = [line for line in out.splitlines() if line.startswith("| carried")]
-    assert "IoU" in out and "carried on data, test_frames.txt: 10 frames of 2 clips" in out
+    assert "IoU" in out and "carried on data, test: 10 frames of 2 clips" in out
     summary = json.loads((tmp_path / "out" / "results.json").read_text())["summary"]
     assert 0.5 < summary["carried"]["iou"]["mean"] <= 1 and f"{summary['carried']['iou']['mean']:.4f}" in row
 
