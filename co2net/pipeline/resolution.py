@@ -45,26 +45,32 @@ def sample(frame: Pixels, shape: tuple[int, int]) -> Tensor:
         frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
         shape: the working size, at most the frame's.
     """
-    lengths = frame_shape(frame)
-    numbers = [_tap_numbers(length, size) for length, size in zip(lengths, shape, strict=True)]
     if isinstance(frame, LazyColors):
-        picture = values = torch.from_numpy(frame.at(numbers[0].numpy(), numbers[1].numpy()))
-    else:
-        picture = as_tensor(frame)
-        if picture.is_floating_point():
-            return shrink(frame_to_tensor(frame), shape)
-        # PyTorch cannot index uint16.
-        values = picture.view(torch.int16) if picture.dtype == torch.uint16 else picture
-        for axis in (0, 1):
-            values = values.index_select(axis, numbers[axis].to(values.device))
-        values = values.view(picture.dtype)
-    full = FULL_SCALE[picture.dtype]
+        lengths = frame_shape(frame)
+        numbers = [_tap_numbers(length, size) for length, size in zip(lengths, shape, strict=True)]
+        return _between_taps(torch.from_numpy(frame.at(numbers[0].numpy(), numbers[1].numpy())), lengths, shape)
+    frame_shape(frame)  # refuses what is none
+    picture = as_tensor(frame)
+    return shrink(frame_to_tensor(frame), shape) if picture.is_floating_point() else _sample_codes(picture, shape)
+
+
+def _sample_codes(picture: Tensor, shape: tuple[int, int]) -> Tensor:
+    """:func:`sample` of codes ``(H, W, C)`` uint8 or uint16, any number of channels."""
+    lengths = int(picture.shape[0]), int(picture.shape[1])
+    values = picture.view(torch.int16) if picture.dtype == torch.uint16 else picture  # PyTorch cannot index uint16
+    for axis in (0, 1):
+        values = values.index_select(axis, _tap_numbers(lengths[axis], shape[axis]).to(values.device))
+    return _between_taps(values.view(picture.dtype), lengths, shape)
+
+
+def _between_taps(values: Tensor, lengths: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """Interpolate between the taps ``(2h, 2w, C)`` of a picture of `lengths`: ``(1, C, h, w)`` in [0, 1]."""
     taps = values.permute(2, 0, 1).to(torch.float32)
     for axis, size in ((1, shape[0]), (2, shape[1])):
         near, far = taps.unflatten(axis, (2, size)).unbind(axis)
         share = _positions(lengths[axis - 1], size).frac().to(taps).unsqueeze(1 if axis == 1 else 0)
         taps = torch.lerp(near, far, share)
-    return (taps / full)[None]
+    return (taps / FULL_SCALE[values.dtype])[None]
 
 
 def further_inputs(backbone: Backbone, frame: Pixels, small: Tensor) -> dict[str, Tensor]:
@@ -73,7 +79,7 @@ def further_inputs(backbone: Backbone, frame: Pixels, small: Tensor) -> dict[str
         return {}
     shape = small.shape[-2], small.shape[-1]
     planes = backbone.prepare(as_bytes(frame))
-    return {name: upload(sample(plane, shape), small.device) for name, plane in planes.items()}
+    return {name: upload(_sample_codes(torch.from_numpy(plane), shape), small.device) for name, plane in planes.items()}
 
 
 def _positions(length: int, small: int) -> Tensor:
