@@ -18,8 +18,10 @@ from co2net.flow import FlowEstimator, occlusion_mask, warp
 SPREAD = ((3e4, 6.0), (1e6, 20.0))
 REGRESSION = 0.6  # share of the regression's guess in a first frame's colors
 HOLD = (8.0, 4.0)  # what is known already is only snapped to the luma's edges
+_NEAR = 1e-2  # share of data above which spreading needs no regression
 _FAINT = 1e-7  # share of data below which the next spreading takes over
-_KEEP = 0.9  # how much of a color from the frame before counts against its own neighborhood
+_KEEP = 0.98  # how much of a color from the frame before counts against its own neighborhood
+_ALIKE, _OTHER = 16.0, 40.0  # codes of luma: a carried color is trusted below the first, not at all above the second
 
 
 def spread(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
@@ -35,15 +37,16 @@ def spread(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     """
     if not bool((known > 0).any()):
         return torch.full_like(ab, NEUTRAL)
-    out: Tensor | None = None
+    out, reach = None, known
     for strength, sigma in reversed(SPREAD):
         data = smooth(torch.cat([ab * known, known], dim=1), luma8, strength, sigma)
+        reach = data[:, 2:]
         colors = data[:, :2] / data[:, 2:].clamp(min=1e-20)
         trust = data[:, 2:] / (data[:, 2:] + _FAINT)
         out = colors if out is None else torch.lerp(out, colors, trust)
     assert out is not None  # noqa: S101  (SPREAD is not empty)
-    near = known / (known + 0.02)  # on a stroke its own color
-    out = torch.lerp(out, regress(luma8, ab, known), REGRESSION * (1 - near))
+    # Within reach of a stroke its color alone; the regression knows no edges.
+    out = torch.lerp(out, regress(luma8, ab, known), REGRESSION * _NEAR / (reach + _NEAR))
     return out.clamp(0, 1)
 
 
@@ -82,7 +85,8 @@ class Spreader:
             there, back = self._estimate(gray, self._gray), self._estimate(self._gray, gray)
             visible = 1 - occlusion_mask(there, back)
             # A color that would land on another brightness belongs to another thing.
-            alike = torch.exp(-((warp(self._gray, there)[:, :1] - luma) * 255 / 24).square())
+            apart = (warp(self._gray, there)[:, :1] - luma).abs() * 255
+            alike = ((_OTHER - apart) / (_OTHER - _ALIKE)).clamp(0, 1)
             trust = visible * alike
             carried = warp(self._ab, there)
             result = smooth(carried, guide, *HOLD, confidence=trust + 1e-4)
