@@ -75,7 +75,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.one:
-        print(json.dumps(measure(*options.one, options.rounds, options.device)))
+        way, size = options.one
+        print(json.dumps(measure(way, size, options.rounds, options.device)))
         return
     rows = []
     for way, (_, _, sizes) in WAYS.items():

@@ -49,7 +49,7 @@ class RembgStream:
         # rembg leaves the process when its own runtime is missing.
         if importlib.util.find_spec("onnxruntime") is None:
             raise InputError(f"the model rembg:{name} needs onnxruntime: pip install onnxruntime")
-        from rembg import new_session, remove
+        from rembg import new_session, remove  # pyright: ignore[reportMissingImports]  # an extra
 
         self._remove = remove
         settings = {}
@@ -115,7 +115,7 @@ class RVMStream:
     def _onnx(self) -> Any:
         if importlib.util.find_spec("onnxruntime") is None:
             raise InputError(f"{self._path} needs onnxruntime: pip install onnxruntime")
-        import onnxruntime
+        import onnxruntime  # pyright: ignore[reportMissingImports]  # an extra
 
         try:
             session = onnxruntime.InferenceSession(str(self._path), providers=["CPUExecutionProvider"])

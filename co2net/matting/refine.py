@@ -77,7 +77,7 @@ class Refiner:
     def _solved_box(self, frame: np.ndarray, trimap: np.ndarray, inside: np.ndarray, radius: int) -> np.ndarray:
         if not self._closed_form or not (trimap == 1).any() or not (trimap == 0).any():
             return np.clip(guided(frame, inside.astype(np.float32), radius=radius, epsilon=1e-4)[0], 0, 1)
-        from pymatting import estimate_alpha_cf
+        from pymatting import estimate_alpha_cf  # pyright: ignore[reportMissingImports]  # an extra
 
         scale = min(1.0, (LARGEST / trimap.size) ** 0.5)
         size = max(1, round(trimap.shape[1] * scale)), max(1, round(trimap.shape[0] * scale))
@@ -122,7 +122,7 @@ def foreground_colors(frame: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     colors = frame.astype(np.float32) / 255
     if not has_pymatting() or not ((alpha > 0) & (alpha < 1)).any():
         return colors
-    from pymatting import estimate_foreground_ml
+    from pymatting import estimate_foreground_ml  # pyright: ignore[reportMissingImports]  # an extra
 
     found = estimate_foreground_ml(colors.astype(np.float64), alpha.astype(np.float64))
     return np.clip(np.asarray(found), 0, 1).astype(np.float32)
