@@ -90,7 +90,7 @@ def test_methods_that_need_no_network_are_evaluated_without_one(root, tmp_path):
 
 
 def test_a_guest_task_has_its_own_truth_and_metrics(root, tmp_path):
-    done = run(root, tmp_path / "out", task="matting")
+    done = run(root, tmp_path / "out", task="matting", methods=("guess",))  # other guests may be there
     assert done.results["methods"] == ["guess"] and done.results["task"] == "matting"
     assert {"dice", "iou", "alpha_mad"} <= set(done.results["metrics"]) and "fmse" not in done.results["metrics"]
     entry = read_frame_list(root / "test_frames.txt", root)[3]
