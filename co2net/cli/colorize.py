@@ -61,4 +61,4 @@ def run(options: argparse.Namespace) -> None:
             on_progress=bar.update,
             **encoding(options),
         )
-    tell(report, quiet=options.quiet)
+    tell(report, options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING, Literal
 
 from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, frame_rate, key_frames
@@ -212,12 +211,12 @@ def _harmonize(options: argparse.Namespace) -> None:
             per_shot=options.per_shot,
             cube_per_shot=options.cube_per_shot,
         )
-    tell(report, quiet=options.quiet)
+    tell(report, options)
 
 
 def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device) -> None:
     """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
-    from co2net.cli.progress import FrameBar
+    from co2net.cli.progress import FrameBar, tell_words
     from co2net.devices import describe_device
     from co2net.errors import InputError
     from co2net.pipeline.images import harmonize_images
@@ -239,12 +238,8 @@ def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device
             precision=options.precision,
             on_progress=bar.update,
         )
-    if not options.quiet:
-        for note in report.notes:
-            print(f"co2net: note: {note}", file=sys.stderr)
-        kept = f", {len(report.kept)} were there already" if report.kept else ""
-        print(f"co2net: {len(report.written)} pictures harmonized{kept}", file=sys.stderr)
-        print(report.output)
+    kept = f", {len(report.kept)} were there already" if report.kept else ""
+    tell_words(options, report.notes, f"{len(report.written)} pictures harmonized{kept}", report.output)
     if report.failed:
         more = f"; and {len(report.failed) - 3} more" if len(report.failed) > 3 else ""
         raise InputError(f"{len(report.failed)} pictures left out: {'; '.join(report.failed[:3])}{more}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from co2net.cli.options import add_quiet, frame_rate
+from co2net.cli.options import add_encoding, add_quiet, encoding, frame_rate
 
 EXAMPLES = """\
 examples:
@@ -64,7 +63,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--refine", action="store_true", help="turn hard edges into alpha; needs pip install 'co2net[matting]'"
     )
     result = p.add_argument_group("output")
-    result.add_argument("-o", "--output", help="as of `co2net harmonize`; default: CLIP.mask.mp4, CLIP.cutout.mov, ...")
+    add_encoding(result, "CLIP.mask.mp4, CLIP.cutout.mov, ...")
     result.add_argument(
         "--give",
         choices=("mask", "cutout"),
@@ -78,12 +77,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="W",
         help="light of --background over the edge, 0 (default) to 1",
     )
-    result.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
-    result.add_argument("--quality", type=float, help="the encoder's quality, for H.264 its CRF")
-    result.add_argument("--preset", help="the encoder's speed, ultrafast to veryslow")
-    result.add_argument(
-        "--overwrite", action=argparse.BooleanOptionalAction, default=True, help="replace an existing output (default)"
-    )
     add_quiet(p)
     p.set_defaults(run=run)
 
@@ -91,8 +84,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> None:
     """Make the mask, and say what was done."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.cli.errors import with_flags
-    from co2net.cli.progress import FrameBar
+    from co2net.cli.progress import FrameBar, tell
     from co2net.matting.job import matte_video
 
     with FrameBar(quiet=options.quiet, title="matte") as bar:
@@ -112,19 +104,10 @@ def run(options: argparse.Namespace) -> None:
             garbage=options.garbage,
             threshold=options.threshold,
             on_progress=bar.update,
-            codec=options.codec,
-            quality=options.quality,
-            preset=options.preset,
             frame_rate=options.frame_rate,
-            overwrite=options.overwrite,
+            **encoding(options),
         )
-    if options.quiet:
-        return
-    for note in report.notes:
-        print(f"co2net: note: {with_flags(note, options.flags)}", file=sys.stderr)
-    rate = report.frames / max(report.seconds, 1e-9)
-    print(f"co2net: {report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)", file=sys.stderr)
-    print(report.output)
+    tell(report, options)
 
 
 @contextmanager
@@ -136,7 +119,7 @@ def with_made_masks(options: argparse.Namespace) -> Iterator[None]:
     Raises:
         InputError: the options contradict each other, or no mask can be made.
     """
-    from co2net.cli.progress import FrameBar
+    from co2net.cli.progress import FrameBar, tell_words
     from co2net.errors import InputError
     from co2net.matting.job import matte_video
 
@@ -163,9 +146,7 @@ def with_made_masks(options: argparse.Namespace) -> Iterator[None]:
                 frame_rate=options.frame_rate,
                 on_progress=bar.update,
             )
-        if not options.quiet:
-            for note in report.notes:
-                print(f"co2net: note: {note}", file=sys.stderr)
+        tell_words(options, report.notes)
         if not keyed:
             options.mask = str(made)
         else:

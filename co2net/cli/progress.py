@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from co2net.cli.errors import say
+from co2net.cli.errors import say, with_flags
 
 if TYPE_CHECKING:
     from co2net.pipeline.job import JobReport
 
 
-def tell(report: JobReport, *, quiet: bool = False) -> None:
-    """Say what a frame job did: notes and speed on stderr, the output's name on stdout."""
-    if quiet:
-        return
-    for note in report.notes:
-        say(f"note: {note}")
+def tell(report: JobReport, options: argparse.Namespace) -> None:
+    """Say what a frame job did, unless ``--quiet``: notes and speed on stderr, the output's name on stdout."""
     rate = report.frames / max(report.seconds, 1e-9)
-    say(f"{report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)")
-    with contextlib.suppress(OSError):  # nobody reads it: the work is done all the same
-        print(report.output, flush=True)
+    speed = f"{report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)"
+    tell_words(options, report.notes, speed, report.output)
+
+
+def tell_words(options: argparse.Namespace, notes: Iterable[str], words: str = "", output: Path | None = None) -> None:
+    """As :func:`tell`, of any job; notes name the flags of the command that was given."""
+    if options.quiet:
+        return
+    for note in notes:
+        say(f"note: {with_flags(note, options.flags)}")
+    if words:
+        say(words)
+    if output is not None:
+        with contextlib.suppress(OSError):  # nobody reads it: the work is done all the same
+            print(output, flush=True)
 
 
 class FrameBar:

@@ -26,7 +26,7 @@ from co2net.matting.propagation import PropagationStream
 from co2net.matting.refine import RefinedStream, foreground_colors
 from co2net.matting.unet import create_network
 from co2net.pipeline.frames import as_bytes
-from co2net.pipeline.job import Cancel, OnProgress, run_job
+from co2net.pipeline.job import Cancel, JobReport, OnProgress, run_job
 from co2net.pipeline.outputs import OutputKind
 from co2net.video import VideoInfo, open_mask, open_video
 from co2net.video.pictures import PICTURE_ENDINGS
@@ -37,21 +37,13 @@ WRAP = 0.02  # of the frame's height: how far a wrapped background's light reach
 
 
 @dataclass
-class MatteReport:
+class MatteReport(JobReport):
     """What was done.
 
     Attributes:
-        output: the written file or folder.
-        frames: number of frames written.
-        seconds: wall time.
-        notes: sentences about what deserves a look.
         confidence: how sure the mask of each frame is, in [0, 1], by number; only where masks were propagated.
     """
 
-    output: Path
-    frames: int
-    seconds: float
-    notes: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
 
 
