@@ -21,11 +21,11 @@ from typing import Any
 
 from co2net.errors import InputError, OutputError
 
-AnyPath = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 MAX_JSON_BYTES = 1 << 30
 
 
-def write_beside(path: AnyPath, data: bytes | str) -> None:
+def write_beside(path: PathLike, data: bytes | str) -> None:
     """Write `data` (text as UTF-8, line ends as they are) to `path` in one step: all of it, or what was there before.
 
     A link is followed: the file that it names is replaced, the link stays.
@@ -49,7 +49,7 @@ def write_beside(path: AnyPath, data: bytes | str) -> None:
         raise cannot_write(path, error) from error
 
 
-def write_json(path: AnyPath, content: Any) -> None:
+def write_json(path: PathLike, content: Any) -> None:
     """Write `content` as JSON, in one step; not finite numbers are a fault of ours.
 
     Raises:
@@ -58,7 +58,7 @@ def write_json(path: AnyPath, content: Any) -> None:
     write_beside(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: AnyPath, mend: str) -> Any:
+def read_json(path: PathLike, mend: str) -> Any:
     """Read a JSON file that may be anybody's.
 
     Args:
@@ -79,7 +79,7 @@ def read_json(path: AnyPath, mend: str) -> Any:
         raise InputError(f"{path} cannot be read ({_short(error)}); {mend}") from error
 
 
-def make_folder(folder: AnyPath) -> None:
+def make_folder(folder: PathLike) -> None:
     """Make a folder and those above it.
 
     Raises:
@@ -234,7 +234,7 @@ def only_one(folder: Path, job: str) -> Iterator[None]:
             place.unlink(missing_ok=True)
 
 
-def cannot_write(path: AnyPath, error: Exception) -> OutputError:
+def cannot_write(path: PathLike, error: Exception) -> OutputError:
     """The sentence for what the system says."""
     return OutputError(f"cannot write {path}: {_short(error)}")
 

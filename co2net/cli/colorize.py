@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from co2net.cli.options import add_encoding, add_quiet, encoding
+from co2net.cli.options import ENCODING, add_encoding, add_quiet, picked
 
 EXAMPLES = """\
 examples:
@@ -52,13 +52,8 @@ def run(options: argparse.Namespace) -> None:
     networks = read_networks(options.weights)
     with FrameBar(quiet=options.quiet, title="colorize") as bar:
         report = colorize_video(
-            options.clip,
-            options.scribbles,
-            options.output,
-            networks,
-            flow=options.flow,
-            arrangement=options.arrangement,
+            networks=networks,
             on_progress=bar.update,
-            **encoding(options),
+            **picked(options, f"clip scribbles output flow arrangement {ENCODING}"),
         )
     tell(report, options)

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Literal
 
-from co2net.cli.options import add_device, add_encoding, add_quiet, encoding, frame_rate, key_frames
+from co2net.cli.options import ENCODING, add_device, add_encoding, add_quiet, frame_rate, key_frames, picked
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,13 @@ examples:
 
 The mask is white on the foreground. Sound, frame times, size, rotation, color tags and all outside the mask stay.
 """
+
+
+_SAME = (
+    "composite mask output foreground background mask_fit mask_retime mask_channel frames keep_partial frame_rate "
+    "previous future strength key_frames precision per_shot cube cube_size cube_per_shot look"
+)
+"""Options that are arguments of :func:`co2net.harmonize_video` as they are."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -181,35 +188,14 @@ def _harmonize(options: argparse.Namespace) -> None:
         return
     with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
         report = harmonize_video(
-            options.composite,
-            options.mask,
-            options.output,
             model=model,
-            previous=options.previous,
-            future=options.future,
-            on_progress=bar.update,
-            foreground=options.foreground,
-            background=options.background,
-            strength=options.strength,
             device=device,
-            **encoding(options),
-            cube=options.cube,
-            mask_fit=options.mask_fit,
-            mask_retime=options.mask_retime,
-            mask_channel=options.mask_channel,
+            on_progress=bar.update,
             mask_options=MaskOptions(
                 invert=options.mask_invert, threshold=options.mask_threshold, number=options.mask_object
             ),
             composing=Composing(options.sound, options.background_loop, options.background_fit, options.alpha),
-            frames=options.frames,
-            keep_partial=options.keep_partial,
-            look=options.look,
-            cube_size=options.cube_size,
-            frame_rate=options.frame_rate,
-            key_frames=options.key_frames,
-            precision=options.precision,
-            per_shot=options.per_shot,
-            cube_per_shot=options.cube_per_shot,
+            **picked(options, f"{_SAME} {ENCODING}"),
         )
     tell(report, options)
 
@@ -229,14 +215,9 @@ def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device
             options.mask,
             options.output,
             model,
-            strength=options.strength,
             device=device,
-            quality=options.quality,
-            mask_fit=options.mask_fit,
-            mask_channel=options.mask_channel,
-            overwrite=options.overwrite,
-            precision=options.precision,
             on_progress=bar.update,
+            **picked(options, "strength quality mask_fit mask_channel overwrite precision"),
         )
     kept = f", {len(report.kept)} were there already" if report.kept else ""
     tell_words(options, report.notes, f"{len(report.written)} pictures harmonized{kept}", report.output)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from co2net.cli.options import add_encoding, add_quiet, encoding, frame_rate
+from co2net.cli.options import ENCODING, add_encoding, add_quiet, frame_rate, picked
 
 EXAMPLES = """\
 examples:
@@ -22,6 +22,12 @@ examples:
   co2net matte clip.mp4 --from first_mask.png --refine -o cutout.webm --give cutout
   co2net matte clip.mp4 --model rembg:isnet-general-use -o mask.mkv       # needs pip install 'co2net[rembg]'
 """
+
+
+_SAME = (
+    "clip output frame_rate key given moving model weights threshold spill garbage refine give background light_wrap"
+)
+"""Options that are arguments of :func:`co2net.matting.job.matte_video` as they are."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -89,23 +95,8 @@ def run(options: argparse.Namespace) -> None:
 
     with FrameBar(quiet=options.quiet, title="matte") as bar:
         report = matte_video(
-            options.clip,
-            options.output,
-            key=options.key,
-            given=options.given,
-            moving=options.moving,
-            model=options.model,
-            weights=options.weights,
-            background=options.background,
-            give=options.give,
-            refine=options.refine,
-            spill=options.spill,
-            light_wrap=options.light_wrap,
-            garbage=options.garbage,
-            threshold=options.threshold,
             on_progress=bar.update,
-            frame_rate=options.frame_rate,
-            **encoding(options),
+            **picked(options, f"{_SAME} {ENCODING}"),
         )
     tell(report, options)
 

@@ -70,9 +70,13 @@ def add_encoding(group: Group, default: str) -> None:
     )
 
 
-def encoding(options: argparse.Namespace) -> dict[str, Any]:
-    """What :func:`add_encoding` parsed, but the output, as arguments of a frame job."""
-    return {name: getattr(options, name) for name in ("codec", "quality", "preset", "overwrite")}
+ENCODING = "codec quality preset overwrite"
+"""What :func:`add_encoding` parsed, but the output, for :func:`picked`."""
+
+
+def picked(options: argparse.Namespace, names: str) -> dict[str, Any]:
+    """The parsed options of these names (with spaces between), as keywords of a function that calls them the same."""
+    return {name: getattr(options, name) for name in names.split()}
 
 
 def add_device(group: Group) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from co2net.colorization.networks import create_cpnet, create_ssnet
 from co2net.colorization.scribbles import diverse, random_points, widen
 from co2net.colorization.ssnet import SSNet
 from co2net.errors import InputError, WeightsError
-from co2net.files import write_beside
+from co2net.files import PathLike, write_beside
 from co2net.flow import FlowEstimator, create_flow
 from co2net.pipeline.frames import as_bytes
 from co2net.video import open_video
@@ -23,7 +22,6 @@ from co2net.video.picture_clips import list_pictures
 from co2net.video.pictures import read_picture
 from co2net.weight_files import read_weights
 
-PathLike = str | os.PathLike[str]
 # What the files of the published set are called, wherever they lie in the folder.
 _CPNET, _SSNET, _FLOW = (
     r"cpnet.*\.(pth|safetensors)",

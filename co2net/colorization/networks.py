@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from torch import Tensor
 
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.ssnet import SSNet
+from co2net.files import PathLike
 from co2net.weight_files import load_whole, read_weights
-
-PathLike = str | os.PathLike[str]
 
 
 def create_cpnet(

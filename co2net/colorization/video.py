@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from co2net.colorization.files import Networks, PathLike, read_strokes
+from co2net.colorization.files import Networks, read_strokes
 from co2net.colorization.stream import ColorizeStream
 from co2net.colorization.window import Arrangement
+from co2net.files import PathLike
 from co2net.flow import FlowEstimator
-from co2net.pipeline.job import Cancel, JobReport, OnProgress, run_job
+from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job
 from co2net.video import open_video
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def colorize_video(
@@ -21,12 +26,8 @@ def colorize_video(
     flow: str | FlowEstimator | None = None,
     arrangement: Arrangement = "sound",
     on_progress: OnProgress | None = None,
-    cancel: Cancel | None = None,
-    codec: str | None = None,
-    quality: float | None = None,
-    preset: str | None = None,
     frame_rate: Fraction | None = None,
-    overwrite: bool = True,
+    **options: Unpack[JobOptions],
 ) -> JobReport:
     """Color a clip or a picture from strokes; sound, times, size and luma stay.
 
@@ -38,12 +39,8 @@ def colorize_video(
         flow: name or estimator; None: the networks' own, or DIS.
         arrangement: see :class:`~.window.Window`.
         on_progress: called after each written frame.
-        cancel: see :data:`co2net.pipeline.job.Cancel`.
-        codec: as for :func:`co2net.harmonize_video`, like the four after it.
-        quality: the encoder's quality value.
-        preset: the encoder's speed.
         frame_rate: of a folder of frames.
-        overwrite: replace an existing output.
+        options: see :class:`co2net.pipeline.job.JobOptions`.
 
     Raises:
         InputError: an input cannot be used.
@@ -60,12 +57,8 @@ def colorize_video(
             output,
             kind="colorized",
             on_progress=on_progress,
-            cancel=cancel,
-            codec=codec,
-            quality=quality,
-            preset=preset,
-            overwrite=overwrite,
             protect=[scribbles],
+            **options,
         )
     report.notes += stream.notes
     if networks.cpnet is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -10,12 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 
 from co2net.errors import InputError
+from co2net.files import PathLike
 from co2net.matting.chroma import cover
 from co2net.matting.fusion import shipped_fuse
 from co2net.matting.keying import KeyingStream
@@ -26,12 +26,14 @@ from co2net.matting.propagation import PropagationStream
 from co2net.matting.refine import RefinedStream, foreground_colors
 from co2net.matting.unet import create_network
 from co2net.pipeline.frames import as_bytes
-from co2net.pipeline.job import Cancel, JobReport, OnProgress, run_job
+from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job
 from co2net.pipeline.outputs import OutputKind
 from co2net.video import VideoInfo, open_mask, open_video
 from co2net.video.pictures import PICTURE_ENDINGS
 
-PathLike = str | os.PathLike[str]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 Give = Literal["mask", "cutout"]
 WRAP = 0.02  # of the frame's height: how far a wrapped background's light reaches over the subject's edge
 
@@ -64,12 +66,8 @@ def matte_video(
     garbage: PathLike | None = None,
     threshold: float = THRESHOLD,
     on_progress: OnProgress | None = None,
-    cancel: Cancel | None = None,
-    codec: str | None = None,
-    quality: float | None = None,
-    preset: str | None = None,
     frame_rate: Fraction | None = None,
-    overwrite: bool = True,
+    **options: Unpack[JobOptions],
 ) -> MatteReport:
     """Make the mask of a clip. Exactly one of `key`, `given`, `moving` and `model` says how.
 
@@ -91,12 +89,8 @@ def matte_video(
         garbage: with `key`: a still mask, white where the subject may be.
         threshold: with `moving`: pixels per frame from which a motion counts.
         on_progress: called after each written frame.
-        cancel: see :func:`co2net.pipeline.job.run_job`.
-        codec: see :func:`co2net.harmonize_video`, as the next four.
-        quality: the encoder's quality value.
-        preset: the encoder's speed.
         frame_rate: of a folder of frames.
-        overwrite: replace an existing output.
+        options: see :class:`co2net.pipeline.job.JobOptions`.
 
     Raises:
         InputError: an input cannot be used, or nothing was found.
@@ -124,13 +118,9 @@ def matte_video(
             kind=kind,
             word={"matte": "mask", "alpha": "cutout"}.get(kind, "composed"),
             on_progress=on_progress,
-            cancel=cancel,
             before_finish=finished.check,
-            codec=codec,
-            quality=quality,
-            preset=preset,
-            overwrite=overwrite,
             protect=[Path(p) for p in _inputs(given, background, garbage)],
+            **options,
         )
     notes = [*getattr(inner, "notes", []), *finished.notes, *report.notes]
     confidence = inner.report.confidence if isinstance(inner, PropagationStream) else {}

@@ -7,20 +7,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from co2net.color_mapping.cube import save_cube
 from co2net.errors import InputError, OutputError
+from co2net.files import PathLike
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
 from co2net.pipeline.inputs import CompositeInputs
-from co2net.pipeline.job import Cancel, JobReport, OnProgress, PathLike, run_job, walk
+from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
 from co2net.pipeline.looks import LookStream, resampled
 from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
 from co2net.pipeline.stream import FrameStream, Strength
 from co2net.video import Composing, MaskOptions, Part
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass
@@ -55,9 +60,6 @@ def harmonize_video(
     background: PathLike | None = None,
     strength: Strength = 1.0,
     device: str | torch.device | None = None,
-    codec: str | None = None,
-    quality: float | None = None,
-    preset: str | None = None,
     cube: PathLike | None = None,
     mask_fit: str = "error",
     mask_retime: str = "error",
@@ -68,13 +70,12 @@ def harmonize_video(
     keep_partial: bool = False,
     look: PathLike | None = None,
     frame_rate: Fraction | None = None,
-    overwrite: bool = True,
     key_frames: KeyFrames = None,
     precision: Precision = "auto",
-    cancel: Cancel | None = None,
     per_shot: bool = False,
     cube_per_shot: PathLike | None = None,
     cube_size: int = 33,
+    **options: Unpack[JobOptions],
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
 
@@ -94,9 +95,6 @@ def harmonize_video(
         background: the plate to compose over.
         strength: 0 changes nothing, 1 is all, up to 1.5 exaggerates; "auto": less where the network expects errors.
         device: None leaves the model where it is.
-        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the ending's own.
-        quality: the encoder's quality value (CRF).
-        preset: the encoder's speed against the file's size, "ultrafast" to "veryslow".
         cube: also write the clip's color mapping as a ``.cube`` LUT.
         mask_fit: "resize" accepts a mask of another size.
         mask_retime: "nearest" or "index" accepts a mask of another frame rate.
@@ -108,13 +106,12 @@ def harmonize_video(
         keep_partial: of a damaged or cut-off video, keep what is before that; a note says where it ends.
         look: a ``.cube`` LUT to apply to the whole result, a grade for display-coded colors.
         frame_rate: of a folder of frames, whose pictures carry no times.
-        overwrite: replace an existing output.
         key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
-        cancel: an event, or a function that returns True, to end the job from another thread; nothing is left.
         per_shot: one LUT for each shot, in two passes over the inputs: nothing flickers, nothing follows the light.
         cube_size: points per axis of `cube`, 2 to 129.
         cube_per_shot: a folder for a ``.cube`` LUT of each shot.
+        options: codec, quality, preset, overwrite and cancel, see :class:`~co2net.pipeline.job.JobOptions`.
 
     Raises:
         InputError: an input cannot be used.
@@ -161,7 +158,7 @@ def harmonize_video(
             stream.apply = False
             with ExitStack() as first_pass:
                 _, pairs, _ = inputs.open(first_pass)
-                passed = walk(pairs, stream, total, on_progress, cancel)
+                passed = walk(pairs, stream, total, on_progress, options.get("cancel"))
             shots.take_over(stream)
 
         def progress(done: int, _: int | None) -> None:
@@ -187,14 +184,10 @@ def harmonize_video(
             output,
             word="harmonized",
             on_progress=progress,
-            cancel=cancel,
             before_start=first_look,
             before_finish=conclude,
-            codec=codec,
-            quality=quality,
-            preset=preset,
-            overwrite=overwrite,
             protect=inputs.paths,
+            **options,
         )
     notes = [*mask_notes, *job.notes]
     if key_frames is not None and stream.skips_refinement:

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from co2net.errors import InputError
+from co2net.files import PathLike
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
 from co2net.pipeline.harmonize import harmonize_video
-from co2net.pipeline.job import PathLike
 from co2net.pipeline.stream import Strength
 from co2net.video import natural_key
 from co2net.video.pictures import PICTURE_ENDINGS

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from co2net.errors import InputError
-from co2net.pipeline.job import PathLike
+from co2net.files import PathLike
 from co2net.video import (
     Composing,
     Frame,

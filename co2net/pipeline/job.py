@@ -33,20 +33,49 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 
 from co2net.errors import Cancelled
+from co2net.files import PathLike
 from co2net.pipeline.outputs import OutputKind, output_info, write_result
 from co2net.threads import WriteBehind, read_ahead
 from co2net.video import Frame, VideoInfo, Writer, open_writer
 
-PathLike = str | os.PathLike[str]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 OnProgress = Callable[[int, int | None], None]
 """Called in the caller's thread after each written frame with (frames done, frames in all or None if nobody knows)."""
 Cancel = threading.Event | Callable[[], bool]
 """Set, or returning True: the job ends with :class:`~co2net.errors.Cancelled` before its next frame."""
+
+
+class OutputOptions(TypedDict, total=False):
+    """How a result is written: keywords, handed on as they came, of which each may be left out.
+
+    Attributes:
+        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the output ending's own.
+        quality: the encoder's quality value (CRF; of JPEG and WebP 1 to 100).
+        preset: the encoder's speed against the file's size, "ultrafast" to "veryslow".
+        overwrite: replace an existing output; the default.
+    """
+
+    codec: str | None
+    quality: float | None
+    preset: str | None
+    overwrite: bool
+
+
+class JobOptions(OutputOptions, total=False):
+    """Keywords of every job on frames: how it is written, and when to stop.
+
+    Attributes:
+        cancel: an event, or a function that returns True, to end the job from another thread; nothing is left.
+    """
+
+    cancel: Cancel | None
 
 
 class JobStream(Protocol):
@@ -90,11 +119,8 @@ def run_job(
     cancel: Cancel | None = None,
     before_start: Callable[[], None] | None = None,
     before_finish: Callable[[int], None] | None = None,
-    codec: str | None = None,
-    quality: float | None = None,
-    preset: str | None = None,
-    overwrite: bool = True,
     protect: Iterable[PathLike] = (),
+    **options: Unpack[OutputOptions],
 ) -> JobReport:
     """Send every frame through a stream and write what comes out.
 
@@ -111,11 +137,8 @@ def run_job(
         before_start: called when the output is known to be possible, before the first frame; for a first pass.
         before_finish: called with the number of frames when all are written but the output is not in its place yet;
             what it raises leaves no output.
-        codec: see :func:`co2net.video.open_writer`, as the next four.
-        quality: the encoder's quality value.
-        preset: the encoder's speed.
-        overwrite: replace an existing output.
         protect: inputs besides ``info.sources`` that must not be written over.
+        options: see :class:`OutputOptions`.
 
     Raises:
         InputError: an input cannot be used; the stream may raise others.
@@ -124,15 +147,8 @@ def run_job(
     """
     started = time.monotonic()
     place = default_output(info, word or kind, kind) if output is None else output
-    with open_writer(
-        place,
-        output_info(info, kind, place, codec),
-        codec=codec,
-        quality=quality,
-        overwrite=overwrite,
-        protect=protect,
-        preset=preset,
-    ) as writer:
+    shown = output_info(info, kind, place, options.get("codec"))
+    with open_writer(place, shown, protect=protect, **options) as writer:
         if before_start is not None:
             before_start()
         frames = _stream_through(pairs, stream, writer, kind, info.frame_count, on_progress, _asked(cancel))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 import trilinear
 from co2net.color_mapping.cube import load_cube
-from co2net.pipeline.job import JobStream, PathLike
+from co2net.files import PathLike
+from co2net.pipeline.job import JobStream
 from co2net.video import Frame
 
 
