@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Literal
 
-from co2net.cli.options import ENCODING, add_device, add_encoding, add_quiet, frame_rate, key_frames, picked
+from co2net.cli.options import ENCODING, add_device, add_encoding, add_prior, add_quiet, frame_rate, key_frames, picked
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +140,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="one LUT for each shot, in two passes: nothing flickers, nothing follows the light",
     )
     how.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    add_prior(how)
     how.add_argument("--backbone", help="network of the weight file, where the file does not say")
     how.add_argument("--previous", type=int, default=8, metavar="N", help="neighbor frames before each (default 8)")
     how.add_argument("--future", type=int, default=8, metavar="N", help="neighbor frames after each (default 8)")
@@ -182,7 +183,7 @@ def _harmonize(options: argparse.Namespace) -> None:
     from co2net.video import Composing, MaskOptions
 
     device = choose_device(options.device)
-    model = load_model(options.weights, options.backbone)
+    model = load_model(options.weights, options.backbone, prior=options.prior)
     if options.images:
         _run_images(options, model, device)
         return

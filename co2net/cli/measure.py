@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from co2net.cli.options import add_device, add_quiet, key_frames
+from co2net.cli.options import add_device, add_prior, add_quiet, key_frames
 
 DESCRIPTION = """\
 Measure a model on real clips with masks. Every clip becomes several composites, one per LUT; the model,
@@ -40,6 +40,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     p.add_argument("--every", type=int, default=1, help="take each so-manieth frame of a clip (default 1)")
     p.add_argument("--sizes", default="256,own", help="frame sizes: a number (square) or `own` (default 256,own)")
     p.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
+    add_prior(p)
     p.add_argument("--mapping", choices=("paper", "smooth"), help="the LUT's form; default: as the weights ask")
     p.add_argument(
         "--key-frames", type=key_frames, metavar="K", help="measure with key frames too: every K-th, or auto"
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     sizes = [size.strip() for size in options.sizes.split(",")]
     if not all(size == "own" or size.isdecimal() for size in sizes):
         raise InputError(f"`sizes` {options.sizes}: wanted numbers or own, joined by commas")
-    model = load_model(options.weights).to(choose_device(options.device))
+    model = load_model(options.weights, prior=options.prior).to(choose_device(options.device))
     model.mapping = options.mapping or model.mapping
     scores: dict[str, list[Score]] = {}
     with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:

@@ -84,6 +84,17 @@ def add_device(group: Group) -> None:
     group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
 
 
+def add_prior(group: Group) -> None:
+    """``--prior``, for :func:`co2net.models.registry.load_model`."""
+    group.add_argument(
+        "--prior",
+        type=float,
+        metavar="P",
+        help="how likely the footage is right already: 0 takes the network's corrections whole, larger values weaken "
+        "those that it is unsure of (default: the weights' own, see their card)",
+    )
+
+
 def add_quiet(group: Group, says: str = "no progress bar, no summary; errors only") -> None:
     """``-q``, ``--quiet``; `says` is its help."""
     group.add_argument("-q", "--quiet", action="store_true", help=says)

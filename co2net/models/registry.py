@@ -155,6 +155,7 @@ def load_model(
     backbone: str | None = None,
     *,
     folder: str | os.PathLike[str] | None = None,
+    prior: float | None = None,
 ) -> CO2Net:
     """Build the model that a weight file holds: with refinement if the file has one, the color mapping alone if not.
 
@@ -163,9 +164,10 @@ def load_model(
         backbone: needed only for the choice among shipped defaults; None: our best model, which need not be the
             paper's.
         folder: where shipped weights are, if not in their usual place.
+        prior: see :meth:`~co2net.models.backbones.Backbone.set_prior`; None: the file's own.
 
     Raises:
-        InputError: if nothing of that name is shipped.
+        InputError: if nothing of that name is shipped, or `prior` is out of range or the network has none.
         WeightsError: if the file cannot be read or does not fit.
     """
     if weights == "default" and backbone is None:
@@ -173,7 +175,10 @@ def load_model(
     else:
         path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
     file = read_weights(path)
-    return create_model(backbone=backbone, refinement=checkpoints.infer_settings(file.state).refinement, weights=file)
+    model = create_model(backbone=backbone, refinement=checkpoints.infer_settings(file.state).refinement, weights=file)
+    if prior is not None:
+        model.backbone.set_prior(prior)
+    return model
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from co2net.errors import InputError, WeightsError
+from co2net.models.backbones import BACKBONES
 from co2net.models.weight_header import WeightHeader, read_header, save_model_weights
 from co2net.weight_files import average_weights, read_weights
 
-PRIORS = ("caution", "prior")  # names of the prior in files of LUTNet and of ToneNet
 FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -166,7 +166,8 @@ def write_release(
     else:
         state = join_members(files) if len(files) > 1 else dict(files[0].state)
     if prior is not None:
-        name = next((name for name in PRIORS if name in state), None)
+        names = {network.prior_name for network in BACKBONES.values()}
+        name = next((name for name in sorted(filter(None, names)) if name in state), None)
         if name is None or prior < 0:
             raise InputError(f"`prior` {prior}: it is 0 or more, and for weights of lutnet and tonenet only")
         state[name] = torch.tensor(prior)

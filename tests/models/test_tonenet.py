@@ -1,12 +1,15 @@
+import math
+
 import pytest
 import torch
 
 import trilinear
 from co2net.color_mapping.completion import identity_lut
+from co2net.errors import InputError
 from co2net.models.backbones import ToneNet
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
-from co2net.models.registry import create_backbone
+from co2net.models.registry import create_backbone, load_model
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,18 @@ def test_the_prior_weakens_but_never_stops_a_correction(trained):
     identity = identity_lut(POINTS, image)
     share = (held - identity).flatten(1).norm(dim=1) / (plain - identity).flatten(1).norm(dim=1)
     assert bool((share < 0.999).all()) and bool((share > 0).all())
+
+
+def test_the_prior_can_be_set_when_weights_are_loaded():
+    assert load_model("default", prior=0.5).backbone.prior == 0.5
+    assert load_model("lutnet", prior=2.0).backbone.caution == 2.0
+    for weights, prior, says in (
+        ("default", -1.0, "from 0 on"),
+        ("default", math.nan, "from 0 on"),
+        ("issam", 1, "iSSAM"),
+    ):
+        with pytest.raises(InputError, match=says):
+            load_model(weights, prior=prior)
 
 
 def test_the_lut_contains_what_was_painted(trained):

@@ -95,6 +95,18 @@ class Recipe:
 QUICK = Recipe()
 """Good weights in an hour or two on a CPU: growing resolution, varied color changes, loss on the foreground."""
 
+SCENES = Recipe(
+    phases=((64, 40_000, 32), (128, 5_000, 16)),
+    learning_rate=7e-4,
+    composites="scenes",
+    mix={"borrowed": 0.25},
+    area_only=True,
+    averaging=0.995,
+    largest_gradient=1.0,
+    caution=0.0,
+)
+"""Composites as wrong as real ones (``co2net/training/composites.py``); continues weights of "quick"."""
+
 PAPER = Recipe(
     phases=((256, 0, 16),),
     epochs=120,
@@ -125,6 +137,7 @@ class Backbone(nn.Module):
         planes: names of further inputs that :meth:`prepare` makes; :meth:`forward` takes them as keyword arguments.
         usual_key_frames: the pipeline looks at every so-manieth frame where nobody says otherwise; None: at each. For
             mappings that hardly change between frames.
+        prior_name: the buffer that says how readily unsure corrections are weakened; None: there is none.
         recipes: ways to train it by name, the usual one first.
 
     Attributes:
@@ -143,7 +156,8 @@ class Backbone(nn.Module):
     averages_areas: ClassVar[bool] = False
     planes: ClassVar[tuple[str, ...]] = ()
     usual_key_frames: ClassVar[int | None] = None
-    recipes: ClassVar[Mapping[str, Recipe]] = {"quick": QUICK, "paper": PAPER}
+    prior_name: ClassVar[str | None] = None
+    recipes: ClassVar[Mapping[str, Recipe]] = {"quick": QUICK, "scenes": SCENES, "paper": PAPER}
 
     paints: bool = True
     whole: bool = False
@@ -162,6 +176,22 @@ class Backbone(nn.Module):
     def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Constructor settings under which the network takes `state`; entries may be missing."""
         return {}
+
+    def set_prior(self, prior: float) -> None:
+        """Say how likely it is that a composite looks right already.
+
+        Args:
+            prior: 0 takes every correction as the network gives it; the larger, the more are corrections weakened that
+                are small beside the error the network expects of itself. Weight files hold a value of their own.
+
+        Raises:
+            InputError: it is below 0 or not finite, or the network has no prior.
+        """
+        if self.prior_name is None:
+            raise InputError(f"`prior`: {self.title} does not say how sure it is; choose tonenet or lutnet")
+        if not 0 <= prior < math.inf:
+            raise InputError(f"`prior` must be a number from 0 on, got {prior:g}")
+        getattr(self, self.prior_name).fill_(prior)
 
     def prepare(self, composite: np.ndarray) -> dict[str, np.ndarray]:
         """Further inputs, made of a full-size composite before anything is resized.

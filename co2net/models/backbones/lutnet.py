@@ -85,6 +85,7 @@ class LUTNet(Backbone):
 
     title = "LUTNet"
     parts = ("members", "caution")
+    prior_name = "caution"
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     training_size = 64
     predicts_mapping = True

@@ -107,6 +107,7 @@ class ToneNet(Backbone):
     predicts_mapping = True
     averages_areas = True
     paints = False
+    prior_name = "prior"
     usual_key_frames = 8  # a look takes five times LUTNet's time, and a shot's mapping hardly changes meanwhile
     recipes: ClassVar[Mapping[str, Recipe]] = {"mapping": RECIPE}
 
