@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser, add_device, add_quiet
@@ -27,27 +27,51 @@ examples:
   python scripts/evaluate_model.py CDTNet HAdobe5k_2048.pth --hr_w 2048 --hr_h 2048 --lr 512 --datasets HAdobe5k
   python scripts/evaluate_model.py CDTNet iHarmony4_256.pth --resize-strategy Fixed256 --fg-ratios --output runs/cdtnet
 """
+RATIOS = """\
+As evaluate_model.py of single pictures, with a table by the foreground's share of the picture (0-5, 5-15, 15-100 %).
+"""
+ALL_SETS = "HFlickr,HDay2Night,HCOCO,HAdobe5k"
 SETS = {"cdtnet": "HAdobe5K", "duconet": "HFlickr,HDay2Night,HCOCO,HAdobe5k1"}
 
 
 def parser() -> argparse.ArgumentParser:
     """Options of the script."""
     p = OptionParser(prog="evaluate_model.py", description=DESCRIPTION, epilog=EXAMPLES)
+    _add_options(p)
+    p.set_defaults(logs="evaluation_logs")
+    return p
+
+
+def ratios_parser() -> argparse.ArgumentParser:
+    """Options of ``scripts/evaluate_model_fg_ratios.py``."""
+    p = OptionParser(prog="evaluate_model_fg_ratios.py", description=RATIOS)
+    _add_options(p)
+    p.set_defaults(fg_ratios=True, logs="evaluation_results", datasets=ALL_SETS)
+    return p
+
+
+def add_network(p: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which network, where its files are, at which size; the group of the published flags is returned."""
     p.add_argument("model_type", help="CDTNet, DucoNet, or another name from `co2net models`")
     p.add_argument("checkpoint", help="weights: a path, a name below MODELS_PATH, or FOLDER:NAME; ending optional")
     known = p.add_argument_group("flags of the originals")
+    known.add_argument("--hr-h", type=int, help="height of the pictures (CDTNet: default 1024)")
+    known.add_argument("--hr-w", type=int, help="width of the pictures (CDTNet: default 1024)")
+    known.add_argument("--lr", type=int, help="CDTNet: the base size (default 256)")
+    known.add_argument("--is-sim", action="store_true", help="CDTNet: simplified, the LUT alone")
+    known.add_argument("--gpu", metavar="N", help="number of the GPU; without one here, the CPU computes")
+    known.add_argument("--config-path", default="./config.yml", help="configuration file (default ./config.yml)")
+    return known
+
+
+def _add_options(p: argparse.ArgumentParser) -> None:
+    known = add_network(p)
     known.add_argument("--datasets", help="sub-sets, joined by commas (default CDTNet: HAdobe5K, else all four)")
     known.add_argument(
         "--resize-strategy", help="None, LimitLongest1024, Fixed256 (default but for CDTNet), 512, 1024 or 2048"
     )
     known.add_argument("--use-flip", action="store_true", help="average with the result for the mirrored picture")
-    known.add_argument("--hr-h", type=int, help="height of the pictures (CDTNet: default 1024)")
-    known.add_argument("--hr-w", type=int, help="width of the pictures (CDTNet: default 1024)")
-    known.add_argument("--lr", type=int, help="CDTNet: the base size (default 256)")
-    known.add_argument("--is-sim", action="store_true", help="CDTNet: simplified, the LUT alone")
     known.add_argument("--save-dir", "--results-path", default="", help="write results there, as JPEG of quality 100")
-    known.add_argument("--gpu", metavar="N", help="number of the GPU; without one here, the CPU computes")
-    known.add_argument("--config-path", default="./config.yml", help="configuration file (default ./config.yml)")
     known.add_argument("--eval-prefix", default="", help="ignored, as in the originals")
     new = p.add_argument_group("new")
     new.add_argument("--fg-ratios", action="store_true", help="also a table by the foreground's share of the picture")
@@ -55,7 +79,6 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--overwrite", action="store_true", help="do everything anew")
     add_device(new)
     add_quiet(new, "no progress bar, no notes")
-    return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,24 +87,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(lambda: _run(options), options.flags)
 
 
-def _run(options: argparse.Namespace) -> None:
-    from co2net.cli.progress import FrameBar
-    from co2net.data.config_file import find_checkpoint, read_config, read_sub_sets
-    from co2net.evaluation.images import evaluate_images, table_text
+def ratios_main(argv: Sequence[str] | None = None) -> int:
+    """Run ``scripts/evaluate_model_fg_ratios.py``; returns the exit code."""
+    options = ratios_parser().parse_args(argv)
+    return exit_code(lambda: _run(options), options.flags)
+
+
+def create_network(options: argparse.Namespace) -> tuple[str, Backbone, Path, Mapping[str, Any]]:
+    """The network's registered name, itself, its file and the configuration, of the options of :func:`add_network`."""
+    from co2net.data.config_file import find_checkpoint, read_config
     from co2net.models.registry import create_backbone
-    from co2net.provenance import state_sha256
 
     name = _network(options.model_type)
     config = read_config(options.config_path, options.model_type)
     weights = find_checkpoint(options.checkpoint, config)
-    settings = {}
-    if name == "cdtnet":
-        settings = {"base_size": options.lr or 256, "simplified": options.is_sim}
-    network = create_backbone(name, weights, **settings)
+    return name, create_backbone(name, weights, **_settings(options, name)), weights, config
+
+
+def _settings(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    return {"base_size": options.lr or 256, "simplified": options.is_sim} if name == "cdtnet" else {}
+
+
+def _run(options: argparse.Namespace) -> None:
+    from co2net.cli.progress import FrameBar
+    from co2net.data.config_file import read_sub_sets
+    from co2net.evaluation.images import evaluate_images, table_text
+    from co2net.provenance import state_sha256
+
+    name, network, weights, config = create_network(options)
     sets = read_sub_sets(config, options.datasets or SETS.get(name, SETS["duconet"]), "test")
-    protocol, device = _protocol(options, name), _device(options)
+    protocol, device = _protocol(options, name), device_of(options)
     output = Path(options.output) if options.output else None
-    conditions = {"network": name, **settings, "weights": state_sha256(network.state_dict())}
+    conditions = {
+        "network": name,
+        **_settings(options, name),
+        "weights": state_sha256(network.state_dict()),
+    }
     with FrameBar(quiet=options.quiet, device=str(device)) as bar:
         run = evaluate_images(
             network,
@@ -94,9 +135,11 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=bar.update,
         )
-    print(table_text(run.table()))
+    text = table_text(run.table())
     if options.fg_ratios:
-        print(f"\n{table_text(run.ratio_table())}")
+        text += f"\n\n{table_text(run.ratio_table())}"
+    print(text)
+    _log(text, weights, options, config)
     for path in _report(run, network, weights, options, device, output, options.quiet):
         print(path)
 
@@ -123,7 +166,8 @@ def _protocol(options: argparse.Namespace, name: str) -> Protocol:
     return Protocol(None, options.resize_strategy or "Fixed256", options.use_flip)
 
 
-def _device(options: argparse.Namespace) -> torch.device:
+def device_of(options: argparse.Namespace) -> torch.device:
+    """Where to compute: ``--device``, or else ``--gpu`` as far as there is one."""
     import torch
 
     from co2net.devices import choose_device
@@ -135,6 +179,21 @@ def _device(options: argparse.Namespace) -> torch.device:
     if not options.quiet:
         print(f"co2net: note: --gpu {options.gpu}: no CUDA here, the CPU computes", file=sys.stderr)
     return choose_device("cpu")
+
+
+def _log(text: str, weights: Path, options: argparse.Namespace, config: Mapping[str, Any]) -> None:
+    """The tables in the experiments' folder, as published; without one they are printed only."""
+    import time
+
+    from co2net.files import make_folder, write_beside
+
+    if not config.get("EXPS_PATH"):
+        return
+    folder = Path(str(config["EXPS_PATH"])) / options.logs
+    make_folder(folder)
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    asked = f"{options.model_type} {options.checkpoint}, {options.datasets or 'the usual sub-sets'}"
+    write_beside(folder / f"{weights.stem}_{stamp}.log", f"{asked}\n{text}\n")
 
 
 def _report(
@@ -157,7 +216,8 @@ def _report(
 
     if output is None:
         return []
-    shown = {name: value for name, value in vars(options).items() if name != "flags" and value not in (None, "", False)}
+    given = {name: value for name, value in vars(options).items() if value not in (None, "", False)}
+    shown = {name: value for name, value in given.items() if name not in ("flags", "logs")}
     results = make_results(
         run.records,
         methods=["composite", RESULT],

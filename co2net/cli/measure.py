@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> None:
     sizes = [size.strip() for size in options.sizes.split(",")]
     if not all(size == "own" or size.isdecimal() for size in sizes):
         raise InputError(f"`sizes` {options.sizes}: wanted numbers or own, joined by commas")
-    model = load_model(options.weights, prior=options.prior).to(choose_device(options.device))
-    model.mapping = options.mapping or model.mapping
+    device = choose_device(options.device)
+    model = load_model(options.weights, mapping=options.mapping, prior=options.prior).to(device)
     scores: dict[str, list[Score]] = {}
     with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
             bar.update()
 
         if options.pairs is not None:
-            methods = baselines() | {"co2net": network_methods(model)["co2net"]}
+            methods = baselines() | {"co2net": network_methods(model.for_pictures())["co2net"]}
             scores["pairs"] = measure_pairs(options.pairs, methods, show)
         if options.clips is not None:
             splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)

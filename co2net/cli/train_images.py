@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from co2net.cli.training_options import add_time_limit, at_least, positive, repo
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
-    from co2net.models.backbones import Backbone
     from co2net.training.image_pairs import PairsConfig
 
 SCRIPT = "python scripts/train.py"
@@ -88,7 +88,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
         "--batch-size", type=int, default=-1, help="pictures in a step; below 1: 16 of DucoNet, 4 of CDTNet"
     )
     run.add_argument("--epochs", type=int, help="passes over the data (default 120)")
-    run.add_argument("--ngpus", type=int, default=1, help="number of GPUs")
+    run.add_argument("--ngpus", type=int, default=1, help="number of GPUs; with --device cpu of processes")
     run.add_argument("--gpus", default="", help="their numbers, joined by commas; none here: the CPU")
     add_device(run)
     add_time_limit(run)
@@ -120,18 +120,24 @@ def main(argv: list[str] | None = None) -> int:
     """Run the script; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
     options = parser().parse_args(words)
-    return exit_code(lambda: run_images(options, words), options.flags)
+    return exit_code(lambda: run_images(options, [sys.argv[0], *words]), options.flags)
 
 
-def run_images(options: argparse.Namespace, words: list[str] | None = None) -> None:
-    """Train; only the first of several processes speaks."""
+def run_images(options: argparse.Namespace, itself: Sequence[str] = ()) -> None:
+    """Train, in as many processes as there are GPUs to be used; only the first of them speaks.
+
+    Args:
+        options: what was asked for.
+        itself: how Python starts this command; the installed one by default.
+    """
     script = _script(options.model_path)
     count = _gpus(options)
-    if count > 1 and "WORLD_SIZE" not in os.environ and words is not None:
+    if count > 1 and "WORLD_SIZE" not in os.environ:
         # One name for all processes: the next free number is another one as soon as the first has made its folder.
         os.environ[EXPERIMENT] = str(_experiment(options, _experiments(options))[0])
-        starter = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", sys.argv[0], *words]
-        raise SystemExit(subprocess.call(starter))  # noqa: S603  (this very command)
+        starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        itself = itself or ["-m", "co2net", *sys.argv[1:]]
+        raise SystemExit(subprocess.call([*starter, *itself]))  # noqa: S603  (this very command)
     spoken_by_first(lambda first: _run(options, script, speaks=first and not options.quiet))
 
 
@@ -143,15 +149,27 @@ def _script(path: str) -> Script:
 
 
 def _gpus(options: argparse.Namespace) -> int:
-    """Choose the GPUs that were asked for, as far as they are there; returns how many processes that makes."""
+    """Choose the GPUs that were asked for; returns how many processes that makes, with ``--device cpu`` on the CPU."""
+    asked = [number.strip() for number in options.gpus.split(",") if number.strip()]
+    if wrong := [number for number in asked if not number.isdecimal()]:
+        raise InputError(f"--gpus {options.gpus}: {wrong[0]} is no number of a GPU; write such as 0,1")
+    at_least(options, 1, "ngpus")
+    asked = asked or [*map(str, range(options.ngpus))]
+    if options.device == "cpu":
+        return len(asked)
+    if options.device not in ("auto", "cuda"):
+        return 1  # one that is named: cuda:1, mps
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", ",".join(asked))  # before CUDA is asked anything
+
     import torch
 
-    asked = [number for number in options.gpus.split(",") if number.strip()] or [*map(str, range(options.ngpus))]
-    if options.device != "auto" or not torch.cuda.is_available():
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not there:
         if options.gpus and options.device == "auto" and not int(os.environ.get("RANK", "0")):
             print(f"co2net: note: --gpus {options.gpus}: no CUDA here, training on the CPU", file=sys.stderr)
         return 1
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", ",".join(asked))
+    if there < len(asked):
+        raise InputError(f"--gpus {','.join(asked)}: only {there} of these GPUs can be used here; name those")
     return len(asked)
 
 
@@ -160,8 +178,7 @@ def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
 
     from co2net.data.config_file import find_checkpoint, merged_config, read_sub_sets
     from co2net.devices import choose_device
-    from co2net.models.checkpoints import load_start, read_weights
-    from co2net.models.registry import create_backbone
+    from co2net.models.registry import start_backbone
     from co2net.processes import process_group
     from co2net.training.image_pairs import HowToSave, PairsTask
     from co2net.training.loop import LoopSettings, train
@@ -178,17 +195,13 @@ def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
     held_out = options.val_datasets or (options.datasets or script.validation)
     validation = [e for found in read_sub_sets(config, held_out, "test").values() for e in found]
     pairs = _config(options, script)
-    torch.manual_seed(pairs.seed)
-    network = create_backbone(pairs.backbone, **pairs.settings)
-    network.initialize()
     folder, weights = _experiment(options, _experiments(options))
     folder = Path(os.environ.get(EXPERIMENT, folder))
     weights = weights or (find_checkpoint(options.weights, config) if options.weights else None)
-    if weights:
-        missing = load_start(network, read_weights(weights))
-        if missing and speaks:
-            print(f"co2net: note: {weights} does not hold {missing}; these start anew", file=sys.stderr)
-    _set_size(network, pairs)
+    torch.manual_seed(pairs.seed)
+    network, missing = start_backbone(pairs.backbone, weights, **pairs.settings)
+    if missing and speaks:
+        print(f"co2net: note: {weights} does not hold {missing}; these start anew", file=sys.stderr)
     task = PairsTask(
         network, entries, validation, pairs, HowToSave(options.workers, script.numbered, script.show_every)
     )
@@ -234,11 +247,6 @@ def _config(options: argparse.Namespace, script: Script) -> PairsConfig:
     pairs.epochs, pairs.first_epoch = options.epochs or pairs.epochs, options.start_epoch
     pairs.seed = options.seed
     return pairs
-
-
-def _set_size(network: Backbone, pairs: PairsConfig) -> None:
-    base = pairs.settings.get("base_size")
-    network.training_size = int(base) if base else pairs.height
 
 
 def _experiments(options: argparse.Namespace) -> Path:

@@ -60,6 +60,11 @@ def resize_image(image: np.ndarray, size: tuple[int, int] = (256, 256)) -> np.nd
     return _resize(image, size, cv2.INTER_LINEAR)
 
 
+def resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """As :func:`resize_image`, for ``(H, W, C)`` uint8 of any number of channels (:meth:`Backbone.prepare`)."""
+    return _resize(np.ascontiguousarray(plane), size, cv2.INTER_LINEAR).reshape(*size, plane.shape[2])
+
+
 def resize_mask(mask: np.ndarray, size: tuple[int, int] = (256, 256), nearest: bool = False) -> np.ndarray:
     """Resize ``(H, W)`` float32 to `size` (height, width); bilinear as :func:`resize_image`, so borders become soft.
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data import read_image, read_mask, resize_image, resize_mask
+from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, resize_plane
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.evaluation.pictures import to_picture
@@ -145,20 +145,15 @@ def _read(entries: Iterable[Sample], protocol: Protocol, network: Backbone) -> I
         planes = network.prepare(composite)
         yield _Picture(
             entry,
-            _tensor(resize_image(composite, shape)),
-            _tensor(resize_image(real, shape)),
+            to_batch(resize_image(composite, shape)),
+            to_batch(resize_image(real, shape)),
             torch.from_numpy(resize_mask(mask, shape))[None, None],
-            {name: _tensor(_resized(plane, shape)) for name, plane in planes.items()},
+            {name: to_batch(resize_plane(plane, shape)) for name, plane in planes.items()},
         )
 
 
-def _resized(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    if plane.shape[:2] == shape:
-        return plane
-    return cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(*shape, plane.shape[2])
-
-
-def _tensor(picture: np.ndarray) -> Tensor:
+def to_batch(picture: np.ndarray) -> Tensor:
+    """``(H, W, C)`` uint8 to ``(1, C, H, W)`` in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 

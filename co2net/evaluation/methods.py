@@ -172,14 +172,14 @@ def histogram_matching(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 CLASSICAL: dict[str, Transfer] = {"Reinhard statistics transfer": reinhard, "histogram matching": histogram_matching}
 """By title."""
-BACKBONE = "backbone, frame by frame"
+BACKBONE, PAINTED = "backbone, frame by frame", "painted whole, frame by frame"
 
 
 def network_methods(model: CO2Net, key_frames: KeyFrames = None) -> dict[str, Run]:
     """The backbone frame by frame, and the model with its window of 8 + 8 neighbor frames, with and without refinement.
 
     Without a refinement in the model, the color mapping alone is the model and stands there once. With `key_frames`
-    the model with those stands there too.
+    the model with those stands there too; so do the whole frames of a network that paints those beside its LUTs.
     """
     mapping_alone = CO2Net(
         model.backbone, refinement=False, mapping=model.mapping, unseen_rule=model.unseen_rule
@@ -195,6 +195,8 @@ def network_methods(model: CO2Net, key_frames: KeyFrames = None) -> dict[str, Ru
     if model.refinement:
         methods["color mapping alone"] = with_window(mapping_alone, 8)
     methods["co2net"] = with_window(model, 8)
+    if model.backbone.whole and model.mapping.needs_prediction and not model.refinement:
+        methods[PAINTED] = with_window(model.for_pictures(), 0)
     if key_frames is not None:
         methods[f"co2net, key frames {key_frames}"] = with_window(model, 8, key_frames)
     return methods

@@ -27,6 +27,7 @@ __all__ = [
     "list_releases",
     "load_model",
     "register",
+    "start_backbone",
     "weights_path",
 ]
 
@@ -75,6 +76,39 @@ def create_backbone(
     if file is not None:
         checkpoints.load_backbone(network, file)
     return network
+
+
+def start_backbone(
+    name: str, start: Weights = None, *, as_identity: bool = False, **settings: Any
+) -> tuple[Backbone, str]:
+    """A network to be trained: fresh weights, and in their place what a file holds, which may be a part of it.
+
+    CDTNet begins with the generator that an iSSAM file is.
+
+    Args:
+        name: one of :func:`list_backbones`.
+        start: as the weights of :func:`create_backbone`.
+        as_identity: as of :meth:`Backbone.initialize`.
+        **settings: of the network; those that follow from the file need not be given.
+
+    Returns:
+        The network, and which names the file does not hold, for people; empty if there are none.
+
+    Raises:
+        InputError: if a name is unknown; lists the known ones.
+        WeightsError: if the file cannot be read, or holds what the network does not have.
+    """
+    network_class = backbone_class(name)
+    file = None if start is None else read_weights(weights_path(start, name, refinement=False))
+    if file is not None:
+        settings = {**_settings_from(network_class, file), **settings}
+    network = network_class(**settings)
+    network.initialize(start_as_identity=as_identity)
+    missing = ""
+    if file is not None:
+        missing = checkpoints.load_start(network, file)
+        checkpoints.apply_training_size(network, file)
+    return network, missing
 
 
 def create_model(
@@ -154,6 +188,7 @@ def load_model(
     weights: str | os.PathLike[str] = "default",
     backbone: str | None = None,
     *,
+    mapping: str | ColorMapping | None = None,
     folder: str | os.PathLike[str] | None = None,
     prior: float | None = None,
 ) -> CO2Net:
@@ -163,6 +198,7 @@ def load_model(
         weights: "default", the name of a shipped release, or a path.
         backbone: needed only for the choice among shipped defaults; None: our best model, which need not be the
             paper's.
+        mapping: None: what the weight file asks for.
         folder: where shipped weights are, if not in their usual place.
         prior: see :meth:`~co2net.models.backbones.Backbone.set_prior`; None: the file's own.
 
@@ -175,7 +211,8 @@ def load_model(
     else:
         path = weights_path(weights, backbone or DEFAULT_BACKBONE, refinement=True, folder=folder)
     file = read_weights(path)
-    model = create_model(backbone=backbone, refinement=checkpoints.infer_settings(file.state).refinement, weights=file)
+    refinement = checkpoints.infer_settings(file.state).refinement
+    model = create_model(backbone=backbone, refinement=refinement, weights=file, mapping=mapping)
     if prior is not None:
         model.backbone.set_prior(prior)
     return model

@@ -85,7 +85,7 @@ def harmonize_images(
     folder = Path(images)
     if not folder.is_dir():
         raise InputError(f"`images` {folder} is not a folder; one picture goes in without it")
-    pictures = _pictures(folder)
+    pictures = pictures_in(folder)
     target = Path(output) if output is not None else folder.with_name(f"{folder.name}.harmonized")
     if target.resolve() == folder.resolve():
         raise InputError(f"`output` {target} is the folder of the pictures; choose another one")
@@ -96,7 +96,7 @@ def harmonize_images(
 
         model = load_model("default")
     model = model if device is None else model.to(device)
-    report, known = ImagesReport(target), _masks(Path(masks)) if masks is not None else None
+    report, known = ImagesReport(target), masks_in(Path(masks)) if masks is not None else None
     target.mkdir(parents=True, exist_ok=True)
 
     results = [target / f"{p.stem}{p.suffix if p.suffix.lower() in JPEG else '.png'}" for p in pictures]
@@ -108,7 +108,7 @@ def harmonize_images(
         if result.exists() and not overwrite:
             return result, None, ""
         try:
-            mask = None if known is None else _mask_of(picture, known, Path(masks or ""))
+            mask = None if known is None else mask_of(picture, known, Path(masks or ""))
             done = harmonize_video(
                 picture,
                 mask,
@@ -146,8 +146,12 @@ def harmonize_images(
     return report
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Pictures of any kind, in natural order; unlike those of a clip they need not be alike."""
+def pictures_in(folder: Path) -> list[Path]:
+    """Pictures of any kind, in natural order; unlike those of a clip they need not be alike.
+
+    Raises:
+        InputError: there are none.
+    """
     found = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith("."))
     pictures = sorted((path for path in found if path.is_file()), key=lambda path: natural_key(path.name))
     if not pictures:
@@ -155,13 +159,23 @@ def _pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def _masks(folder: Path) -> dict[str, Path]:
+def masks_in(folder: Path) -> dict[str, Path]:
+    """The masks of a folder by their names without endings.
+
+    Raises:
+        InputError: it is no folder, or holds no pictures.
+    """
     if not folder.is_dir():
         raise InputError(f"`mask` {folder} is not a folder; a folder of pictures wants a folder of masks")
-    return {path.stem: path for path in _pictures(folder)}
+    return {path.stem: path for path in pictures_in(folder)}
 
 
-def _mask_of(picture: Path, masks: dict[str, Path], folder: Path) -> Path:
+def mask_of(picture: Path, masks: dict[str, Path], folder: Path) -> Path:
+    """The mask of ``a_b_c.jpg``: ``a_b_c.*`` or ``a_b.*`` of those in `folder`.
+
+    Raises:
+        InputError: there is none; says which names were looked for.
+    """
     names = [picture.stem, picture.stem.rpartition("_")[0]]
     for name in names:
         if name in masks:

@@ -147,6 +147,7 @@ class BackboneTask(Task):
                 resize_only=temporal is not None and temporal.resize_only,
                 flow_input=temporal.flow_input if temporal else None,
                 estimate=in_samples(temporal, self.estimate),
+                least_foreground=config.least_foreground,
                 scenes=config.composites == "scenes",
             )
             loader = DataLoader(
@@ -244,7 +245,7 @@ class BackboneTask(Task):
             facts |= {"temporal_weight": f"{config.temporal.weight:g}", "flow": config.temporal.flow}
         header = WeightHeader(
             backbone=config.backbone,
-            training_size=self._phases[-1].size,
+            training_size=self.network.learned_size(self._phases[-1].size),
             mapping="predicted" if self.network.predicts_mapping else "smooth",
             facts=facts,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from co2net.errors import InputError
@@ -37,7 +37,6 @@ class Stage1Config(Recipe):
 
     Attributes:
         backbone: registered name.
-        settings: of the network, where they are not its defaults.
         temporal: consistency of pairs of frames; None trains on single frames.
         adversarial_weight: of the discriminator's term; None trains without one.
         seed: of samples, first weights and dropout.
@@ -48,7 +47,6 @@ class Stage1Config(Recipe):
     """
 
     backbone: str = "issam"
-    settings: Mapping[str, Any] = field(default_factory=dict)
     temporal: TemporalConfig | None = None
     adversarial_weight: float | None = None
     seed: int = 0
@@ -139,6 +137,7 @@ def stage1_config(
         batch = changes.get("phases", chosen.phases)[-1][2]
         changes["learning_rate"] = chosen.learning_rate * math.sqrt(batch / chosen.rate_batch)
     given = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
+    changes["settings"] = {**chosen.settings, **changes.get("settings", {})}
     given |= {"backbone": backbone, "temporal": temporal, "mix": {**chosen.mix, **(mix or {})}, **changes}
     config = Stage1Config(**given)
     config.check()

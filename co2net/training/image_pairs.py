@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from co2net.data import read_image, read_mask, resize_image, resize_mask
+from co2net.data.pictures import read_image, read_mask, resize_mask, resize_plane
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.files import make_folder, write_beside
@@ -29,8 +29,8 @@ from co2net.training.checkpoint import cpu_copy, write_state
 from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import Run
 from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
+from co2net.training.views import KEPT_ANYWAY
 
-KEPT_ANYWAY = 0.05  # share of the crops with too little foreground that are taken all the same
 SMALLEST, SQUAREST, WIDEST = 0.5, 3 / 4, 4 / 3  # crops: share of the area, and width over height
 JPEG_QUALITY = 85
 
@@ -146,7 +146,7 @@ class PairDataset(Dataset[dict[str, np.ndarray]]):
                 raise InputError(f"{path} is {other.shape[:2]}, its composite {composite.shape[:2]}")
         planes = {"composite": composite, "real": real, **self.prepare(composite)}
         if not self.augment:
-            shown = {name: _resized(plane, self.shape) for name, plane in planes.items()}
+            shown = {name: resize_plane(plane, self.shape) for name, plane in planes.items()}
             return {**shown, "mask": resize_mask(mask, self.shape)}
         rng = np.random.default_rng((self.seed, number))
         while True:
@@ -155,7 +155,7 @@ class PairDataset(Dataset[dict[str, np.ndarray]]):
             seen = resize_mask(np.ascontiguousarray(mask[window]), self.shape)
             if seen.sum() > self.least_foreground or rng.random() < KEPT_ANYWAY:
                 break
-        shown = {name: _resized(plane[window], self.shape) for name, plane in planes.items()}
+        shown = {name: resize_plane(plane[window], self.shape) for name, plane in planes.items()}
         shown["mask"] = seen
         if rng.random() < 0.5:
             shown = {name: np.ascontiguousarray(plane[:, ::-1]) for name, plane in shown.items()}
@@ -173,14 +173,6 @@ def draw_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, i
     w = min(width, max(1, round(height * WIDEST)))
     h = min(height, max(1, round(width / SQUAREST)))
     return (height - h) // 2, h, (width - w) // 2, w
-
-
-def _resized(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """8-bit bilinear, as published, for any number of channels."""
-    if plane.shape[2] == 3:
-        return resize_image(np.ascontiguousarray(plane), shape)
-    resized = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return resized.reshape(*shape, plane.shape[2])
 
 
 def to_tensors(samples: Sequence[dict[str, np.ndarray]], device: torch.device) -> dict[str, Tensor]:
@@ -350,7 +342,7 @@ class PairsTask(Task):
         """The network, with what loading it needs to know."""
         header = WeightHeader(
             backbone=self.config.backbone,
-            training_size=self.network.training_size,
+            training_size=self.network.learned_size(self.config.height),
             mapping="predicted" if self.network.predicts_mapping else "smooth",
             facts={f"validation_{name}": f"{value:.4f}" for name, value in run.progress.last_scores.items()},
         )

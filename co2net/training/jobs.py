@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from co2net.errors import InputError
 from co2net.flow import FlowEstimator
 from co2net.models.checkpoints import infer_settings, read_weights
 from co2net.models.co2net import CO2Net
-from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, weights_path
+from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, start_backbone, weights_path
 from co2net.models.weight_header import read_header
 from co2net.processes import process_group
 from co2net.training.backbone import train_stage1
@@ -77,7 +78,7 @@ def train_backbone(
         train_list: HYouTube list of training clips or frames.
         val_list: list of the held-out ones; with `train_list`.
         luts: folder of LUTs for making composites, where the data set has none.
-        init: weights to start from.
+        init: weights to start from; may hold a part of the network, such as CDTNet's generator.
         temporal: consistency of pairs of frames, with `estimate`, its flow.
         estimate: see `temporal`.
         device: as of :func:`~co2net.devices.choose_device`.
@@ -98,9 +99,9 @@ def train_backbone(
     own, other = (load_luts(luts, split) if luts else torch.zeros(_NO_LUTS) for split in ("train", "test"))
     config = stage1_config(backbone, recipe, samples=len(train), temporal=temporal, **(changes or {}))
     torch.manual_seed(config.seed)
-    network = create_backbone(backbone, init, folder=None, **config.settings)
-    if not init:
-        network.initialize(start_as_identity=config.start_as_identity)
+    network, missing = start_backbone(backbone, init, as_identity=config.start_as_identity, **config.settings)
+    if missing:
+        warnings.warn(f"{init} does not hold {missing}; these start anew", stacklevel=2)
     settings = LoopSettings(config.log_every, config.checkpoint_every, time_limit=time_limit, quiet=quiet)
     with process_group(kind) as processes:
         summary = train_stage1(

@@ -101,6 +101,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             (as the HYouTube baseline does: the mask of the frame before by nearest neighbor).
         flow_input: reads the frame before of every example too, its real frame with "real" only.
         estimate: makes the fields to the frames before right here; None leaves them to the training loop.
+        least_foreground: pixels of a sample; see :attr:`~co2net.models.backbones.base.Recipe.least_foreground`. 0: a
+            hundredth of it.
         scenes: shows pictures as they are, for :func:`scene_batch`; views are those of
             :func:`co2net.training.views.draw_scene_view`, `mix` counts for borrowed masks only.
     """
@@ -119,9 +121,10 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         resize_only: bool = False,
         flow_input: FlowInput | None = None,
         estimate: FlowEstimator | None = None,
+        least_foreground: float = 0.0,
         scenes: bool = False,
     ) -> None:
-        self.scenes = scenes
+        self.scenes, self.least_foreground = scenes, least_foreground
         self.mix = mix or ColorChangeMix()
         self.examples, self.size, self.luts, self.seed = list(examples), size, luts, seed
         self.augment, self.varied, self.resize_only = augment, varied, resize_only
@@ -175,9 +178,13 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if self.scenes:
             return draw_scene_view(rng, mask)
         if self.augment and not self.resize_only:
-            view = draw_view(rng, mask, smallest=0.3 if self.varied else 0.5)
+            enough = self._shows_enough(mask) if self.least_foreground else None
+            view = draw_view(rng, mask, 0.3 if self.varied else 0.5, enough)
             return view._replace(smooth=True) if self.area_only else view
         return View(0, mask.shape[0], 0, mask.shape[1])
+
+    def _shows_enough(self, mask: np.ndarray) -> Callable[[View], bool]:
+        return lambda view: bool(cut(mask, view, self.size).sum() > self.least_foreground)
 
     def _cut(self, picture: np.ndarray, view: View, *, nearest: bool = False) -> np.ndarray:
         if self.resize_only:

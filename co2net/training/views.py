@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from co2net.data.pictures import resize_image, resize_mask
+
+KEPT_ANYWAY = 0.05  # share of the views with too little foreground that are taken all the same
 
 
 class View(NamedTuple):
@@ -26,21 +30,31 @@ class View(NamedTuple):
     smooth: bool = True
 
 
-def draw_view(rng: np.random.Generator, mask: np.ndarray, smallest: float) -> View:
+def draw_view(
+    rng: np.random.Generator, mask: np.ndarray, smallest: float, enough: Callable[[View], bool] | None = None
+) -> View:
     """Draw a view of a picture with foreground.
 
     Args:
         rng: source of randomness.
         mask: ``(H, W)`` uint8.
         smallest: area of the smallest window, as a share of the picture's; the aspect ratio changes by up to 3 : 4.
+        enough: whether a window shows enough of the foreground; others are drawn again, but for one in twenty. None:
+            more than a hundredth of it is foreground, in one of ten draws.
     """
     height, width = mask.shape
     window = 0, height, 0, width
-    for _ in range(10):
-        window = _draw_window(rng, height, width, smallest)
+    draws: Iterable[int] = range(10) if enough is None else repeat(0)
+
+    def shows(window: tuple[int, int, int, int]) -> bool:
+        if enough is not None:
+            return enough(View(*window))
         top, bottom, left, right = window
-        # Redraw while (nearly) nothing of the foreground is inside; keep such a draw one time in twenty.
-        if (mask[top:bottom:4, left:right:4] > 127).mean() > 0.01 or rng.random() < 0.05:
+        return bool((mask[top:bottom:4, left:right:4] > 127).mean() > 0.01)
+
+    for _ in draws:
+        window = _draw_window(rng, height, width, smallest)
+        if shows(window) or rng.random() < KEPT_ANYWAY:
             break
     return View(*window, flip=rng.random() < 0.5, smooth=rng.random() < 0.5)
 

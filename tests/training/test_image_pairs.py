@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -175,3 +178,51 @@ def test_mistakes_are_named(place, capsys):
     assert "there are: none" in capsys.readouterr().err
     assert train_images.main(["models/CDTNet.py", "--datasets", "HCOCO", "--lr", "0.5"]) == 2
     assert "base size" in capsys.readouterr().err
+
+
+def test_two_processes_train_as_one(place):
+    """What ``--gpus=0,1`` does, with two processes on the CPU that talk over gloo."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
+    words = ["models/DucoNet_256.py", "--datasets=HCOCO", "--workers=0", "--epochs=1", "--batch-size=2", "--device=cpu"]
+    for number in (1, 2):
+        command = [sys.executable, str(script), *words, f"--ngpus={number}", f"--exp-name=by{number}"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, two = (place / "exps" / "DucoNet_256" / name for name in ("000_by1", "001_by2"))
+    logs = [(folder / "logs.txt").read_text() for folder in (one, two)]
+    assert [line.split("\t")[:-1] for line in logs[0].splitlines()] == [
+        line.split("\t")[:-1] for line in logs[1].splitlines()
+    ]
+    states = [torch.load(folder / "checkpoints" / "last_checkpoint.pth") for folder in (one, two)]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, atol=2e-3, rtol=2e-3)
+    assert len([*(place / "exps" / "DucoNet_256").iterdir()]) == 2  # the two processes shared one folder
+
+
+def test_gpus_that_are_not_there_are_said(place, capsys, monkeypatch):
+    monkeypatch.setattr(train_images, "_run", lambda *_, **__: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train_images.main(["models/DucoNet_256.py", "--gpus=0,1"]) == 0
+    assert "--gpus 0,1: no CUDA here, training on the CPU" in capsys.readouterr().err
+    assert train_images.main(["models/DucoNet_256.py", "--gpus=0,x"]) == 2
+    assert "x is no number of a GPU" in capsys.readouterr().err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert train_images.main(["models/DucoNet_256.py", "--gpus=2,3"]) == 2
+    assert "--gpus 2,3: only 1 of these GPUs can be used here" in capsys.readouterr().err
+
+
+def test_two_gpus_start_a_process_each(place, monkeypatch):
+    started = []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(train_images.subprocess, "call", lambda words: started.append(words) or 0)
+    monkeypatch.setenv(train_images.EXPERIMENT, "")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    words = ["models/DucoNet_256.py", "--gpus=0,1", "--exp-name=b", "--datasets=HCOCO"]
+    with pytest.raises(SystemExit) as ended:
+        train_images.main(words)
+    assert ended.value.code == 0 and started[0][-len(words) :] == words and "--nproc-per-node=2" in started[0]
+    assert os.environ[train_images.EXPERIMENT].endswith("000_b")

@@ -51,6 +51,7 @@ class Recipe:
         phases: stretches of a run, each ``(pixels square, samples, batch)``; the samples of the last one may be 0 where
             `epochs` counts them.
         epochs: passes over the data set, for published recipes; 0: `phases` says how long.
+        settings: of the network, where they are not its defaults.
         learning_rate: of Adam.
         schedule: name of the learning rate's course.
         milestones: epochs from which the rate is a tenth, for the schedule "milestones".
@@ -73,6 +74,7 @@ class Recipe:
 
     phases: tuple[tuple[int, int, int], ...] = ((64, 130_000, 32), (128, 16_000, 16), (256, 2_000, 8))
     epochs: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     milestones: tuple[int, ...] = (105, 115)
@@ -211,6 +213,10 @@ class Backbone(nn.Module):
     def frame_size(self) -> int:
         """Largest height and width of a frame that the network makes use of; the pipeline shrinks frames to it."""
         return self.training_size
+
+    def learned_size(self, pictures: int) -> int:
+        """The training size of weights that saw pictures of that height and width last, with the settings of this."""
+        return pictures
 
     def network(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The bare network.

@@ -1,0 +1,82 @@
+"""Stage 1: beginning with a part of a network, a recipe's network settings, and the redraw rule of crops."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from co2net.cli.train_backbone import main
+from co2net.data import read_dataset
+from co2net.errors import WeightsError
+from co2net.models.backbones import CDTNet
+from co2net.models.registry import create_backbone, start_backbone
+from co2net.training.backbone_config import stage1_config
+from co2net.training.picture_samples import Stage1Dataset
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Six pictures whose foreground is a small disc in a corner."""
+    random = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for i in range(6):
+        picture = cv2.resize(random.integers(0, 255, (5, 6, 3), np.uint8), (120, 100), interpolation=cv2.INTER_CUBIC)
+        mask = np.zeros((100, 120), np.uint8)
+        cv2.circle(mask, (12, 12), 8, 255, -1)
+        cv2.imwrite(str(tmp_path / "data/images" / f"p{i}.png"), picture)
+        cv2.imwrite(str(tmp_path / "data/masks" / f"p{i}_0.png"), mask)
+    return tmp_path / "data"
+
+
+def foregrounds(pictures, least):
+    samples = read_dataset(pictures, split="train")
+    dataset = Stage1Dataset(samples, 64, 1, seed=0, varied=False, least_foreground=least)
+    return np.array([dataset[number].mask.sum() for number in range(200)])
+
+
+def test_crops_with_too_little_foreground_are_drawn_again_but_for_one_in_twenty(pictures):
+    """The disc is 1.7 % of a picture, 69 pixels of 64 x 64 and more in smaller crops, less where it is cut."""
+    few = foregrounds(pictures, least=20)
+    kept = (few <= 20).mean()
+    assert 0 < kept < 0.15  # a third of all windows miss the disc
+    assert ((few > 20) & (few < 41)).any()  # the usual rule, a hundredth of the sample, would draw those again
+    many = foregrounds(pictures, least=60)
+    assert 0 < (many <= 60).mean() < 0.35 and (many > 60).mean() > (few > 60).mean()
+
+
+def test_the_recipes_rule_reaches_the_samples():
+    assert stage1_config("duconet", "paper", samples=4).least_foreground == 10
+    assert stage1_config("cdtnet", "paper", samples=4).least_foreground == 1
+    assert stage1_config("issam").least_foreground == 0
+
+
+def test_a_part_is_a_start_and_the_rest_is_fresh(tmp_path):
+    generator = create_backbone("issam")
+    generator.initialize()
+    torch.save(generator.state_dict(), tmp_path / "issam.pth")
+    network, missing = start_backbone("cdtnet", tmp_path / "issam.pth", as_identity=True, base_size=32)
+    assert isinstance(network, CDTNet) and network.base_size == 32
+    assert "lut.LUT0.LUT" in missing and "encoder" not in missing
+    for name, value in generator.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+    torch.save(network.state_dict(), tmp_path / "whole.pth")
+    again, missing = start_backbone("cdtnet", tmp_path / "whole.pth")
+    assert missing == "" and torch.equal(again.refine.to_rgb.weight, network.refine.to_rgb.weight)
+    with pytest.raises(WeightsError, match=r"unknown: lut\.LUT0\.LUT"):
+        start_backbone("issam", tmp_path / "whole.pth")
+
+
+def test_cdtnet_trains_on_pictures_larger_than_its_base(pictures, tmp_path, capsys):
+    generator = create_backbone("issam")
+    generator.initialize()
+    torch.save(generator.state_dict(), tmp_path / "issam.pth")
+    table = np.stack(np.meshgrid(*[np.linspace(0, 0.8, 5)] * 3, indexing="ij")[::-1], axis=-1).astype(np.float32)
+    np.savez(tmp_path / "luts.npz", **{"1": table})
+    words = ["--dataset_path", str(pictures), "--luts", str(tmp_path), "--exp_name", str(tmp_path / "run")]
+    words += ["--backbone_type", "cdtnet", "--init", str(tmp_path / "issam.pth"), "--setting", "base_size=16"]
+    assert main([*words, "--phases", "16:4:2,32:4:2", "--device", "cpu"]) == 0
+    assert "issam.pth does not hold lut.LUT0.LUT" in capsys.readouterr().err
+    network = create_backbone("cdtnet", weights=tmp_path / "run" / "cdtnet.safetensors")
+    assert isinstance(network, CDTNet) and network.training_size == network.base_size == 16
+    assert stage1_config("cdtnet").settings == {"base_size": 96}
