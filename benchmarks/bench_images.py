@@ -1,7 +1,9 @@
 """What does a single picture cost with each network: processor time, and peak memory of the process?
 
-Every measurement runs in a process of its own, one after another, with fresh weights (they cost what trained ones do):
-one pass to warm up, then the median of the others. Memory is the process's peak beyond what it held before the pass.
+Measured is what `co2net harmonize` does with one picture in memory: most networks see it at their training size, and what
+they found is carried to the picture's own; CDTNet paints it whole. Every measurement runs in a process of its own, one
+after another, with fresh weights (they cost what trained ones do): one pass to warm up, then the median of the others.
+Memory is the process's peak beyond what it held before.
 
 Usage: python benchmarks/bench_images.py [--rounds 3] [--threads 1] [--device cpu]
 """
@@ -17,32 +19,40 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from common import save
 from tables import images_tables
 
 import co2net
+from co2net.models.co2net import CO2Net
 
 SIZES = {"256": (256, 256), "1024": (1024, 1024), "2048": (2048, 2048), "4K": (2160, 3840)}
 WAYS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "ToneNet": ("tonenet", {}, tuple(SIZES)),
     "LUTNet": ("lutnet", {}, tuple(SIZES)),
-    "iSSAM": ("issam", {}, ("256",)),
+    "iSSAM": ("issam", {}, tuple(SIZES)),
+    "RainNet": ("rain", {}, tuple(SIZES)),
+    "DucoNet": ("duconet", {}, tuple(SIZES)),
     "CDTNet-256, the LUT alone": ("cdtnet", {"base_size": 256, "simplified": True}, tuple(SIZES)),
     "CDTNet-256": ("cdtnet", {"base_size": 256}, ("256", "1024")),
     "CDTNet-512": ("cdtnet", {"base_size": 512}, ("2048", "4K")),
-    "DucoNet": ("duconet", {}, ("256", "1024")),
 }
 """Title to registered name, settings and sizes."""
 
 
-@torch.inference_mode()
 def measure(way: str, size: str, rounds: int, device: str) -> dict[str, Any]:
-    """Seconds of a pass and MiB at its peak, in this process."""
+    """Seconds of a picture and MiB at its peak, in this process."""
     name, settings, _ = WAYS[way]
     network = co2net.create_backbone(name, **settings).to(device)
+    mapping = "predicted" if network.predicts_mapping else "smooth"
+    model = CO2Net(network, refinement=False, mapping=mapping).eval()
+    if not settings.get("simplified"):
+        model = model.for_pictures()
     height, width = SIZES[size]
-    image, mask = torch.rand(1, 3, height, width, device=device), torch.zeros(1, 1, height, width, device=device)
-    mask[..., height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 1
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 255
     on_gpu = device.startswith("cuda")
     before = torch.cuda.memory_allocated() if on_gpu else _peak()
     seconds = []
@@ -50,7 +60,7 @@ def measure(way: str, size: str, rounds: int, device: str) -> dict[str, Any]:
         # Processor time: such long passes always share a machine with something.
         clock = time.perf_counter if on_gpu else time.process_time
         began = clock()
-        network(image, mask)
+        list(co2net.harmonize_frames([picture], [mask], model, 0, 0, precision="auto"))
         if on_gpu:
             torch.cuda.synchronize()
         seconds.append(clock() - began)

@@ -41,9 +41,9 @@ def images_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     lines = [[row["way"], row["size"], f"{1e3 * row['median_seconds']:.0f}", f"{row['peak_mib']:.0f}"] for row in rows]
     table = markdown(["network", "picture", "median ms", "peak MiB"], lines)
     return (
-        f"One pass of each network, {settings['threads']} thread(s), each in a process of its own; processor time, and "
-        "memory beyond what the process held before. iSSAM and DucoNet are meant for their training size, CDTNet "
-        f"paints at the picture's own.\n\n{table}"
+        f"One picture in memory, {settings['threads']} thread(s), each in a process of its own; processor time, and "
+        "memory beyond what the process held before. All networks but CDTNet work at their training size, and what they "
+        f"found is carried to the picture's; CDTNet paints it whole.\n\n{table}"
     )
 
 

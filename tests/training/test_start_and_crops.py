@@ -16,11 +16,11 @@ from co2net.training.picture_samples import Stage1Dataset
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Six pictures whose foreground is a small disc in a corner."""
+    """Twelve pictures whose foreground is a small disc in a corner."""
     random = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (tmp_path / "data" / folder).mkdir(parents=True)
-    for i in range(6):
+    for i in range(12):
         picture = cv2.resize(random.integers(0, 255, (5, 6, 3), np.uint8), (120, 100), interpolation=cv2.INTER_CUBIC)
         mask = np.zeros((100, 120), np.uint8)
         cv2.circle(mask, (12, 12), 8, 255, -1)
