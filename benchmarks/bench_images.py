@@ -1,9 +1,9 @@
 """What does a single picture cost with each network: processor time, and peak memory of the process?
 
-Measured is what `co2net harmonize` does with one picture in memory: most networks see it at their training size, and what
-they found is carried to the picture's own; CDTNet paints it whole. Every measurement runs in a process of its own, one
-after another, with fresh weights (they cost what trained ones do): one pass to warm up, then the median of the others.
-Memory is the process's peak beyond what it held before.
+Measured is what `co2net harmonize` does with one picture in memory: most networks see it at their training size, and
+what they found is carried to the picture's own; CDTNet paints it whole. Every measurement runs in a process of its own,
+one after another, with fresh weights (they cost what trained ones do): one pass to warm up, then the median of the
+others. Memory is the process's peak beyond what it held before.
 
 Usage: python benchmarks/bench_images.py [--rounds 3] [--threads 1] [--device cpu]
 """

@@ -42,8 +42,8 @@ def images_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     table = markdown(["network", "picture", "median ms", "peak MiB"], lines)
     return (
         f"One picture in memory, {settings['threads']} thread(s), each in a process of its own; processor time, and "
-        "memory beyond what the process held before. All networks but CDTNet work at their training size, and what they "
-        f"found is carried to the picture's; CDTNet paints it whole.\n\n{table}"
+        "memory beyond what the process held before. All networks but CDTNet work at their training size, and what "
+        f"they found is carried to the picture's; CDTNet paints it whole.\n\n{table}"
     )
 
 

@@ -183,12 +183,13 @@ def test_mistakes_are_named(place, capsys):
 def test_two_processes_train_as_one(place):
     """What ``--gpus=0,1`` does, with two processes on the CPU that talk over gloo."""
     script = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
-    words = ["models/DucoNet_256.py", "--datasets=HCOCO", "--workers=0", "--epochs=1", "--batch-size=2", "--device=cpu"]
+    words = ["models/CDTNet.py", "--datasets=HCOCO", "--workers=0", "--epochs=1", "--batch-size=2", "--device=cpu"]
+    words += ["--hr_h=32", "--hr_w=40", "--lr=32", "--n_lut=2", "--is-sim"]
     for number in (1, 2):
         command = [sys.executable, str(script), *words, f"--ngpus={number}", f"--exp-name=by{number}"]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-    one, two = (place / "exps" / "DucoNet_256" / name for name in ("000_by1", "001_by2"))
+    one, two = (place / "exps" / "CDTNet" / name for name in ("000_by1", "001_by2"))
     logs = [(folder / "logs.txt").read_text() for folder in (one, two)]
     assert [line.split("\t")[:-1] for line in logs[0].splitlines()] == [
         line.split("\t")[:-1] for line in logs[1].splitlines()
@@ -196,7 +197,7 @@ def test_two_processes_train_as_one(place):
     states = [torch.load(folder / "checkpoints" / "last_checkpoint.pth") for folder in (one, two)]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, atol=2e-3, rtol=2e-3)
-    assert len([*(place / "exps" / "DucoNet_256").iterdir()]) == 2  # the two processes shared one folder
+    assert len([*(place / "exps" / "CDTNet").iterdir()]) == 2  # the two processes shared one folder
 
 
 def test_gpus_that_are_not_there_are_said(place, capsys, monkeypatch):
