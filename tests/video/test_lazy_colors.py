@@ -26,9 +26,8 @@ def noise(pixel_format, width, height):
 
 
 def close(part, whole):
-    """Equal but for single last bits: OpenCV rounds the last pixels of a row differently."""
-    difference = np.abs(part.astype(int) - whole)
-    return difference.max() <= 1 and (difference > 0).sum() <= max(2, difference.size // 100)
+    """Equal; of 16 bits the last one may differ, since OpenCV rounds the last pixels of a row differently."""
+    return np.abs(part.astype(int) - whole).max() <= (part.dtype == np.uint16)
 
 
 @pytest.mark.parametrize("pixel_format", FORMATS)
