@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from co2net.errors import DivergedError, InputError
+from co2net.screen import take_over
 
 _LONGEST = 600
 """Characters of a message."""
@@ -42,6 +43,7 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
         job: what to do.
         flags: the command's flag for each argument of the library, as the parser leaves them in ``options.flags``.
     """
+    take_over()
     show_any_name()
     try:
         with _termination_interrupts():

@@ -8,11 +8,11 @@ import os
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from co2net.errors import ShapeError
 from co2net.video import mask_files
-from co2net.video.pictures import opened_picture
+from co2net.video.pictures import opened_picture, stood_upright
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         InputError: the file is missing or no picture.
     """
     with opened_picture(path) as picture:
-        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        return np.array(stood_upright(picture).convert("RGB"))
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:

@@ -15,6 +15,7 @@ from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from co2net.errors import InputError
+from co2net.screen import take_over
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -73,6 +74,7 @@ def _ended_in_order() -> Iterator[None]:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear; it lets begun clips finish
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    take_over()
     import cv2
     import torch
 

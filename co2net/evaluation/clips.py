@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_mask8
+from co2net.data.pictures import read_image, read_mask8
 from co2net.errors import InputError
 from co2net.evaluation.methods import Run
 from co2net.flow import create_flow
@@ -66,9 +66,7 @@ def read_clip(
         raise InputError(f"{folder} holds no frames/ with pictures")
     frames, masks = [], []
     for path in paths:
-        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if frame is None:
-            raise InputError(f"{path} is missing or not a picture")
+        frame = read_image(path)
         mask = read_mask8(folder / "masks" / f"{path.stem}.png")
         if frame.shape[:2] != mask.shape:
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its frame {frame.shape[1]}x{frame.shape[0]}"
@@ -76,7 +74,7 @@ def read_clip(
         if size is not None:
             frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
             mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)
-        frames.append(np.ascontiguousarray(frame[..., ::-1]))
+        frames.append(frame)
         masks.append(mask)
     return frames, masks
 

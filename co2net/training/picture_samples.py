@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from co2net.data.pictures import read_mask8
+from co2net.data.pictures import read_image, read_mask8
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
@@ -130,7 +130,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         self.augment, self.varied, self.resize_only = augment, varied, resize_only
         self.area_only = area_only
         self.flow_input, self.estimate = flow_input, estimate
-        self._cache: dict[str, np.ndarray] = {}
+        self._cache: dict[Path, np.ndarray] = {}
         self._cached_bytes = 0
 
     def __len__(self) -> int:
@@ -142,8 +142,8 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         epoch, position = divmod(number, len(self.examples))
         order = np.random.default_rng((self.seed, 1 << 40, epoch)).permutation(len(self.examples))
         example = self.examples[order[position] if self.augment else position]
-        real = self._read(str(example.real), cv2.IMREAD_COLOR)
-        composite = self._read(str(example.composite), cv2.IMREAD_COLOR) if example.has_composite else None
+        real = self._read(example.real)
+        composite = self._read(example.composite) if example.has_composite else None
         mask = self._mask(example, rng, real.shape[:2])
         if composite is not None and composite.shape != real.shape:
             raise InputError(f"{example.composite} is {composite.shape[:2]}, its real picture {real.shape[:2]}")
@@ -172,7 +172,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if self.varied and not example.has_composite and rng.random() < self.mix.borrowed:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
-        return _fitting(self._read(str(masks[rng.integers(len(masks))]), cv2.IMREAD_GRAYSCALE), shape)
+        return _fitting(self._read(masks[rng.integers(len(masks))], read_mask8), shape)
 
     def _view(self, rng: np.random.Generator, mask: np.ndarray) -> View:
         if self.scenes:
@@ -194,7 +194,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
     def _previous(
         self, before: Sample, view: View, real: np.ndarray, composite: np.ndarray, shape: tuple[int, ...]
     ) -> PreviousSample:
-        mask = _fitting(self._read(str(before.mask), cv2.IMREAD_GRAYSCALE), shape)
+        mask = _fitting(self._read(before.mask, read_mask8), shape)
         previous = PreviousSample(self._cut_like(before.composite, shape, view), self._cut(mask, view, nearest=True))
         if self.flow_input == "real":
             previous.real = self._cut_like(before.real, shape, view)
@@ -205,18 +205,15 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         return previous
 
     def _cut_like(self, path: Path, shape: tuple[int, ...], view: View) -> np.ndarray:
-        picture = self._read(str(path), cv2.IMREAD_COLOR)
+        picture = self._read(path)
         if picture.shape[:2] != tuple(shape):
             raise InputError(f"{path} is {picture.shape[:2]}, the next frame of its clip {tuple(shape)}")
         return self._cut(picture, view)
 
-    def _read(self, path: str, flag: int) -> np.ndarray:
+    def _read(self, path: Path, read: Callable[[Path], np.ndarray] = read_image) -> np.ndarray:
         if path in self._cache:
             return self._cache[path]
-        picture = read_mask8(path) if flag == cv2.IMREAD_GRAYSCALE else cv2.imread(path, flag)
-        if picture is None:
-            raise InputError(f"{path} is missing or is not a picture; remove it from the list or restore it")
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture
+        picture = read(path)
         if self._cached_bytes + picture.nbytes < CACHE_BYTES:
             self._cache[path] = picture
             self._cached_bytes += picture.nbytes
