@@ -28,15 +28,18 @@ def read_config(path: str | os.PathLike[str], network: str = "") -> dict[str, An
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"the configuration {path} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, a date that is none
+        reason = str(error).splitlines()[0][:120]
         raise InputError(f"the configuration {path} is no YAML: {reason}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
         raise InputError(f"the configuration {path} holds no keys: write lines such as HCOCO_PATH: /data/HCOCO")
     others = found.pop("SUBCONFIGS", None) or {}
-    return {**found, **(others.get(network) or {})}
+    own = others.get(network) or {} if isinstance(others, dict) else None
+    if not isinstance(own, dict):
+        raise InputError(f"the configuration {path}: SUBCONFIGS must hold keys for each network, by its name")
+    return {**found, **own}
 
 
 def merged_config(script: str | os.PathLike[str], here: str | os.PathLike[str] = ".") -> dict[str, Any]:

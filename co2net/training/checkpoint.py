@@ -67,7 +67,7 @@ def read_state(path: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        stored = json.loads(state["config"])
+        stored = dict(json.loads(state["config"]))
     except Exception as error:  # a damaged file raises anything: EOFError, KeyError, RuntimeError, UnpicklingError
         raise InputError(
             f"{path} cannot be resumed from ({type(error).__name__}); delete it to start anew, or use another folder"
@@ -79,6 +79,31 @@ def read_state(path: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
             "use the same settings to resume it, or another experiment folder to start anew"
         )
     return state
+
+
+def take_up(state: Mapping[str, Any], parts: Mapping[str, Any], path: Path) -> tuple[Progress, int]:
+    """Bring the parts of a run to where a checkpoint stands.
+
+    Args:
+        state: what :func:`read_state` gave.
+        parts: networks, optimizers and so on by the names they were stored under.
+        path: of the checkpoint, for the message.
+
+    Returns:
+        How far the run was, and how many bytes its log had.
+
+    Raises:
+        InputError: something is missing in it, or has another shape.
+    """
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        return Progress(**state["progress"]), int(state["log_bytes"])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        cause = f"{type(error).__name__}: {(str(error).splitlines() or [''])[-1].strip()[:120]}"
+        raise InputError(
+            f"{path} does not hold what this run needs ({cause}); delete it to start anew, or use another folder"
+        ) from error
 
 
 def cpu_copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

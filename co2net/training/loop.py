@@ -27,7 +27,7 @@ from co2net.errors import DivergedError, InputError, OutputError
 from co2net.processes import Processes
 from co2net.training.averaging import running_mean
 from co2net.training.batch_norm import count_in_batch_norm, use_global_batch_norm
-from co2net.training.checkpoint import Progress, cpu_copy, read_state, write_state
+from co2net.training.checkpoint import Progress, cpu_copy, read_state, take_up, write_state
 from co2net.training.interrupts import Interrupts
 from co2net.training.log import RunLog, Ticker
 from co2net.training.task import Shares, Task, Validation
@@ -133,12 +133,10 @@ class Run:
         }
         if self._scaler:
             self._parts["scaler"] = self._scaler
+        text_bytes = None
         if state is not None:
-            for name, part in self._parts.items():
-                part.load_state_dict(state["parts"][name])
-            self.progress = Progress(**state["progress"])
+            self.progress, text_bytes = take_up(state, self._parts, folder / STATE)
         self._saved_step, self._saved_at = self.progress.step if state else -1, time.monotonic()
-        text_bytes = None if state is None else int(state["log_bytes"])
         self.log = RunLog(folder, task.facts, self.progress.step, text_bytes) if processes.first else None
 
     def train(self) -> Summary:
