@@ -33,7 +33,8 @@ The mask is white on the foreground. Sound, frame times, size, rotation, color t
 
 _SAME = (
     "composite mask output foreground background mask_fit mask_retime mask_channel frames keep_partial frame_rate "
-    "previous future strength key_frames precision per_shot cube cube_size cube_per_shot look"
+    "previous future strength key_frames precision per_shot cube cube_size cube_type cube_range "
+    "cube_per_shot look transfer"
 )
 """Options that are arguments of :func:`co2net.harmonize_video` as they are."""
 
@@ -110,6 +111,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--frame-rate", type=frame_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"
     )
     source.add_argument(
+        "--transfer",
+        choices=("auto", "linear", "display"),
+        default="auto",
+        help="what floating-point pictures hold: linear light, or colors coded for display; auto: linear in OpenEXR, "
+        "display in TIFF",
+    )
+    source.add_argument(
         "--key",
         metavar="COLOR",
         help="the composite is a plate before a screen of this color (green, blue, auto, #RRGGBB): key it and compose "
@@ -124,7 +132,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add_encoding(result, "INPUT.harmonized.mp4")
     result.add_argument("--cube", metavar="FILE.cube", help="also write the clip's color mapping as a 3D LUT")
     result.add_argument("--cube-size", type=int, default=33, metavar="N", help="its points per axis, 17, 33 or 65")
-    result.add_argument("--look", metavar="FILE.cube", help="grade the whole result with this LUT")
+    result.add_argument(
+        "--cube-type",
+        choices=("3d", "1d"),
+        default="3d",
+        help="1d: three curves in its place, for programs without 3D LUTs",
+    )
+    result.add_argument(
+        "--cube-range",
+        choices=("full", "video"),
+        default="full",
+        help="video: for programs that feed LUTs codes of 16 to 235",
+    )
+    result.add_argument("--look", metavar="FILE.cube", help="grade the whole result with this LUT, 3D or 1D")
     result.add_argument("--cube-per-shot", metavar="FOLDER", help="also write a 3D LUT for each shot")
     how = p.add_argument_group("harmonization")
     how.add_argument(
@@ -218,7 +238,7 @@ def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device
             model,
             device=device,
             on_progress=bar.update,
-            **picked(options, "strength quality mask_fit mask_channel overwrite precision"),
+            **picked(options, "strength quality mask_fit mask_channel overwrite precision transfer"),
         )
     kept = f", {len(report.kept)} were there already" if report.kept else ""
     tell_words(options, report.notes, f"{len(report.written)} pictures harmonized{kept}", report.output)

@@ -1,4 +1,4 @@
-r"""3D LUTs as ``.cube`` files, the text format that grading programs exchange.
+r"""LUTs as ``.cube`` files, the text format that grading programs exchange.
 
 ::
 
@@ -26,7 +26,11 @@ LUT for limited-range input: it is re-read at (16 + 219 x) / 255, and limited-ra
 
 A shaper is worked into the LUT, on a finer grid if need be: of D, 33, 65 and 129 grid points (those not below D) the
 first at which 8192 test colors come out within a quarter of an 8-bit level, else the finest, with a warning that says
-how far it is off. Keywords may be in any case and order but stand before the numbers; everything unknown is refused.
+how far it is off. A file that is a shaper alone (a 1D LUT: three curves) becomes such a LUT where that is wanted.
+Keywords may be in any case and order but stand before the numbers; everything unknown is refused.
+
+Written for video range, a LUT says LUT_IN_VIDEO_RANGE and LUT_OUT_VIDEO_RANGE, and programs that know neither word may
+feed it limited-range codes as they are. Codes beyond black and white continue with the border's change.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,11 +63,12 @@ _TITLE = re.compile(r'\s*TITLE(\s|"|#|$)', re.IGNORECASE)
 logger = logging.getLogger(__name__)
 
 
-def load_cube(path: str | os.PathLike[str]) -> Tensor:
+def load_cube(path: str | os.PathLike[str], curves: bool = False) -> Tensor:
     """Read a 3D LUT from a ``.cube`` file (format and dialects in the module docstring).
 
     Args:
         path: the file; any line ends, UTF-8 or Latin-1 comments.
+        curves: take a 1D LUT too; else it is refused, as it cannot mix channels.
 
     Returns:
         ``(1, 3, D, D, D)`` float32 on the CPU, indexed ``[batch, channel, b, g, r]``; not clipped.
@@ -71,10 +77,10 @@ def load_cube(path: str | os.PathLike[str]) -> Tensor:
         InputError: the file is missing or not a complete 3D LUT; names the file and the line.
     """
     lines = _lines(path)
-    head, first = _read_head(lines, path)
+    head, first = _read_head(lines, path, curves)
     size, shaper_size = head.size, head.shaper_size
     colors = _read_colors(lines, first, size**3 + shaper_size, head, path)
-    lut = colors[shaper_size:].reshape(size, size, size, 3)
+    lut = colors[shaper_size:].reshape(size, size, size, 3) if size else _identity(2)
     if shaper_size:
         lut = _shaped(lut, colors[:shaper_size], head, str(path))
     elif head.from_video_range:
@@ -88,22 +94,28 @@ def load_cube(path: str | os.PathLike[str]) -> Tensor:
     return torch.from_numpy(lut.astype(np.float32)).permute(3, 0, 1, 2)[None].contiguous()
 
 
-def save_cube(lut: Tensor, path: str | os.PathLike[str], title: str | None = None) -> None:
-    """Write a 3D LUT as a ``.cube`` file; reading it again gives the same float32 values, bit for bit.
+def save_cube(lut: Tensor, path: str | os.PathLike[str], title: str | None = None, video_range: bool = False) -> None:
+    """Write a LUT as a ``.cube`` file; reading it again gives the same float32 values, bit for bit.
 
     Args:
         lut: ``(1, 3, D, D, D)`` or ``(3, D, D, D)`` float, indexed ``[channel, b, g, r]``; finite, D in 2..256,
-            any device.
+            any device. Or three curves ``(N, 3)``, N in 2..65536, for a 1D LUT.
         path: the file; written beside its place and renamed.
         title: shown by grading programs; quotes and line breaks are replaced.
+        video_range: for limited-range codes in and out; resampled onto their grid, so no longer bit for bit.
 
     Raises:
         ShapeError: `lut` is no such LUT.
         OutputError: the file cannot be written.
     """
-    colors = _check_lut(lut).permute(1, 2, 3, 0).reshape(-1, 3).tolist()
-    size = round(len(colors) ** (1 / 3))
-    head = [f"LUT_3D_SIZE {size}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1"]
+    lut = _check_lut(lut)
+    values = (lut if lut.ndim == 2 else lut.permute(1, 2, 3, 0)).double().numpy()
+    size = len(values)
+    head = [f"LUT_{'1' if lut.ndim == 2 else '3'}D_SIZE {size}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1"]
+    if video_range:
+        values = _for_video_range(values)
+        head += ["LUT_IN_VIDEO_RANGE", "LUT_OUT_VIDEO_RANGE"]
+    colors = values.reshape(-1, 3).tolist()
     if title is not None:
         line = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+", " ", title).replace('"', "'")
         head.insert(0, f'TITLE "{line}"')
@@ -116,11 +128,13 @@ def _check_lut(lut: Tensor) -> Tensor:
     if not isinstance(lut, Tensor):
         raise ShapeError(f"lut must be a torch tensor, got {type(lut).__name__}")
     lut = lut[0] if lut.ndim == 5 and lut.shape[0] == 1 else lut
-    size = lut.shape[-1] if lut.ndim else 0
-    if tuple(lut.shape) != (3, size, size, size):
+    curves = lut.ndim == 2 and lut.shape[1] == 3
+    size = lut.shape[0 if curves else -1] if lut.ndim else 0
+    if not curves and tuple(lut.shape) != (3, size, size, size):
         raise ShapeError(f"lut must be one LUT, (1, 3, D, D, D) or (3, D, D, D), got {tuple(lut.shape)}")
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ShapeError(f"lut must have {MIN_SIZE} to {MAX_SIZE} grid points per axis, got {size}")
+    largest = MAX_SHAPER_SIZE if curves else MAX_SIZE
+    if not MIN_SIZE <= size <= largest:
+        raise ShapeError(f"lut must have {MIN_SIZE} to {largest} grid points per axis, got {size}")
     if not lut.is_floating_point():
         raise ShapeError(f"lut must be a float tensor, got {lut.dtype}")
     lut = lut.detach().cpu().float()
@@ -154,14 +168,15 @@ class _Head:
     low: np.ndarray = field(default_factory=lambda: np.zeros(3))
     high: np.ndarray = field(default_factory=lambda: np.ones(3))
     shaper_size: int = 0
-    shaper_range: tuple[float, float] = (0.0, 1.0)
+    shaper_range: tuple[Any, Any] = (0.0, 1.0)
+    """Numbers, or ``(3,)`` per channel."""
     from_video_range: bool = False
     to_video_range: bool = False
     places: dict[str, str] = field(default_factory=dict)
     """Keyword -> file and line."""
 
 
-def _read_head(lines: list[str], path: str | os.PathLike[str]) -> tuple[_Head, int]:
+def _read_head(lines: list[str], path: str | os.PathLike[str], curves: bool) -> tuple[_Head, int]:
     """The keywords, and the index of the first line of numbers."""
     head = _Head()
     first = len(lines)
@@ -173,23 +188,28 @@ def _read_head(lines: list[str], path: str | os.PathLike[str]) -> tuple[_Head, i
             first = index
             break
         _read_keyword(head, words, line, f"{path}, line {index + 1}")
-    if head.shaper_size and not head.size:
+    if head.shaper_size and not head.size and not curves:
         raise InputError(
             f"{head.places['LUT_1D_SIZE']}: LUT_1D_SIZE: this file is a 1D LUT, it cannot mix channels; "
             "export it as a 3D LUT"
         )
-    if not head.size:
+    if not head.size and not head.shaper_size:
         raise InputError(f"{path}: no LUT_3D_SIZE line; is it a .cube file?")
     if not (head.low < head.high).all():
         raise InputError(f"{path}: the domain is empty: from {head.low.tolist()} to {head.high.tolist()}")
-    if head.shaper_size:
+    if head.shaper_size and not head.size:  # a 1D LUT may have either way of saying its domain
+        if "LUT_1D_INPUT_RANGE" not in head.places:
+            head.shaper_range, head.low, head.high = (head.low, head.high), np.zeros(3), np.ones(3)
+    elif head.shaper_size:
         for keyword in ("DOMAIN_MIN", "DOMAIN_MAX"):
             if keyword in head.places:
                 raise InputError(
                     f"{head.places[keyword]}: {keyword} beside LUT_1D_SIZE; a shaper has LUT_1D_INPUT_RANGE"
                 )
-        if not head.shaper_range[0] < head.shaper_range[1]:
-            raise InputError(f"{path}: the shaper's range is empty: {head.shaper_range[0]} to {head.shaper_range[1]}")
+    if head.shaper_size:
+        low, high = head.shaper_range
+        if not np.all(np.less(low, high)):
+            raise InputError(f"{path}: the shaper's range is empty: {low} to {high}")
     elif "LUT_1D_INPUT_RANGE" in head.places:
         raise InputError(f"{head.places['LUT_1D_INPUT_RANGE']}: LUT_1D_INPUT_RANGE without LUT_1D_SIZE")
     return head, first
@@ -235,7 +255,8 @@ def _read_colors(lines: list[str], first: int, count: int, head: _Head, path: st
     except ValueError:
         pass
     rows: list[list[float]] = []
-    wanted = f"LUT_3D_SIZE {head.size}" + (f" and LUT_1D_SIZE {head.shaper_size}" if head.shaper_size else "")
+    sizes = (("LUT_3D_SIZE", head.size), ("LUT_1D_SIZE", head.shaper_size))
+    wanted = " and ".join(f"{keyword} {size}" for keyword, size in sizes if size)
     for index in range(first, len(lines)):
         words = lines[index].split("#", 1)[0].split()
         if not words:
@@ -308,8 +329,9 @@ def _shaped(lut: np.ndarray, shaper: np.ndarray, head: _Head, path: str) -> np.n
     def shape(inputs: np.ndarray) -> np.ndarray:  # (M, 3) colors in 0..1 -> positions in the LUT's domain, 0..1
         if head.from_video_range:
             inputs = _VIDEO_LOW + _VIDEO_SPAN * inputs
-        points = np.linspace(*head.shaper_range, len(shaper))
-        curves = [np.interp(inputs[:, c], points, shaper[:, c]) for c in range(3)]
+        low, high = (np.broadcast_to(end, 3) for end in head.shaper_range)
+        points = np.linspace(low, high, len(shaper))
+        curves = [np.interp(inputs[:, c], points[:, c], shaper[:, c]) for c in range(3)]
         return ((np.stack(curves, axis=1) - head.low) / (head.high - head.low)).clip(0, 1)
 
     tests = np.random.RandomState(0).uniform(0, 1, (8192, 3))
@@ -327,6 +349,25 @@ def _shaped(lut: np.ndarray, shaper: np.ndarray, head: _Head, path: str) -> np.n
             return shaped
     logger.warning("%s: a steep shaper; the LUT of %d points is up to %.2g off in 0..1", path, len(shaped), error)
     return shaped
+
+
+def _identity(size: int) -> np.ndarray:
+    """The LUT ``(D, D, D, 3)`` [b, g, r] that changes nothing."""
+    return np.stack(np.meshgrid(*[np.linspace(0, 1, size)] * 3, indexing="ij")[::-1], axis=-1)
+
+
+def _for_video_range(values: np.ndarray) -> np.ndarray:
+    """A LUT ``(D, D, D, 3)`` [b, g, r] or curves ``(N, 3)`` for limited-range codes; it gives such codes too."""
+    last = len(values) - 1
+    full = (np.linspace(0, 1, len(values)) - _VIDEO_LOW) / _VIDEO_SPAN
+    inside = full.clip(0, 1)
+    if values.ndim == 2:
+        shaped = np.stack([np.interp(inside, np.linspace(0, 1, last + 1), curve) for curve in values.T], axis=1)
+        return _VIDEO_LOW + _VIDEO_SPAN * (shaped + (full - inside)[:, None])
+    for axis, channel in ((0, 2), (1, 1), (2, 0)):
+        values = _along(values, axis, inside * last)
+        values[..., channel] += (full - inside).reshape([-1 if i == axis else 1 for i in range(3)])
+    return _VIDEO_LOW + _VIDEO_SPAN * values
 
 
 def _look_up(lut: np.ndarray, colors: np.ndarray) -> np.ndarray:

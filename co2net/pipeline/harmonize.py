@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from co2net.color_mapping.cube import save_cube
+from co2net.color_mapping.cube import MAX_SHAPER_SIZE, save_cube
 from co2net.errors import InputError, OutputError
 from co2net.files import PathLike
 from co2net.models.co2net import CO2Net
@@ -22,7 +22,9 @@ from co2net.pipeline.key_frames import KeyFrames
 from co2net.pipeline.looks import LookStream, resampled
 from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
 from co2net.pipeline.stream import FrameStream, Strength
-from co2net.video import Composing, MaskOptions, Part
+from co2net.video import Composing, Frame, MaskOptions, Part
+from co2net.video.float_pictures import Transfer
+from co2net.video.picture_clips import frame_number
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -75,6 +77,9 @@ def harmonize_video(
     per_shot: bool = False,
     cube_per_shot: PathLike | None = None,
     cube_size: int = 33,
+    cube_type: Literal["3d", "1d"] = "3d",
+    cube_range: Literal["full", "video"] = "full",
+    transfer: Transfer = "auto",
     **options: Unpack[JobOptions],
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
@@ -101,16 +106,20 @@ def harmonize_video(
         mask_channel: "luma" or "alpha" of the mask file; "auto" takes an alpha channel that is not opaque.
         mask_options: how the values of the mask are read: inverted, levels, one object number.
         composing: how foreground and background are put together: sound, loop, fit, kind of alpha.
-        frames: of a numbered sequence, write these (first, last) only; their neighbors are read around them, so that
-            parts made apart join without a seam.
+        frames: of a numbered sequence, write these (first, last) only; their neighbors are read around them and key
+            frames go by number, so that parts made apart join without a seam.
         keep_partial: of a damaged or cut-off video, keep what is before that; a note says where it ends.
         look: a ``.cube`` LUT to apply to the whole result, a grade for display-coded colors.
         frame_rate: of a folder of frames, whose pictures carry no times.
         key_frames: run the backbone on every k-th frame only; "auto": as often as the colors change. None: every frame.
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
         per_shot: one LUT for each shot, in two passes over the inputs: nothing flickers, nothing follows the light.
-        cube_size: points per axis of `cube`, 2 to 129.
+        cube_size: points per axis of `cube`: 2 to 129, of curves up to 65536.
         cube_per_shot: a folder for a ``.cube`` LUT of each shot.
+        cube_type: of `cube`: a 3D LUT, or three curves, one for each channel: those nearest to the results.
+        cube_range: of `cube` and `cube_per_shot`: "video" for programs that feed a LUT limited-range codes.
+        transfer: what the samples of floating-point pictures are, "linear" light or coded for "display"; "auto":
+            linear in OpenEXR, coded in TIFF.
         options: codec, quality, preset, overwrite and cancel, see :class:`~co2net.pipeline.job.JobOptions`.
 
     Raises:
@@ -119,7 +128,6 @@ def harmonize_video(
         Cancelled: `cancel` said so.
     """
     started = time.monotonic()
-    part = None if frames is None else Part(*frames, before=previous + _CUT_MEMORY, after=future + 1)
     inputs = CompositeInputs(
         composite,
         mask,
@@ -131,24 +139,33 @@ def harmonize_video(
         frame_rate,
         mask_options,
         composing,
-        part,
-        keep_partial,
+        keep_partial=keep_partial,
+        transfer=transfer,
     )
+    if frames is not None and per_shot:
+        raise InputError(
+            "`per_shot` makes one LUT of a whole shot, and `frames` reads a part of it; leave one of them out"
+        )
     if inputs.is_picture and model is not None and key_frames is None and not per_shot:
         model = model.for_pictures()
     stream = FrameStream(
         model, previous, future, strength=strength, device=device, key_frames=key_frames, precision=precision
     )
+    if frames is not None:
+        before = previous + _CUT_MEMORY + stream.key_frame_block - 1
+        inputs = replace(inputs, part=Part(*frames, before=before, after=future + 1))
     stream.collect_lut, stream.collect_shots = cube is not None, per_shot or cube_per_shot is not None
+    stream.collect_curves = cube is not None and cube_type == "1d"
     if cube is not None:
         _check_cube(Path(cube), inputs.paths)
-        if not 2 <= cube_size <= 129:
-            raise InputError(f"`cube_size` {cube_size}: must be 2 to 129 points per axis")
+    _check_cube_kind(cube_type, cube_size, cube_range)
     if cube_per_shot is not None:
         check_shot_folder(Path(cube_per_shot))
     shots, passed = ShotStream() if per_shot else None, 0
     with ExitStack() as stack:
         info, pairs, mask_notes = inputs.open(stack)
+        if info.numbered:
+            stream.number_of = _number_in_sequence
         total = info.frame_count if info.frame_count is None or not per_shot else 2 * info.frame_count
 
         def first_look() -> None:
@@ -172,9 +189,10 @@ def harmonize_video(
                     "to harmonize; it must be white on the foreground"
                 )
             if cube is not None:
-                save_cube(resampled(stream.clip_lut().cpu(), cube_size), cube, title=f"co2net {info.path.stem}")
+                lut = stream.clip_curves(cube_size) if cube_type == "1d" else resampled(stream.clip_lut(), cube_size)
+                save_cube(lut, cube, f"co2net {info.path.stem}", cube_range == "video")
             if cube_per_shot is not None:
-                save_shots(Path(cube_per_shot), stream, frames)
+                save_shots(Path(cube_per_shot), stream, frames, cube_range == "video")
 
         worker = shots or stream
         job = run_job(
@@ -205,6 +223,20 @@ def harmonize_video(
         passes=stream.passes,
         device=str(stream.device),
     )
+
+
+def _number_in_sequence(tag: tuple[Frame, object]) -> int:
+    return frame_number(tag[0].name or "") or 0
+
+
+def _check_cube_kind(kind: str, size: int, codes: str) -> None:
+    if kind not in ("3d", "1d"):
+        raise InputError(f"`cube_type` {kind}: must be 3d or 1d")
+    if codes not in ("full", "video"):
+        raise InputError(f"`cube_range` {codes}: must be full or video")
+    largest = MAX_SHAPER_SIZE if kind == "1d" else 129
+    if not 2 <= size <= largest:
+        raise InputError(f"`cube_size` {size}: must be 2 to {largest} points per axis")
 
 
 def _check_cube(cube: Path, inputs: list[Path]) -> None:

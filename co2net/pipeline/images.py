@@ -17,6 +17,7 @@ from co2net.models.precision import Precision
 from co2net.pipeline.harmonize import harmonize_video
 from co2net.pipeline.stream import Strength
 from co2net.video import natural_key
+from co2net.video.float_pictures import Transfer
 from co2net.video.pictures import PICTURE_ENDINGS
 
 JPEG = (".jpg", ".jpeg")
@@ -54,6 +55,7 @@ def harmonize_images(
     mask_channel: str = "auto",
     overwrite: bool = True,
     precision: Precision = "auto",
+    transfer: Transfer = "auto",
     workers: int | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> ImagesReport:
@@ -73,6 +75,7 @@ def harmonize_images(
         mask_channel: "luma" or "alpha" of the masks; "auto" takes an alpha channel that is not opaque.
         overwrite: False leaves results that are there.
         precision: of the network.
+        transfer: as of :func:`~co2net.pipeline.harmonize.harmonize_video`.
         workers: pictures at a time; None: one per processor core, on a GPU two.
         on_progress: called with the pictures done and the number of all.
 
@@ -119,6 +122,7 @@ def harmonize_images(
                 mask_fit=mask_fit,
                 mask_channel=mask_channel,
                 precision=precision,
+                transfer=transfer,
             )
         except InputError as error:
             return result, None, str(error)

@@ -24,6 +24,7 @@ from co2net.video import (
     open_video,
     pair,
 )
+from co2net.video.float_pictures import Transfer
 from co2net.video.pictures import PICTURE_ENDINGS
 
 
@@ -47,6 +48,7 @@ class CompositeInputs:
     composing: Composing | None = None
     part: Part | None = None
     keep_partial: bool = False
+    transfer: Transfer = "auto"
 
     def __post_init__(self) -> None:
         composes = self.foreground is not None or self.background is not None
@@ -89,13 +91,22 @@ class CompositeInputs:
                     composing=self.composing,
                     frame_rate=self.frame_rate,
                     part=self.part,
+                    transfer=self.transfer,
                 )
             )
+            self._check_transfer(*composed.inputs)
             return composed.info, iter(composed), composed.notes
         assert self.composite is not None  # noqa: S101  (checked on making)
         reader = stack.enter_context(
-            open_video(self.composite, self.frame_rate, part=self.part, keep_partial=self.keep_partial)
+            open_video(
+                self.composite,
+                self.frame_rate,
+                part=self.part,
+                keep_partial=self.keep_partial,
+                transfer=self.transfer,
+            )
         )
+        self._check_transfer(reader.info)
         if self.mask is not None:
             masks = open_mask(
                 self.mask,
@@ -111,6 +122,14 @@ class CompositeInputs:
         stack.enter_context(masks)
         masks.follow(reader)
         return reader.info, pair(reader, masks), masks.notes
+
+    def _check_transfer(self, *infos: VideoInfo) -> None:
+        if self.transfer not in ("auto", "linear", "display"):
+            raise InputError(f"`transfer` {self.transfer}: must be auto, linear or display")
+        if self.transfer != "auto" and not any(info.has_float for info in infos):
+            raise InputError(
+                f"`transfer` {self.transfer}: {infos[0].path} holds no floating-point samples; leave it out"
+            )
 
     def _options(self) -> MaskOptions:
         options = self.mask_options or MaskOptions()

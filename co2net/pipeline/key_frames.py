@@ -1,7 +1,9 @@
 """Key frames: the backbone need not see every frame, since the color mapping of a shot changes slowly.
 
-A key frame goes through the backbone. What a frame between two key frames would tell about the color mapping is taken
-to lie between what they tell, in proportion to time, so that the mapping moves as smoothly as with every frame.
+A key frame goes through the backbone. It is the first frame with a foreground of every k frames, counted by the
+numbers of a sequence or from the beginning of a clip, and the first of every shot; so whoever makes a part of a
+sequence finds the same ones. What a frame between two key frames would tell about the color mapping is taken to lie
+between what they tell, in proportion to time, so that the mapping moves as smoothly as with every frame.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch import Tensor
 from co2net.errors import InputError
 
 KeyFrames = int | Literal["auto"] | None
-"""A pass of the backbone on every k-th frame; "auto": as often as the colors change; None: on every frame."""
+"""A pass of the backbone on one of k frames; "auto": as often as the colors change; None: on every frame."""
 
 MOST_APART = 8  # with "auto": as far as the usual window reaches
 LEAST_CHANGE = 0.01  # with "auto": change of a mean color, in [0, 1], that asks for a key frame
@@ -40,31 +42,35 @@ class KeyFrameChooser:
 
     Args:
         key_frames: see :data:`KeyFrames`.
+
+    Attributes:
+        most_apart: length of the blocks of frames in which the first one with a foreground is a key frame.
     """
 
     def __init__(self, key_frames: KeyFrames) -> None:
         self._adaptive = key_frames == "auto"
-        self._most_apart = MOST_APART if key_frames == "auto" else key_frames or 1
-        self._last: int | None = None
+        self.most_apart = MOST_APART if key_frames == "auto" else key_frames or 1
+        self._last: tuple[int, int] | None = None
         self._colors: Tensor | None = None
 
     def is_key(self, number: int, small: Tensor, mask: Tensor, shot: int) -> bool:
         """Whether frame `number` is a key frame; call once for each frame that tells something, in order.
 
         Args:
-            number: of the frame.
+            number: of the frame in its clip or sequence.
             small: the frame at the working size, ``(1, 3, h, w)`` in [0, 1].
             mask: ``(1, 1, h, w)`` in [0, 1].
             shot: number of its shot's first frame.
         """
-        if self._most_apart == 1:
+        if self.most_apart == 1:
             return True
         colors = _colors(small, mask) if self._adaptive else None
-        due = self._last is None or self._last < shot or number - self._last >= self._most_apart
+        place = (shot, number // self.most_apart)
+        due = place != self._last
         if not due and colors is not None and self._colors is not None:
             due = bool((colors - self._colors).abs().amax() > LEAST_CHANGE)
         if due:
-            self._last, self._colors = number, colors
+            self._last, self._colors = place, colors
         return due
 
 

@@ -21,14 +21,14 @@ class LookStream:
 
     Args:
         stream: gives the results to grade; its tags are ``(frame, mask)``, as in every job.
-        look: a ``.cube`` file for display-coded colors.
+        look: a ``.cube`` file, 3D or 1D, for display-coded colors.
 
     Raises:
         InputError: the file cannot be read.
     """
 
     def __init__(self, stream: JobStream, look: PathLike) -> None:
-        self._stream, self._lut = stream, load_cube(look)
+        self._stream, self._lut = stream, load_cube(look, curves=True)
 
     def push(self, frame: Any, mask: Any, tag: Any) -> Iterator[tuple[Any, Any]]:
         """Take one frame; yields what is complete now. The whole picture changes, so tags come without their mask."""

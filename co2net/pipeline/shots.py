@@ -53,13 +53,14 @@ class ShotStream:
         return iter(())
 
 
-def save_shots(folder: Path, looked: FrameStream, frames: int) -> list[Path]:
+def save_shots(folder: Path, looked: FrameStream, frames: int, video_range: bool = False) -> list[Path]:
     """Write ``shot001_frames000000-000047.cube`` and so on: frames count from 0, shots from 1; older ones go.
 
     Args:
         folder: where to; made if it is not there.
         looked: a stream that walked the clip with ``collect_shots``.
         frames: number of frames of the clip.
+        video_range: the LUTs are for limited-range codes.
 
     Raises:
         OutputError: the folder cannot be made or written.
@@ -78,7 +79,7 @@ def save_shots(folder: Path, looked: FrameStream, frames: int) -> list[Path]:
             identity = identity_lut(lut.shape[-1], lut)
             lut = identity + strengths[start] * (lut - identity)
         name = f"shot{index:03}_frames{start:06}-{end - 1:06}"
-        save_cube(lut.cpu(), folder / f"{name}.cube", title=f"co2net {name}")
+        save_cube(lut.cpu(), folder / f"{name}.cube", f"co2net {name}", video_range)
         written.append(folder / f"{name}.cube")
     for old in _shot_files(folder):
         if old not in written:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import trilinear
 from co2net.color_mapping.clip_window import ClipWindow, neighbor_weights
+from co2net.color_mapping.curves import complete_curves, curve_sums
 from co2net.devices import upload
 from co2net.errors import InputError, ShapeError
 from co2net.models.backbones.base import BackboneOutput
@@ -130,7 +131,10 @@ class FrameStream:
         skips_refinement: whether the model has a refinement that key frames leave out.
         covers_everything: whether the mask was full in every frame so far, so that there is no background.
         collect_lut: set to True before the first frame to gather the whole clip's color mapping.
+        collect_curves: the same for three curves (:meth:`clip_curves`), for which :attr:`collect_lut` is needed too.
         collect_shots: set to True before the first frame to gather each shot's color mapping (:meth:`shot_luts`).
+        number_of: set before the first frame: a frame's number in its sequence, by its tag. Key frames go by it, so
+            that a part of the sequence has the same ones.
         apply: set to False to look only: all frames come out as they are.
         cuts: numbers of the frames so far that begin a new shot.
     """
@@ -168,13 +172,15 @@ class FrameStream:
         self.previous, self.future = previous, future
         self.strength: Strength = strength
         self.harmonized = self.passes = 0
-        self.collect_lut = self.collect_shots = False
+        self.collect_lut = self.collect_curves = self.collect_shots = False
+        self.number_of: Callable[[Any], int] | None = None
         self.apply = True
         self.covers_everything = True
         look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
         self._clip_volume: Tensor | None = None
+        self._curve_sums: Tensor | None = None
         self._shots: dict[int, Tensor] = {}  # first frame -> volume
         self._shot_strengths: dict[int, list[float]] = {}
         self._entries: dict[int, _Entry] = {}
@@ -207,6 +213,16 @@ class FrameStream:
             raise InputError("the mask is empty in every frame, so there is no color mapping to write")
         return self.model.mapping.clip_lut(self._clip_volume)
 
+    def clip_curves(self, points: int) -> Tensor:
+        """The clip's color mapping as far as three curves hold it, ``(points, 3)``; needs :attr:`collect_curves`.
+
+        Raises:
+            InputError: if no frame had a foreground.
+        """
+        if self._curve_sums is None:
+            raise InputError("the mask is empty in every frame, so there is no color mapping to write")
+        return complete_curves(self._curve_sums, points)
+
     def shot_luts(self) -> dict[int, Tensor]:
         """First frame of each shot -> its one complete LUT ``(1, 3, D, D, D)``; needs :attr:`collect_shots`.
 
@@ -221,6 +237,11 @@ class FrameStream:
         if self.strength != "auto":
             return dict.fromkeys(self._shots, self.strength)
         return {first: sum(found) / len(found) for first, found in self._shot_strengths.items()}
+
+    @property
+    def key_frame_block(self) -> int:
+        """Of how many frames one is looked at, at least."""
+        return self._chooser.most_apart
 
     @property
     def starts(self) -> list[int]:
@@ -253,8 +274,8 @@ class FrameStream:
             entry.foreground = Foreground.of(frame, full_mask)
             # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
             tells = self.model.mapping.tells(small_mask)
-            shot = self.cuts[-1] if self.cuts else 0
-            is_key = not tells or self._chooser.is_key(number, small, small_mask, shot)
+            shot, place = self.cuts[-1] if self.cuts else 0, number if self.number_of is None else self.number_of(tag)
+            is_key = not tells or self._chooser.is_key(place, small, small_mask, shot)
             entry.small, entry.small_mask = upload(small, self.device), upload(small_mask, self.device)
             if is_key:
                 self._look_at(entry, number, keep=tells or self._key_frames is None)
@@ -325,6 +346,9 @@ class FrameStream:
             if self.collect_lut:
                 volume = self.model.mapping.clip_volume(small, mask, change, strength, read)
                 self._clip_volume = volume if self._clip_volume is None else self._clip_volume + volume
+            if self.collect_curves:
+                sums = curve_sums(small, change * strength, mask).cpu()
+                self._curve_sums = sums if self._curve_sums is None else self._curve_sums + sums
             if fits:
                 self._add_to_shot(shot, self.model.mapping.clip_volume(small, mask, change, 1.0, read))
         if not self.apply or entry.foreground is None:

@@ -38,12 +38,24 @@ def test_every_kth_frame_is_seen(every, wanted):
     assert passes(*still(9), key_frames=every)[0] == wanted
 
 
+def test_numbers_of_a_sequence_decide():
+    frames, masks = still(9)
+    stream = FrameStream(stubs.model_of(stubs.Known(stubs.warm), mapping="smooth"), 3, 3, key_frames=4)
+    stream.number_of = lambda tag: tag
+    seen = []
+    for number, (frame, mask) in enumerate(zip(frames, masks, strict=True), start=1002):
+        before = stream.passes
+        list(stream.push(frame, mask, number))
+        seen += [number] * (stream.passes - before)
+    assert seen == [1002, 1004, 1008]
+
+
 def test_auto_looks_where_colors_change_and_now_and_then():
     frames, masks = still(20)
     assert passes(frames, masks, key_frames="auto")[0] == [0, MOST_APART, 2 * MOST_APART]
     frames = frames.copy()
     frames[5:] = frames[5:] // 2 + 100  # everything else stays as it is
-    assert passes(frames, masks, key_frames="auto", cuts=False)[0] == [0, 5, 5 + MOST_APART]
+    assert passes(frames, masks, key_frames="auto", cuts=False)[0] == [0, 5, MOST_APART, 2 * MOST_APART]
 
 
 def test_a_cut_always_gets_a_key_frame():
@@ -51,7 +63,7 @@ def test_a_cut_always_gets_a_key_frame():
     scenes = [np.kron(rng.integers(0, 256, (6, 8, 3), np.uint8), np.ones((4, 4, 1), np.uint8)) for _ in range(2)]
     noise = rng.integers(0, 4, (10, 24, 32, 3), np.uint8)
     frames = np.array([scenes[number >= 6] // 2 for number in range(10)]) + noise
-    assert passes(frames, still(10)[1], key_frames=8)[0] == [0, 6]
+    assert passes(frames, still(10)[1], key_frames=8)[0] == [0, 6, 8]
 
 
 def test_a_foreground_that_tells_nothing_is_painted_itself():
@@ -66,7 +78,7 @@ def test_frames_without_foreground_wait_and_stay():
     frames, masks = still(9)
     masks[[0, 1, 5]] = 0
     seen, results = passes(frames, masks, key_frames=3)
-    assert seen == [2, 6]  # five would be due
+    assert seen == [2, 3, 6]  # the first with a foreground of each three
     assert all(np.array_equal(results[number], frames[number]) for number in (0, 1, 5))
 
 

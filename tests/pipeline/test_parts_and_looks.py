@@ -31,16 +31,23 @@ def images(path):
         return [frame.image for frame in reader]
 
 
-def test_parts_join_without_a_seam(tmp_path, model):
-    frames, masks = sequence(tmp_path)
-    settings = {"model": model, "previous": 2, "future": 2}
+@pytest.mark.parametrize("key_frames", [None, "auto", 3])
+def test_parts_join_without_a_seam(tmp_path, model, key_frames):
+    frames, masks = sequence(tmp_path, 34)
+    settings = {"model": model, "previous": 2, "future": 2, "key_frames": key_frames}
     co2net.harmonize_video(frames, masks, tmp_path / "whole", **settings)
     (tmp_path / "parts").mkdir()
-    for part in ((1, 5), (6, 14)):  # as two machines would
+    for part in ((1, 5), (6, 19), (20, 34)):  # as three machines would
         co2net.harmonize_video(frames, masks, tmp_path / "parts" / "o.%04d.png", frames=part, **settings)
     names = sorted(p.name for p in (tmp_path / "parts").iterdir())
-    assert names == [f"o.{n:04d}.png" for n in range(1, 15)]
+    assert names == [f"o.{n:04d}.png" for n in range(1, 35)]
     np.testing.assert_array_equal(images(tmp_path / "whole"), images(tmp_path / "parts"))
+
+
+def test_one_lut_for_a_shot_is_not_made_of_a_part(tmp_path, model):
+    frames, masks = sequence(tmp_path, 3)
+    with pytest.raises(InputError, match="`per_shot` makes one LUT of a whole shot"):
+        co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, frames=(1, 2), per_shot=True)
 
 
 def test_a_look_grades_the_whole_result(tmp_path, model):
@@ -54,10 +61,41 @@ def test_a_look_grades_the_whole_result(tmp_path, model):
 
 
 @pytest.mark.parametrize("size", [17, 33, 65])
-def test_sizes_of_the_written_lut(tmp_path, model, size):
+@pytest.mark.parametrize("codes", ["full", "video"])
+def test_sizes_and_ranges_of_the_written_lut(tmp_path, model, size, codes):
     frames, masks = sequence(tmp_path, 1)
-    co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, cube=tmp_path / "c.cube", cube_size=size)
-    assert co2net.load_cube(tmp_path / "c.cube").shape[-1] == size
+    how = {"cube": tmp_path / "c.cube", "cube_size": size, "cube_range": codes}
+    co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, **how)
+    lut = co2net.load_cube(tmp_path / "c.cube")
+    assert lut.shape[-1] == size and ("VIDEO_RANGE" in (tmp_path / "c.cube").read_text()) == (codes == "video")
+    co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, cube=tmp_path / "d.cube")
+    if size == 33:  # the same grid; between its points the one for video range is off by a little
+        difference = (lut - co2net.load_cube(tmp_path / "d.cube")).abs()
+        assert difference.max() < 5 / 255 and difference.mean() < 0.5 / 255
+
+
+def test_curves_are_the_nearest_that_a_1d_lut_can_come(tmp_path, model):
+    frames, masks = sequence(tmp_path, 2)
+    how = {"cube": tmp_path / "c.cube", "cube_type": "1d", "cube_size": 256}
+    co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, **how)
+    text = (tmp_path / "c.cube").read_text().splitlines()
+    assert "LUT_1D_SIZE 256" in text and len(text) == 4 + 256
+    inside = clips.disc(*SIZE) == 255  # a mask of the first frame
+    source, result = (images(path)[0][inside].astype(float) for path in (frames, tmp_path / "o"))
+    curves = np.loadtxt(text[4:])
+    graded = np.stack([np.interp(source[:, c], np.arange(256), 255 * curves[:, c]) for c in range(3)], axis=1)
+    error, change = np.abs(graded - result).mean(), np.abs(source - result).mean()
+    assert change > 1 and error < 0.5 * change
+    # The command's own --look takes them.
+    co2net.harmonize_video(frames, masks, tmp_path / "g", model=model, strength=0.0, look=tmp_path / "c.cube")
+    assert np.abs(images(tmp_path / "g")[0][inside] - graded).max() < 1.6
+
+
+def test_wrong_kinds_of_lut_are_refused(tmp_path, model):
+    frames, masks = sequence(tmp_path, 1)
+    for how in ({"cube_type": "2d"}, {"cube_range": "legal"}, {"cube_size": 130}, {"cube_size": 1}):
+        with pytest.raises(InputError, match=f"`{next(iter(how))}`"):
+            co2net.harmonize_video(frames, masks, tmp_path / "o", model=model, cube=tmp_path / "c.cube", **how)
 
 
 def test_what_is_left_of_a_damaged_video(tmp_path, model):
