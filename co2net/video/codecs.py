@@ -90,6 +90,16 @@ def choose_codec(ending: str, codec: str | None, name: str) -> Codec:
     return chosen
 
 
+def slice_options(layout: Layout, width: int, height: int) -> dict[str, str]:
+    """FFV1's form without slices, where FFmpeg would lose the last column of chroma.
+
+    In 4:1:1 and 4:1:0 its slices may begin within a block of four pixels; unless the size is a multiple of four their
+    chroma then leaves a gap. (For blocks of two it looks for another number of slices.)
+    """
+    gap = (layout.shift_x == 2 and width % 4) or (layout.shift_y == 2 and height % 4)
+    return {"level": "1", "slicecrc": "0"} if gap else {}
+
+
 def quality_options(codec: Codec, quality: float | None) -> dict[str, str]:
     """Return the encoder's options with the wanted quality (constant rate factor: 0 best, greater is smaller).
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 
 from co2net.errors import InputError
 from co2net.video.color import nonzero
+from co2net.video.float_pictures import FloatSamples, Transfer
 from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.mask_files import MaskOptions, MaskReading
 from co2net.video.masks import Fit, MaskReader, Retime, alpha_mask, open_mask
@@ -64,6 +65,7 @@ def open_composed(
     composing: Composing | None = None,
     frame_rate: Fraction | float | None = None,
     part: Part | None = None,
+    transfer: Transfer = "auto",
 ) -> ComposedReader:
     """Open a composite that does not exist as a file yet. Colors are mixed as stored (display-coded).
 
@@ -78,6 +80,7 @@ def open_composed(
         composing: How the two are laid over each other.
         frame_rate: Frames per second of pictures.
         part: Only these numbers of folders of pictures, with their neighbors.
+        transfer: What the samples of floating-point pictures are.
 
     Returns:
         A context manager with ``.info`` (the background's); iterating yields ``(frame, mask)`` pairs. ``notes`` says
@@ -89,9 +92,10 @@ def open_composed(
     composing, options = composing or Composing(), options or MaskOptions()
     opened: list[Closing] = []
     try:
-        back = open_video(background, frame_rate=frame_rate, part=_part_of(background, part))
+        back = open_video(background, frame_rate, part=_part_of(background, part), transfer=transfer)
         opened.append(back)
-        front = open_video(foreground, frame_rate=frame_rate or back.info.frame_rate, part=_part_of(foreground, part))
+        front_rate = frame_rate or back.info.frame_rate
+        front = open_video(foreground, front_rate, part=_part_of(foreground, part), transfer=transfer)
         opened.append(front)
         composed = ComposedReader(front, back, composing, options)
         if mask is not None:
@@ -139,6 +143,11 @@ class ComposedReader(Closing):
         self._leads = front if back.kind == "image" or composing.background_loop else back
         self._check_counts(front, back)
         self.info = self._composed_info(front, back)
+
+    @property
+    def inputs(self) -> tuple[VideoInfo, VideoInfo]:
+        """Facts about foreground and background."""
+        return self._foreground.info, self._background.info
 
     def use_masks(self, masks: MaskReader) -> None:
         """Take these masks in place of the foreground's alpha channel."""
@@ -220,7 +229,9 @@ class ComposedReader(Closing):
                     f"{self._foreground.path}: no color is above its alpha anywhere: taken as premultiplied by it"
                 )
         premultiplied = bool(self._premultiplied) and self._masks is None
-        if back.colors is not None and not self._fits and image is front_image and not premultiplied:
+        if "float" in back.keep:
+            self._compose_floats(front, back, mask, premultiplied)
+        elif back.colors is not None and not self._fits and image is front_image and not premultiplied:
             _lay_over(front, back, mask)
         else:
             back.stored_image = None if back.stored is None else back.image
@@ -244,6 +255,16 @@ class ComposedReader(Closing):
                 is_context=front.is_context,
             )
         return back
+
+    def _compose_floats(self, front: Frame, back: Frame, mask: np.ndarray, premultiplied: bool) -> None:
+        samples: FloatSamples = back.keep["float"]
+        if self._fits:
+            fitted = _fitted(samples.values, self.info, self._composing.background_fit)
+            samples = replace(samples, values=fitted, alpha=None)
+        over = front.keep.get("float") or FloatSamples(front.image.astype(np.float32) / front.peak, False)
+        samples = samples.beneath(over, mask, premultiplied)
+        back.keep = {**back.keep, "float": samples}
+        back.image, back.stored_image = samples.codes(), None
 
     def _check_counts(self, front: VideoInfo, back: VideoInfo) -> None:
         """Refuse another length before the work, where both headers tell it for sure."""

@@ -16,7 +16,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 
 from co2net.video import color, matroska
-from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options
+from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options, slice_options
 from co2net.video.color import nonzero
 from co2net.video.lazy_colors import ComposedColors, Patch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
@@ -68,6 +68,8 @@ class VideoEncoder:
             notes.append("MP4 files hold no alpha channel of VP9: dropped; .webm and .mkv keep it")
         pixel_format = choose_pixel_format(codec, samples, width, height, notes, self._interlaced)
         self._layout = color.planar_layout(pixel_format)
+        if codec.encoder == "ffv1":
+            options |= slice_options(self._layout, width, height)
         self._pixel_format = pixel_format
         self._full = self._choose_range()
         self._time_base, rate = _choose_times(info, notes)

@@ -1,4 +1,4 @@
-"""Pictures with floating-point samples: OpenEXR (linear light) and TIFF (display-coded).
+"""Pictures with floating-point samples: OpenEXR (linear light) and TIFF (display-coded), unless the user says.
 
 The networks see display-coded colors in [0, 1]. Linear light is coded by the sRGB curve (IEC 61966-2-1), continued
 above 1 and below 0; the change of color is added there and taken back to linear light. Where nothing changed the file's
@@ -8,13 +8,17 @@ own samples stay, and values above 1 survive.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from co2net.errors import InputError, OutputError
+from co2net.screen import silenced
+
+Transfer = Literal["auto", "linear", "display"]
+"""What floating-point samples are: linear light, or coded for display; "auto": linear in OpenEXR, display in TIFF."""
 
 
 @dataclass
@@ -24,11 +28,13 @@ class FloatSamples:
     values: np.ndarray
     """``(H, W, 3)`` float32, as stored."""
     linear: bool
-    """Linear light (OpenEXR), or display-coded (TIFF)."""
+    """Linear light, or display-coded."""
     half: bool = False
     alpha: np.ndarray | None = None
     """``(H, W)`` float32."""
     header: dict[str, Any] = field(default_factory=dict)
+    stays: bool = False
+    """Whether the user said what they are: then the result is the same, whatever file it goes to."""
 
     def coded(self) -> np.ndarray:
         """Display-coded colors, float32; not clipped."""
@@ -43,18 +49,43 @@ class FloatSamples:
             touched &= mask != 0
         return np.where(touched[..., None], new, self.values).astype(np.float32)
 
+    def codes(self) -> np.ndarray:
+        """The display-coded copy that the networks see: ``(H, W, 3)`` uint16, clipped to 0..1."""
+        return np.rint(np.clip(self.coded(), 0, 1) * 65535).astype(np.uint16)
+
+    def beneath(self, front: FloatSamples, mask: np.ndarray, premultiplied: bool) -> FloatSamples:
+        """This picture with another laid over it, mixed in this one's own kind of light.
+
+        Args:
+            front: of the same size.
+            mask: ``(H, W)`` float in [0, 1]; where it is 0 the samples stay.
+            premultiplied: whether the front's colors are multiplied by the mask already.
+        """
+        over = front.values if front.linear == self.linear else front.for_file(front.values, self.linear)
+        weight = mask[..., None]
+        mixed = (over if premultiplied else weight * over) + (1 - weight) * self.values
+        return replace(self, values=np.where(weight == 0, self.values, mixed).astype(np.float32))
+
+    def for_file(self, values: np.ndarray, linear: bool) -> np.ndarray:
+        """Values of this kind as a file wants them that holds linear light, or is coded for display."""
+        if self.stays or self.linear == linear:
+            return values
+        return linear_from_srgb(values) if linear else srgb_from_linear(values)
+
 
 def srgb_from_linear(values: np.ndarray) -> np.ndarray:
     """Code linear light for display by the sRGB curve; odd about 0 and continued above 1."""
     size = np.abs(values).astype(np.float32)
-    coded = np.where(size <= 0.0031308, 12.92 * size, 1.055 * np.power(np.maximum(size, 1e-9), 1 / 2.4) - 0.055)
+    with np.errstate(over="ignore"):  # in the branch that is not taken
+        coded = np.where(size <= 0.0031308, 12.92 * size, 1.055 * np.power(np.maximum(size, 1e-9), 1 / 2.4) - 0.055)
     return np.copysign(coded, values).astype(np.float32)
 
 
 def linear_from_srgb(coded: np.ndarray) -> np.ndarray:
     """Undo :func:`srgb_from_linear`."""
     size = np.abs(coded).astype(np.float32)
-    values = np.where(size <= 0.04045, size / 12.92, np.power((size + 0.055) / 1.055, 2.4))
+    with np.errstate(over="ignore"):  # the writer clips
+        values = np.where(size <= 0.04045, size / 12.92, np.power((size + 0.055) / 1.055, 2.4))
     return np.copysign(values, coded).astype(np.float32)
 
 
@@ -74,7 +105,7 @@ def read_exr(path: Path) -> FloatSamples:
     """
     library = _library(path, InputError)
     try:
-        with library.File(str(path), separate_channels=True) as file:
+        with silenced(), library.File(str(path), separate_channels=True) as file:
             header, channels = dict(file.header()), {name: c.pixels for name, c in file.channels().items()}
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         raise InputError(f"{path}: not an OpenEXR file that can be read; it may be cut off, write it again") from error
@@ -133,7 +164,7 @@ def write_exr(path: Path, values: np.ndarray, alpha: np.ndarray | None, half: bo
     kept = {"compression": library.ZIP_COMPRESSION, **kept, "type": library.scanlineimage}
     path.touch()  # says why not, where the library only says that
     try:
-        with library.File(kept, planes) as file:
+        with silenced(), library.File(kept, planes) as file:
             file.write(str(path))
     except RuntimeError as error:
         raise OSError(str(error).splitlines()[0]) from error

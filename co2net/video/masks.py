@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from co2net.errors import InputError
+from co2net.screen import silenced
 from co2net.video import color
 from co2net.video.mask_evidence import brightest
 from co2net.video.mask_files import Channel, MaskOptions, MaskReading, decide
@@ -179,8 +180,10 @@ class MaskReader(Closing):
         assert isinstance(self._reader, PictureReader)  # noqa: S101  # the caller asked
         if self._reader.pages == 1:
             return read_raw(self._reader.files[number]), self._reader.files[number]
+        if self._reader.is_float:
+            return read_raw(self._reader.path, number), f"{self.path}, picture {number + 1}"
         opened = self._reader.page(number)
-        with picture_errors(self.path):
+        with picture_errors(self.path), silenced():
             return decode_raw(opened, self._reader.path), f"{self.path}, picture {number + 1}"
 
     def _values(self, frame: Frame) -> np.ndarray:

@@ -74,6 +74,8 @@ class VideoInfo:
     """Every path the clip is read from: a writer refuses to write over them."""
     has_float: bool = False
     """Pictures of floating-point samples, which only OpenEXR and TIFF keep."""
+    numbered: bool = False
+    """Pictures whose names have numbers, each its own."""
     part: Any = None
     """The :class:`~co2net.video.picture_clips.Part` of a sequence that was asked for; None for all of it."""
 

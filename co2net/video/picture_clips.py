@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from co2net.errors import InputError
+from co2net.screen import silenced
+from co2net.video.float_pictures import Transfer
 from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.pictures import (
     FOREIGN,
@@ -20,9 +22,11 @@ from co2net.video.pictures import (
     count_pages,
     decode_picture,
     describe_picture,
+    is_tiff,
     picture_errors,
     read_picture,
 )
+from co2net.video.tiff import is_float
 
 _PATTERN = re.compile(r"%0?(\d*)d|#+")
 _KINDS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".heif": ".heic"}
@@ -129,6 +133,11 @@ def frame_number(name: str) -> int | None:
     return int(found[-1]) if found else None
 
 
+def _are_numbered(names: tuple[str, ...]) -> bool:
+    numbers = [frame_number(name) for name in names]
+    return None not in numbers and len(set(numbers)) == len(names)
+
+
 def frame_prefix(name: str) -> str:
     """What stands before that number."""
     return re.split(r"[0-9]+(?=[^0-9]*$)", Path(name).stem)[0]
@@ -172,8 +181,10 @@ class PictureReader(Closing):
         frame_rate: Fraction | float | None = None,
         as_mask: bool = False,
         part: Part | None = None,
+        transfer: Transfer = "auto",
     ) -> None:
         self.path, self.part = path, part
+        self._transfer: Transfer = transfer
         self.pages = 1
         kind: Literal["folder", "image"] = "folder"
         if path.is_dir() or is_pattern(path):
@@ -189,9 +200,9 @@ class PictureReader(Closing):
             if part is not None:
                 raise InputError(f"{path}: is no sequence of pictures, so no part of it can be chosen by numbers")
         self._opened: Image.Image | None = None
-        first = None
+        self.is_float = self.files[0].suffix.lower() == ".exr" or (is_tiff(self.files[0]) and is_float(self.files[0]))
         if not as_mask:  # a damaged one is refused before any work; masks are read by other rules
-            first = read_picture(self.files[0])[2]
+            read_picture(self.files[0])
         (width, height), bits, has_alpha = describe_picture(self.files[0])
         times, rate = self._times(len(names), frame_rate)
         self._ticks = times
@@ -211,7 +222,8 @@ class PictureReader(Closing):
             codec=self.files[0].suffix.lower().lstrip("."),
             names=names,
             sources=tuple(self.files) if is_pattern(path) else (path,),
-            has_float=first is not None and "float" in first,
+            has_float=self.is_float,
+            numbered=self.pages == 1 and kind == "folder" and _are_numbered(names),
             part=part,
         )
 
@@ -239,12 +251,12 @@ class PictureReader(Closing):
         info, rate, ticks = self.info, self.info.frame_rate, self._ticks
         for number, name in enumerate(info.names):
             file = self.files[0] if self.pages > 1 else self.files[number]
-            if self.pages > 1:
+            if self.pages > 1 and not self.is_float:
                 opened = self.page(number)
-                with picture_errors(file):
+                with picture_errors(file), silenced():
                     image, alpha, keep = decode_picture(opened, file)
             else:
-                image, alpha, keep = read_picture(file)
+                image, alpha, keep = read_picture(file, number if self.pages > 1 else 0, self._transfer)
             self._check(image, file if self.pages == 1 else f"{file}, picture {number + 1}")
             own = frame_number(name)
             yield Frame(
@@ -275,7 +287,7 @@ class PictureReader(Closing):
 
     def _times(self, count: int, frame_rate: Fraction | float | None) -> tuple[list[int], Fraction | None]:
         """Beginnings in milliseconds of an animated file's frames, with the end; and the rate, where known."""
-        if frame_rate is not None or self.pages == 1:
+        if frame_rate is not None or self.pages == 1 or self.is_float:
             return [], exact_rate(frame_rate) if frame_rate is not None else None
         ticks = [0]
         for page in range(count):

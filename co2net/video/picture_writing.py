@@ -38,7 +38,7 @@ def write_frame(
     """
     samples: FloatSamples | None = frame.keep.get("float")
     ending = path.suffix.lower()
-    if ending != ".exr" and not (samples is not None and ending in (".tif", ".tiff") and not samples.linear):
+    if ending != ".exr" and not (samples is not None and ending in (".tif", ".tiff")):
         write_picture(path, final_picture(frame, image, mask), frame.alpha, frame.keep, quality)
         return
     before = frame.image.astype(np.float32) / frame.peak
@@ -46,9 +46,8 @@ def write_frame(
     alpha = None if frame.alpha is None else frame.alpha.astype(np.float32) / frame.peak
     header: dict[str, Any] = {}
     if samples is not None:
-        values, alpha, header = samples.changed(before, after, mask), samples.alpha, samples.header
-        if ending == ".exr" and not samples.linear:
-            values = linear_from_srgb(values)
+        alpha, header = samples.alpha, samples.header
+        values = samples.for_file(samples.changed(before, after, mask), linear=ending == ".exr")
     else:
         values = linear_from_srgb(after if mask is None else np.where((mask != 0)[..., None], after, before))
     if ending == ".exr":

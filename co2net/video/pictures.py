@@ -6,8 +6,9 @@ import io
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from co2net.errors import InputError
+from co2net.screen import silenced
 from co2net.video import tiff
-from co2net.video.float_pictures import FloatSamples, read_exr
+from co2net.video.dpx import read_dpx
+from co2net.video.float_pictures import FloatSamples, Transfer, read_exr
 
 LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".heic", ".heif", ".jp2"})
-PICTURE_ENDINGS = LOSSY_ENDINGS | frozenset(".png .apng .tif .tiff .bmp .tga .ppm .pgm .pbm .pnm .exr".split())
+PICTURE_ENDINGS = LOSSY_ENDINGS | frozenset(".png .apng .tif .tiff .bmp .tga .ppm .pgm .pbm .pnm .exr .dpx".split())
 # Formats that compositors know and this room does not read, with what to do about it.
-FOREIGN = {".dpx": "16-bit PNG or TIFF", ".hdr": "OpenEXR", ".psd": "16-bit PNG or TIFF", ".dng": "16-bit TIFF"}
+FOREIGN = {".hdr": "OpenEXR", ".psd": "16-bit PNG or TIFF", ".dng": "16-bit TIFF"}
 _PAGED = ("GIF", "PNG", "TIFF", "WEBP", "AVIF")
 """Formats whose further pictures are frames; in a phone's JPEG or HEIC they are views, depth or a preview."""
+_DAMAGED_NOTE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, SyntaxError, struct.error)
+"""What Pillow lets out where EXIF is damaged."""
 _CHUNKS = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"mDCV", b"cLLI")
 """What a PNG says about its colors besides a profile."""
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # it tells users nothing they could mend
+# They tell users nothing that they could mend.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @contextmanager
@@ -40,7 +47,8 @@ def opened_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     path = Path(path)
     if path.suffix.lower() in (".heic", ".heif"):
         _register_heif(path)
-    with picture_errors(path), Image.open(path) as opened:
+    # libtiff speaks for itself; the other decoders leave it to Pillow.
+    with picture_errors(path), silenced() if is_tiff(path) else nullcontext(), Image.open(path) as opened:
         yield opened
 
 
@@ -54,14 +62,29 @@ def picture_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(
-            f"{path}: has more than the {limit:,} pixels that are read; scale it down or cut it"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, OverflowError) as error:
+        raise _too_large(path) from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
+    ) as error:  # whatever Pillow's plugins let out
         if isinstance(error, InputError):
             raise
         raise unreadable(path, error) from error
+
+
+def _too_large(path: Path) -> InputError:
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    return InputError(f"{path}: has more than the {limit:,} pixels that are read; scale it down or cut it")
 
 
 def _register_heif(path: Path) -> None:
@@ -72,8 +95,15 @@ def _register_heif(path: Path) -> None:
     pillow_heif.register_heif_opener()
 
 
-def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Read one picture (of several frames the first), turned upright by its EXIF tag.
+def read_picture(
+    path: Path, page: int = 0, transfer: Transfer = "auto"
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Read one picture (of several frames one), turned upright by its EXIF tag.
+
+    Args:
+        path: the file.
+        page: which frame of a floating-point TIFF; others are read through :func:`decode_picture`.
+        transfer: what floating-point samples are, see :data:`~co2net.video.float_pictures.Transfer`.
 
     Returns:
         ``(image (H, W, 3) RGB, alpha (H, W) or None, keep)``, uint8 or uint16; `keep` holds the color profile, the
@@ -85,9 +115,12 @@ def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, A
     """
     ending = path.suffix.lower()
     if ending == ".exr":
-        return _read_float(read_exr(path), {})
-    if ending in (".tif", ".tiff") and tiff.is_float(path):
-        return _read_float_tiff(path, tiff.read_tags(path))
+        return _read_float(read_exr(path), {}, transfer)
+    if ending == ".dpx":
+        image, alpha, orientation, keep = read_dpx(path)
+        return upright(image, orientation), None if alpha is None else upright(alpha, orientation), keep
+    if is_tiff(path) and tiff.is_float(path):
+        return _read_float_tiff(path, page, transfer)
     with opened_picture(path) as opened:
         return decode_picture(opened, path)
 
@@ -96,7 +129,7 @@ def decode_picture(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndar
     """As :func:`read_picture` of an open file, at the frame it stands at."""
     if is_deep(path, opened):
         return _read_deep(opened, path)
-    turned = ImageOps.exif_transpose(opened)
+    turned = stood_upright(opened)
     keep = _kept(opened, path)
     if turned.mode == "CMYK":
         turned = _from_cmyk(turned, keep)
@@ -109,17 +142,30 @@ def decode_picture(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndar
     )
 
 
+def orientation_of(opened: Image.Image) -> int:
+    """EXIF's number, 1 to 8; 1 where a note says nothing or is damaged."""
+    try:
+        return int(opened.getexif().get(0x0112, 1))
+    except _DAMAGED_NOTE:
+        return 1
+
+
+def stood_upright(opened: Image.Image) -> Image.Image:
+    """The picture as a camera's note says it stands; a damaged note is no reason to stop."""
+    return ImageOps.exif_transpose(opened) if orientation_of(opened) in range(2, 9) else opened
+
+
 def _kept(opened: Image.Image, path: Path) -> dict[str, Any]:
     keep: dict[str, Any] = {k: opened.info[k] for k in ("icc_profile", "dpi") if opened.info.get(k)}
     keep["gray"] = opened.mode in ("1", "L", "LA", "I;16", "I;16B", "I")
-    if len(opened.getexif()):
-        try:
+    try:
+        if len(opened.getexif()):
             exif = Image.Exif()
             exif.load(opened.getexif().tobytes())
             exif.pop(0x0112, None)  # the picture is turned upright
             keep["exif"] = exif.tobytes()
-        except (ValueError, TypeError, KeyError, struct.error, OverflowError, SyntaxError):
-            pass  # a damaged note is no reason to stop
+    except _DAMAGED_NOTE:
+        pass
     if opened.format == "PNG":
         keep["chunks"] = _color_chunks(path)
     return keep
@@ -155,7 +201,7 @@ def _from_cmyk(picture: Image.Image, keep: dict[str, Any]) -> Image.Image:
 
 def _read_deep(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Pillow cuts 16-bit color down to 8 bits; OpenCV keeps it, and knows nothing of orientation."""
-    orientation, page = opened.getexif().get(0x0112, 1), opened.tell()
+    orientation, page = orientation_of(opened), opened.tell()
     if opened.mode.startswith("I") and opened.format == "TIFF":
         orientation = 1  # Pillow turns these by itself
     if opened.mode in ("I;16", "I;16B", "I;16L"):
@@ -178,12 +224,14 @@ def _read_deep(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray 
 def _opencv(path: Path, page: int = 0) -> np.ndarray | None:
     level = cv2.utils.logging.setLogLevel(0)  # it writes to the screen by itself
     try:
-        data = path.read_bytes()
-        coded = np.frombuffer(tiff.as_stored(data) if path.suffix.lower() in (".tif", ".tiff") else data, np.uint8)
-        if not page:
-            return cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
-        done, pages = cv2.imdecodemulti(coded, cv2.IMREAD_UNCHANGED, None, (page, page + 1))
-        return pages[0] if done else None
+        if is_tiff(path):
+            if _first(tiff.read_tags(path, page).get(tiff.ORIENTATION) or 1) == 1:
+                done, pages = cv2.imreadmulti(str(path), start=page, count=1, flags=cv2.IMREAD_UNCHANGED)
+                return pages[0] if done and pages else None
+            data = tiff.page_as_stored(path.read_bytes(), page)
+        else:
+            data = path.read_bytes()
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, OSError) as error:
         raise unreadable(path, None) from error
     finally:
@@ -201,14 +249,17 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _read_float_tiff(path: Path, tags: dict[int, Any]) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    pixels = _opencv(path) if _first(tags.get(tiff.BITS, 8)) == 32 else None
-    if pixels is None or pixels.dtype != np.float32:
+def _read_float_tiff(path: Path, page: int, transfer: Transfer) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    tags = tiff.read_tags(path, page)
+    if int(_first(tags.get(256) or 0)) * int(_first(tags.get(257) or 0)) > 2 * (Image.MAX_IMAGE_PIXELS or 0):
+        raise _too_large(path)
+    pixels = _opencv(path, page) if _first(tags.get(tiff.BITS) or 8) in (32, 64) else None
+    if pixels is None or pixels.dtype.kind != "f":
         raise InputError(
             f"{path}: floating-point samples of a kind that is not read; convert it to 16-bit integers, 32-bit float "
             "or OpenEXR first"
         )
-    pixels = upright(pixels, _first(tags.get(tiff.ORIENTATION, 1)))
+    pixels = upright(pixels.astype(np.float32), _first(tags.get(tiff.ORIENTATION) or 1))
     if not np.isfinite(pixels).all():
         raise InputError(f"{path}: holds nan or infinite values; render it again, or replace them")
     alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.ndim == 3 and pixels.shape[2] == 4 else None
@@ -216,12 +267,16 @@ def _read_float_tiff(path: Path, tags: dict[int, Any]) -> tuple[np.ndarray, np.n
     keep: dict[str, Any] = {"gray": pixels.ndim == 2}
     if isinstance(tags.get(tiff.PROFILE), bytes):
         keep["icc_profile"] = tags[tiff.PROFILE]
-    return _read_float(FloatSamples(colors, False, alpha=alpha), keep)
+    return _read_float(FloatSamples(colors, False, alpha=alpha), keep, transfer)
 
 
-def _read_float(samples: FloatSamples, keep: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+def _read_float(
+    samples: FloatSamples, keep: dict[str, Any], transfer: Transfer
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    if transfer != "auto":
+        samples.linear, samples.stays = transfer == "linear", True
     keep["float"] = samples
-    image = np.rint(np.clip(samples.coded(), 0, 1) * 65535).astype(np.uint16)
+    image = samples.codes()
     alpha = None if samples.alpha is None else np.rint(np.clip(samples.alpha, 0, 1) * 65535).astype(np.uint16)
     return image, alpha, {"gray": bool(samples.header.get("gray")), **keep}
 
@@ -232,30 +287,43 @@ def describe_picture(path: Path) -> tuple[tuple[int, int], int, bool]:
     Raises:
         InputError: missing, not a picture.
     """
-    if path.suffix.lower() == ".exr" or tiff.is_float(path):
+    if path.suffix.lower() in (".exr", ".dpx") or tiff.is_float(path):
         image, alpha, _ = read_picture(path)
-        return (image.shape[1], image.shape[0]), 16, alpha is not None
+        return (image.shape[1], image.shape[0]), 8 * image.dtype.itemsize, alpha is not None
     with opened_picture(path) as opened:
         # Of a TIFF Pillow gives the size upright already.
-        turned = opened.format != "TIFF" and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = opened.format != "TIFF" and orientation_of(opened) in (5, 6, 7, 8)
         has_alpha = opened.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in opened.info
         width, height = opened.size[::-1] if turned else opened.size
         deep = is_deep(path, opened)
         if deep and opened.format == "TIFF":  # Pillow names 16-bit RGBA "RGBA" or nothing
-            has_alpha = has_alpha or _first(tiff.read_tags(path).get(277, 1)) in (2, 4)
+            has_alpha = has_alpha or _first(tiff.read_tags(path).get(tiff.SAMPLES) or 1) in (2, 4)
         return (width, height), 16 if deep else 8, has_alpha
 
 
 def count_pages(path: Path) -> int:
     """How many frames a picture file holds: animated GIF, PNG, WebP and AVIF, pages of a TIFF; 1 for any other.
 
+    A TIFF whose further pages are small copies or masks of the first is one picture.
+
     Raises:
         InputError: missing, not a picture.
     """
-    if path.suffix.lower() == ".exr" or tiff.is_float(path):
+    if path.suffix.lower() in (".exr", ".dpx"):
         return 1
+    if is_tiff(path):
+        kinds = tiff.page_kinds(path)
+        if any(kind & (tiff.REDUCED | tiff.MASK) for kind in kinds[1:]):
+            return 1
+        if tiff.is_float(path):
+            return len(kinds)
     with opened_picture(path) as opened:
         return int(getattr(opened, "n_frames", 1)) if opened.format in _PAGED else 1
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file's name says so."""
+    return path.suffix.lower() in (".tif", ".tiff")
 
 
 def is_deep(path: Path, opened: Image.Image) -> bool:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from co2net.errors import InputError
 from co2net.video import tiff
 from co2net.video.float_pictures import read_exr
-from co2net.video.pictures import decode_picture, opened_picture, read_picture
+from co2net.video.pictures import decode_picture, is_tiff, opened_picture, read_picture, stood_upright
 
 
 @dataclass
@@ -38,8 +38,10 @@ def peak(dtype: np.dtype) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
 
 
-def read_raw(path: str | os.PathLike[str]) -> RawMask:
+def read_raw(path: str | os.PathLike[str], page: int = 0) -> RawMask:
     """Decode a mask picture without giving it a meaning; turned upright by its EXIF tag.
+
+    `page` is a frame of a floating-point TIFF.
 
     Raises:
         InputError: missing, no picture, damaged.
@@ -49,11 +51,15 @@ def read_raw(path: str | os.PathLike[str]) -> RawMask:
         samples = read_exr(path)
         # A matte is a share, not light: its samples are taken as they are.
         return RawMask(samples.values[..., 0] if samples.header.get("gray") else samples.values, samples.alpha)
-    if path.suffix.lower() in (".tif", ".tiff"):
-        float_samples = read_picture(path)[2].get("float") if tiff.is_float(path) else None
-        if float_samples is not None:
-            values = float_samples.values
-            return RawMask(values[..., 0] if (values == values[..., :1]).all() else values, float_samples.alpha)
+    if is_tiff(path) and tiff.is_float(path):
+        samples = read_picture(path, page)[2]["float"]
+        return RawMask(
+            samples.values[..., 0] if (samples.values == samples.values[..., :1]).all() else samples.values,
+            samples.alpha,
+        )
+    if path.suffix.lower() == ".dpx":
+        image, alpha, keep = read_picture(path)
+        return RawMask(image[..., 0] if keep["gray"] else image, alpha)
     with opened_picture(path) as opened:
         return decode_raw(opened, path)
 
@@ -64,7 +70,7 @@ def decode_raw(opened: Image.Image, path: Path) -> RawMask:
     if opened.mode == "P" and clear:
         palette = np.asarray(opened.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
         if len(palette):
-            return RawMask(np.asarray(ImageOps.exif_transpose(opened)), palette=palette)
+            return RawMask(np.asarray(stood_upright(opened)), palette=palette)
     if opened.mode in ("1", "L", "I", "F", "I;16", "I;16B", "I;16L") and clear:
         return RawMask(_grey(opened, path))
     image, alpha, keep = decode_picture(opened, path)
@@ -72,7 +78,7 @@ def decode_raw(opened: Image.Image, path: Path) -> RawMask:
 
 
 def _grey(opened: Image.Image, path: object) -> np.ndarray:
-    values: np.ndarray[Any, Any] = np.asarray(ImageOps.exif_transpose(opened))
+    values: np.ndarray[Any, Any] = np.asarray(stood_upright(opened))
     if values.dtype.kind == "f":
         return values.astype(np.float32)
     if values.dtype == np.int32:

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from co2net.errors import InputError
 from co2net.video import color
 from co2net.video.clock import Clock
+from co2net.video.float_pictures import Transfer
 from co2net.video.lazy_colors import LazyColors
 from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
@@ -35,6 +36,7 @@ def open_video(
     as_mask: bool = False,
     part: Part | None = None,
     keep_partial: bool = False,
+    transfer: Transfer = "auto",
 ) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
 
@@ -44,6 +46,8 @@ def open_video(
         as_mask: Pictures may be of kinds that only masks have (32 bits, floating point); they are not decoded yet.
         part: Only these numbers of a sequence or folder of pictures, with their neighbors.
         keep_partial: Of a video that is damaged or cut off, read what is before that; ``notes`` says where it ends.
+        transfer: What the samples of floating-point pictures are, linear light or coded for display; "auto" goes by
+            the format. Others are always display-coded.
 
     Returns:
         A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
@@ -53,12 +57,12 @@ def open_video(
     """
     place = Path(path)
     if is_pattern(place):
-        return PictureReader(place, frame_rate, as_mask, part)
+        return PictureReader(place, frame_rate, as_mask, part, transfer)
     if not place.exists():
         raise InputError(f"{place}: no such file or folder")
     ending = place.suffix.lower()
     if place.is_dir() or ending in PICTURE_ENDINGS or (ending == ".gif" and count_pages(place) == 1):
-        return PictureReader(place, frame_rate, as_mask, part)
+        return PictureReader(place, frame_rate, as_mask, part, transfer)
     if part is not None:
         raise InputError(f"{place}: is no sequence of pictures, so no part of it can be chosen by numbers")
     return VideoReader(place, keep_partial)

@@ -1,45 +1,42 @@
-"""TIFF as no library at hand does it: tags of any file, and writing 8-, 16-bit and float RGB with a color profile."""
+"""TIFF as no library at hand does it: tags of any page, and writing 8-, 16-bit and float RGB with a color profile."""
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ORIENTATION, SAMPLE_FORMAT, BITS, PROFILE = 274, 339, 258, 34675
-_SIZES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s", 11: "f", 12: "d", 16: "Q"}
+ORIENTATION, SAMPLE_FORMAT, BITS, SAMPLES, PROFILE = 274, 339, 258, 277, 34675
+_SIZES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s", 11: "f", 12: "d", 13: "I", 16: "Q", 18: "Q"}
+_KIND, REDUCED, MASK = 254, 1, 4
+_MOST_PAGES = 1 << 20
 
 
-def read_tags(path: Path) -> dict[int, Any]:
-    """Return numbers and bytes of the first directory of a TIFF file; empty where it is no TIFF or damaged."""
+def read_tags(path: Path, page: int = 0) -> dict[int, Any]:
+    """Return numbers and bytes of one directory of a TIFF or BigTIFF file; empty where it is none or damaged."""
     try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            order = {b"II": "<", b"MM": ">"}[head[:2]]
-            if struct.unpack(f"{order}H", head[2:4])[0] != 42:
-                return {}
-            file.seek(struct.unpack(f"{order}I", head[4:])[0])
-            count = struct.unpack(f"{order}H", file.read(2))[0]
-            entries = [file.read(12) for _ in range(min(count, 500))]
-            tags: dict[int, Any] = {}
-            for entry in entries:
-                tag, kind, number = struct.unpack(f"{order}HHI", entry[:8])
-                code = _SIZES.get(kind)
-                if code is None or number > 1 << 24:
-                    continue
-                form = f"{order}{number}s" if code == "s" else f"{order}{number * len(code)}{code[0]}"
-                size, data = struct.calcsize(form), entry[8:12]
-                if size > 4:
-                    file.seek(struct.unpack(f"{order}I", data)[0])
-                    data = file.read(size)
-                values = struct.unpack(form, data[:size])
-                tags[tag] = values[0] if len(values) == 1 else values
-            return tags
-    except (OSError, KeyError, struct.error):
-        return {}
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for number, (entries, form) in enumerate(_directories(data)):
+                if number == page:
+                    return dict(_values(data, entry, form) for entry in entries)
+    except (OSError, ValueError):
+        pass
+    return {}
+
+
+def page_kinds(path: Path) -> list[int]:
+    """What each page says of its kind: 0, or :data:`REDUCED` and :data:`MASK`; empty where it is no TIFF file."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            pages = [dict(_values(data, e, form) for e in entries[:1]) for entries, form in _directories(data)]
+            return [int(page.get(_KIND) or 0) for page in pages]  # tags are sorted, this is the first of all
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def is_float(path: Path) -> bool:
@@ -48,23 +45,65 @@ def is_float(path: Path) -> bool:
     return (value[0] if isinstance(value, tuple) else value) == 3
 
 
-def as_stored(data: bytes) -> bytes:
-    """Return a TIFF file that says nothing of orientation: OpenCV follows it in part, and fails on some."""
+def page_as_stored(data: bytes, page: int = 0) -> bytes:
+    """Return a TIFF file that begins with another of its pages and says nothing of orientation.
+
+    OpenCV follows that in part, and fails on some.
+    """
     changed = bytearray(data)
-    try:
-        order = {b"II": "<", b"MM": ">"}[data[:2]]
-        place = struct.unpack_from(f"{order}I", data, 4)[0]
-        for _ in range(1000):
-            if not place:
-                break
-            count = struct.unpack_from(f"{order}H", data, place)[0]
-            for entry in range(place + 2, place + 2 + 12 * count, 12):
+    for number, (entries, (order, big)) in enumerate(_directories(data)):
+        if number == page:
+            for entry in entries:
                 if struct.unpack_from(f"{order}H", data, entry)[0] == ORIENTATION:
-                    struct.pack_into(f"{order}H", changed, entry + 8, 1)
-            place = struct.unpack_from(f"{order}I", data, place + 2 + 12 * count)[0]
-    except (KeyError, struct.error):
-        return data
+                    struct.pack_into(f"{order}H", changed, entry + (12 if big else 8), 1)
+            if page and entries:
+                start = entries[0] - (8 if big else 2)
+                struct.pack_into(f"{order}{'Q' if big else 'I'}", changed, 8 if big else 4, start)
+            break
     return bytes(changed)
+
+
+def _directories(data: bytes | mmap.mmap) -> Iterator[tuple[list[int], tuple[str, bool]]]:
+    """Where the entries of each directory stand, with ``(byte order, BigTIFF or not)``; ends where it is damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
+    if order is None or len(data) < 16:
+        return
+    version = struct.unpack_from(f"{order}H", data, 2)[0]
+    if version not in (42, 43):
+        return
+    big = version == 43
+    number, link, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+    head = struct.calcsize(number)
+    place, seen = struct.unpack_from(f"{order}{link}", data, 8 if big else 4)[0], set()
+    try:
+        while place and place not in seen and len(seen) < _MOST_PAGES:
+            seen.add(place)
+            count = struct.unpack_from(f"{order}{number}", data, place)[0]
+            end = place + head + size * count
+            if end > len(data):
+                return
+            yield list(range(place + head, end, size)), (order, big)
+            place = struct.unpack_from(f"{order}{link}", data, end)[0]
+    except struct.error:
+        return
+
+
+def _values(data: bytes | mmap.mmap, entry: int, form: tuple[str, bool]) -> tuple[int, Any]:
+    """Tag and value of an entry; None for a value that is damaged or of no use here."""
+    order, big = form
+    tag, kind, number = struct.unpack_from(f"{order}HH{'Q' if big else 'I'}", data, entry)
+    code = _SIZES.get(kind)
+    if code is None or number > 1 << 24:
+        return tag, None
+    numbers = f"{order}{number}s" if code == "s" else f"{order}{number * len(code)}{code[0]}"
+    place, room = (entry + 12, 8) if big else (entry + 8, 4)
+    try:
+        if struct.calcsize(numbers) > room:
+            place = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, place)[0]
+        values = struct.unpack_from(numbers, data, place)
+    except struct.error:
+        return tag, None
+    return tag, values[0] if len(values) == 1 else values
 
 
 def encode(image: np.ndarray, alpha: np.ndarray | None, keep: dict[str, Any]) -> bytes:
@@ -85,7 +124,7 @@ def encode(image: np.ndarray, alpha: np.ndarray | None, keep: dict[str, Any]) ->
         (262, 3, [2 if colors == 3 else 1]),
         (273, 4, [8]),
         (ORIENTATION, 3, [1]),
-        (277, 3, [channels]),
+        (SAMPLES, 3, [channels]),
         (278, 4, [height]),
         (279, 4, [len(data)]),
         (282, 5, [round(float(horizontal) * 1000), 1000]),

@@ -258,7 +258,12 @@ def kept_losses(ending: str, frame: Frame) -> list[str]:
         lost.append("color profile")
     if ending != ".png" and frame.keep.get("chunks"):
         lost.append("PNG's words about its colors")
-    return [f"{ending[1:]} files here hold no {' and '.join(lost)}: left out; .png keeps it"] if lost else []
+    notes = [f"{ending[1:]} files here hold no {' and '.join(lost)}: left out; .png keeps it"] if lost else []
+    if frame.keep.get("header"):
+        notes.append(f"what the {frame.keep['header']} header tells besides the picture is left out")
+    if frame.keep.get("curve"):
+        notes.append(f"the source holds {frame.keep['curve']}, not display colors: they are compared as they stand")
+    return notes
 
 
 def picture_losses(ending: str, info: VideoInfo) -> list[str]:

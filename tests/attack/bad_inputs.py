@@ -354,7 +354,7 @@ def run(count: int, seed: int, folder: Path, kinds: list[str]) -> Counter[str]:
         raise TooLong
 
     signal.signal(signal.SIGALRM, too_long)
-    warnings.simplefilter("default")
+    warnings.simplefilter("always", append=True)  # after those that our rooms have set
     before = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (before + MEMORY, resource.RLIM_INFINITY))
     tried: Counter[str] = Counter()

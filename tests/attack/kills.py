@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 
 SIZE = (96, 64)
@@ -39,7 +40,7 @@ def prepare(folder: Path) -> dict[str, tuple[list[str], str]]:
     return {
         "video": (["harmonize", clip, "--mask", masks, "--quality", "20"], "o.mp4"),
         "lossless": (["harmonize", clip, "--mask", masks], "o.mkv"),
-        "folder": (["harmonize", frames, "--mask", masks, "--cube", "{out}/../o.cube"], "o"),
+        "folder": (["harmonize", frames, "--mask", masks, "--cube", "{out}.cube"], "o"),
         "sequence": (["harmonize", frames, "--mask", masks, "--frames", "3-8"], "s.%04d.tif"),
         "per shot": (["harmonize", clip, "--mask", masks, "--per-shot", "--cube-per-shot", "{out}.luts"], "o.mov"),
         "pictures": (["harmonize", str(source / "photos"), "--images", "--mask", str(source / "mattes")], "photos"),
@@ -51,7 +52,21 @@ def prepare(folder: Path) -> dict[str, tuple[list[str], str]]:
 def state(folder: Path) -> dict[str, str]:
     """Every file of a folder with a hash of its content."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() for path in files}  # noqa: S324
+    return {str(path.relative_to(folder)): _hash(path) for path in files}
+
+
+def _hash(path: Path) -> str:
+    found = hashlib.sha256()
+    if path.suffix != ".mkv" or path.name.startswith("."):
+        found.update(path.read_bytes())
+        return found.hexdigest()
+    try:  # Matroska files carry a random number: their packets count
+        with av.open(str(path)) as container:
+            for packet in container.demux():
+                found.update(f"{packet.stream_index} {packet.pts} {packet.size} ".encode() + bytes(packet))
+    except (av.FFmpegError, OSError) as error:
+        return f"damaged: {error}"
+    return found.hexdigest()
 
 
 def start(words: list[str], output: Path) -> int:

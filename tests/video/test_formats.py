@@ -22,7 +22,7 @@ SIZE = (64, 48)
 VIDEO_COLUMNS = ("bits", "alpha", "sound", "text", "cover", "attachments", "chapters", "time code", "HDR10", "fields")
 PICTURE_COLUMNS = ("read", "bits", "alpha", "frames", "written", "profile", "EXIF")
 VIDEOS = [(ending, codec) for ending, (_, _, codecs) in CONTAINERS.items() for codec in codecs]
-PICTURES = ".png .jpg .tif .webp .exr .gif .bmp .tga .ppm .jp2 .avif .heic".split()
+PICTURES = ".png .jpg .tif .webp .exr .dpx .gif .bmp .tga .ppm .jp2 .avif .heic".split()
 EXTRAS = {".exr": "OpenEXR", ".heic": "pillow_heif"}
 
 
@@ -144,6 +144,11 @@ def picture_row(folder, ending):
 
 
 def _save(path, image, alpha):
+    if path.suffix == ".dpx":
+        from test_pages_and_transfer import dpx
+
+        dpx(path, image.astype(np.uint16) * 257)
+        return
     if path.suffix == ".heic":
         import pillow_heif
 
