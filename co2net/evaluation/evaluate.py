@@ -119,7 +119,7 @@ def evaluate(
             clip_plan = plan(clip)
             record, count_before = _empty_record(clip.name, settings), count
             extremes = WorstAndBest()
-            over_time = TemporalPass(estimate, settings.step) if estimate else None
+            over_time = TemporalPass(estimate, settings.step, settings.task) if estimate else None
             own = batches(model, clip_plan, frames, settings, device)
             for batch in with_methods(own, methods, task_of(settings.task)):
                 if batch.harmonized is not None:

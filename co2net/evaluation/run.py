@@ -217,7 +217,9 @@ def run_evaluation(
         settings=dict(asked) if asked is not None else _plain(settings),
         environment=environment(where),
         weights=[weights.as_dict()] if weights else [],
-        temporal=temporal_block(done.records, methods, flow, settings.size, settings.step) if flow else None,
+        temporal=temporal_block(done.records, methods, flow, settings.size, settings.step, settings.task)
+        if flow
+        else None,
         task=settings.task,
     )
     if output is not None:

@@ -32,6 +32,7 @@ from co2net.metrics.mattes import (
     boundary_f,
     dice,
     dt_ssd,
+    edge_jump,
     iou,
 )
 from co2net.metrics.mse import fmse, fmse_masked, fmse_paper, mse
@@ -50,6 +51,7 @@ __all__ = [
     "color_flicker",
     "dice",
     "dt_ssd",
+    "edge_jump",
     "fmse",
     "fmse_masked",
     "fmse_paper",

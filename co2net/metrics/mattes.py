@@ -135,6 +135,28 @@ def dt_ssd(pred: Tensor, target: Tensor) -> Tensor:
     return ((p[1:] - p[:-1]) - (t[1:] - t[:-1])).square().mean(1).sqrt()
 
 
+def edge_jump(masks: Tensor) -> Tensor:
+    """How far the contour of what is above 0.5 jumps from frame to frame: mean distance of its pixels, in pixels.
+
+    Boiling edges jump farther than those of the true masks, which jump too: the subject moves.
+
+    Args:
+        masks: a clip ``(T, 1, H, W)`` in [0, 1].
+
+    Returns:
+        ``(T - 1,)`` float64; ``nan`` where one of the two frames has no contour.
+    """
+    lines = [contour(mask) for mask in masks[:, 0].detach().cpu().numpy()]
+    values = []
+    for before, now in itertools.pairwise(lines):
+        if not before.any() or not now.any():
+            values.append(float("nan"))
+            continue
+        away = cv2.distanceTransform(1 - before, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        values.append(float(away[now > 0].mean()))
+    return torch.tensor(values, dtype=torch.float64)
+
+
 def _slope(alpha: np.ndarray) -> np.ndarray:
     """Length of the gradient, by a Gaussian's derivative that is normalized to unit energy."""
     half = math.ceil(SIGMA * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * SIGMA * 0.01)))

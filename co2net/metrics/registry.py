@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from co2net.flow.occlusion import occlusion_mask
@@ -129,6 +130,12 @@ class Pair:
         mask, flow = self.of_all(self.mask), self.of_all(self.flow.float())
         return temporal_losses(self.current, self.following, *real, mask, flow)
 
+    def changes(self) -> Tensor:
+        """Changes of mattes that differ from the true ones (dtSSD), ``(M,)``."""
+        truth = torch.cat([self.current_real, self.following_real])
+        both = zip(self.current, self.following, strict=True)
+        return torch.cat([mattes.dt_ssd(torch.stack(frames).float(), truth.float()) for frames in both])
+
     def visible_loss(self) -> Tensor | None:
         """The temporal loss of what both frames show, ``(M,)``; None without the second mask."""
         if self.following_mask is None:
@@ -148,11 +155,15 @@ class PairMeasure:
         key: its name in results files.
         label: its name in tables, where the flow's stands behind it.
         measure: a pair to ``(M,)``, one value per method; ``nan`` or None where there is none.
+        tasks: names of :mod:`co2net.evaluation.tasks` that it is measured in.
+        flow: it looks at the motion.
     """
 
     key: str
     label: str
     measure: Callable[[Pair], Tensor | None]
+    tasks: tuple[str, ...] = ("harmonization", "colorization", "images")
+    flow: bool = True
 
 
 PAIR_MEASURES: dict[str, PairMeasure] = {}
@@ -176,6 +187,11 @@ def register_pair(measure: PairMeasure) -> PairMeasure:
 def metrics_of(task: str) -> list[Metric]:
     """What is measured in a task."""
     return [metric for metric in METRICS.values() if task in metric.tasks]
+
+
+def pair_measures_of(task: str) -> list[PairMeasure]:
+    """What is measured over time in a task."""
+    return [measure for measure in PAIR_MEASURES.values() if task in measure.tasks]
 
 
 def ordered(keys: Iterable[str]) -> list[Metric]:
@@ -217,6 +233,13 @@ for _metric in (
     Metric(
         "alpha_gradient", "gradient", lambda c: mattes.alpha_gradient(c.image, c.target), digits=3, tasks=("matting",)
     ),
+    Metric(
+        "alpha_connectivity",
+        "connectivity",
+        lambda c: mattes.alpha_connectivity(c.image, c.target),
+        digits=3,
+        tasks=("matting",),
+    ),
     Metric("dice", "Dice", lambda c: mattes.dice(c.image, c.target), "other", False, 4, ("matting",)),
     Metric("iou", "IoU", lambda c: mattes.iou(c.image, c.target), "other", False, 4, ("matting",)),
     Metric("boundary_f", "boundary F", lambda c: mattes.boundary_f(c.image, c.target), "other", False, 4, ("matting",)),
@@ -226,5 +249,6 @@ for _measure in (
     PairMeasure("tl", "TL", lambda pair: pair.losses[0]),
     PairMeasure("tl_weighted", "TL weighted", lambda pair: pair.losses[1]),
     PairMeasure("tl_visible", "TL visible", lambda pair: pair.visible_loss()),
+    PairMeasure("dt_ssd", "dtSSD", lambda pair: pair.changes(), ("matting",), flow=False),
 ):
     register_pair(_measure)

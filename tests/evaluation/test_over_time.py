@@ -20,7 +20,7 @@ from co2net.evaluation.results import make_results
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.temporal.clip_pass import TemporalPass
 from co2net.evaluation.temporal.pairs import FlowChoice, TimedFrame, score_pair
-from co2net.evaluation.temporal.results import clip_values, make_block, temporal_block
+from co2net.evaluation.temporal.results import clip_values, make_block, measure_title, temporal_block
 from co2net.flow import create_flow
 from co2net.flow.occlusion import occlusion_mask
 
@@ -237,3 +237,23 @@ def test_the_command_measures_over_time(root, tmp_path, capsys):
         assert main([*arguments, *wrong]) == 2
         error = capsys.readouterr().err
         assert words in error and len(error.strip().splitlines()) == 1, error
+
+
+def test_mattes_are_measured_without_motion():
+    """dtSSD: only what changes otherwise than the truth counts, and no flow is asked."""
+
+    def no_flow(first, second):
+        raise AssertionError("mattes need no motion")
+
+    over_time = TemporalPass(no_flow, 1, "matting")
+    truth = [torch.zeros(1, 16, 16), torch.ones(1, 16, 16)]
+    still = torch.zeros(1, 16, 16)
+    records = []
+    for number in (0, 1):
+        images = {"still": still.clone(), "follows": truth[number].clone()}
+        found = over_time.measure(number, "x", images, truth[number], truth[number])
+        records.append({"number": number, "temporal": found})
+    assert records[1]["temporal"]["still"]["dt_ssd"] == 1 and records[1]["temporal"]["follows"]["dt_ssd"] == 0
+    block = temporal_block([{"clip": "c", "frames": records}], ["still", "follows"], FlowChoice(), None, 1, "matting")
+    assert block["measures"] == ["dt_ssd"] and block["summary"]["still"]["dt_ssd"]["mean"] == 1
+    assert measure_title("dt_ssd", "dis") == "dtSSD"

@@ -26,10 +26,11 @@ class TemporalPass:
     Args:
         estimate: finds the motion.
         step: distance of the numbers of frames that follow each other; across a larger one nothing is measured.
+        task: what the results are of; mattes have no brightness and no colors.
     """
 
-    def __init__(self, estimate: FlowEstimator, step: int) -> None:
-        self._estimate, self._step = estimate, step
+    def __init__(self, estimate: FlowEstimator, step: int, task: str = "harmonization") -> None:
+        self._estimate, self._step, self._task = estimate, step, task
         self._before: tuple[int, TimedFrame] | None = None
 
     @torch.inference_mode()
@@ -39,8 +40,9 @@ class TemporalPass:
         Args:
             number: frame number.
             name: for messages.
-            images: method to result ``(3, H, W)`` in [0, 1] space; one tensor under two names is measured once.
-            real: the truth, ``(3, H, W)``.
+            images: method to result ``(3, H, W)`` in [0, 1] space, of a matte ``(1, H, W)``; one tensor under two names
+                is measured once.
+            real: the truth, likewise.
             mask: ``(1, H, W)``.
 
         Raises:
@@ -55,8 +57,12 @@ class TemporalPass:
         frame = TimedFrame(name, results, real[None].float(), masks)
         pair: list[dict[str, float | None]] = [{} for _ in once]
         if self._before is not None and number - self._before[0] == self._step:
-            pair = score_pair(self._before[1], frame, self._estimate)
+            pair = score_pair(self._before[1], frame, self._estimate, self._task)
         self._before = number, frame
+        if results.shape[1] == 1:
+            nothing = {"brightness": [None] * 2, "colors": [None] * 6}
+            rows = [{**scores, **nothing} for scores in pair]
+            return {method: rows[place[image.data_ptr()]] for method, image in named.items()}
         many = masks.expand(len(once), -1, -1, -1)
         brightness, colors = frame_brightness(results, many).tolist(), foreground_colors(results, many).tolist()
         rows = [

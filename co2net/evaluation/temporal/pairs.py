@@ -12,7 +12,7 @@ from torch import Tensor
 
 from co2net.errors import InputError, ShapeError
 from co2net.flow import FlowEstimator, create_flow
-from co2net.metrics.registry import PAIR_MEASURES, Pair
+from co2net.metrics.registry import PAIR_MEASURES, Pair, pair_measures_of
 from co2net.provenance import file_sha256
 
 _LABELS = {"dis": "DIS", "raft": "RAFT", "flownet2": "FlowNet2", "pwcnet": "PWC-Net"}
@@ -74,7 +74,9 @@ class TimedFrame:
 
 
 @torch.inference_mode()
-def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimator) -> list[dict[str, float | None]]:
+def score_pair(
+    current: TimedFrame, following: TimedFrame, estimate: FlowEstimator, task: str = "harmonization"
+) -> list[dict[str, float | None]]:
     """How far the results change along the true motion, one entry per method, by measure.
 
     The motion is estimated between the real frames, so all methods of a pair share it.
@@ -83,10 +85,11 @@ def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimat
         current: frame t, with its mask.
         following: frame t + 1; without a mask there is no ``tl_visible``.
         estimate: of :meth:`FlowChoice.create`.
+        task: whose measures.
 
     Returns:
         ``tl`` and ``tl_weighted`` of unclamped results under frame t's mask, ``tl_visible`` of what both frames show;
-        None where there is no value (an empty mask).
+        of mattes ``dt_ssd``. None where there is no value (an empty mask).
 
     Raises:
         InputError: the frames are too small for the flow, or the two are not of one size.
@@ -99,18 +102,21 @@ def score_pair(current: TimedFrame, following: TimedFrame, estimate: FlowEstimat
             f"{current.name} is {width}x{height}, {following.name} {other_width}x{other_height}; "
             "frames of a pair must be of one size"
         )
+    measures = pair_measures_of(task)
+    field = back = current.real.new_zeros((1, 2, *current.real.shape[2:]))
     try:
-        field = estimate(following.real, current.real)
-        back = estimate(current.real, following.real)
+        if any(measure.flow for measure in measures):
+            field = estimate(following.real, current.real)
+            back = estimate(current.real, following.real)
     except ShapeError as error:
         raise InputError(f"no motion can be found between {current.name} and {following.name}: {error}") from error
     pair = Pair(
         current.results, following.results, current.real, following.real, current.mask, following.mask, field, back
     )
     rows: list[dict[str, float | None]] = [{} for _ in current.results]
-    for key, measure in PAIR_MEASURES.items():
+    for measure in measures:
         found = measure.measure(pair)
         values = [math.nan] * len(rows) if found is None else found.tolist()
         for row, value in zip(rows, values, strict=True):
-            row[key] = value if math.isfinite(value) else None
+            row[measure.key] = value if math.isfinite(value) else None
     return rows

@@ -26,7 +26,7 @@ from co2net.evaluation.scores import mean_of
 from co2net.evaluation.temporal.pairs import FlowChoice, flow_label
 from co2net.metrics.brightness import brightness_costs
 from co2net.metrics.flicker import frame_flicker
-from co2net.metrics.registry import PAIR_MEASURES
+from co2net.metrics.registry import PAIR_MEASURES, pair_measures_of
 from co2net.provenance import NoteKind
 
 NAME = "temporal.json"
@@ -46,7 +46,8 @@ def measure_title(measure: str, flow: str) -> str:
     if measure in CLIP_MEASURES:
         return _TITLES.get(measure, measure)
     known = PAIR_MEASURES.get(measure)
-    return f"{known.label if known else measure} ({flow_label(flow)})"
+    label = known.label if known else measure
+    return f"{label} ({flow_label(flow)})" if known is None or known.flow else label
 
 
 def pairs_in_words(count: int, sizes: Iterable[tuple[int, int]], step: int) -> str:
@@ -65,7 +66,12 @@ def as_published(flow: str, pairs: str) -> bool:
 
 
 def temporal_block(
-    records: Sequence[dict[str, Any]], methods: Sequence[str], flow: FlowChoice, size: int | None, step: int
+    records: Sequence[dict[str, Any]],
+    methods: Sequence[str],
+    flow: FlowChoice,
+    size: int | None,
+    step: int,
+    task: str = "harmonization",
 ) -> dict[str, Any]:
     """The block of an evaluation whose frames carry the measures of a pass over time.
 
@@ -76,22 +82,23 @@ def temporal_block(
         flow: what found the motion.
         size: height and width of the frames; None: their own.
         step: distance of the numbers of frames that follow each other.
+        task: whose measures.
     """
+    measures = [measure.key for measure in pair_measures_of(task)]
+    measures += CLIP_MEASURES if task != "matting" else ()  # brightness and colors, which mattes have not
     every = [*methods, TRUTH]
     clips = [
         {
             "clip": record["clip"],
             "numbers": [frame["number"] for frame in record["frames"]],
-            "values": clip_values(record["frames"], every, step),
+            "values": clip_values(record["frames"], every, step, measures),
         }
         for record in records
     ]
     pairs = sum(_follows(clip["numbers"], i, step) for clip in clips for i in range(len(clip["numbers"])))
     at = f"{size} x {size}" if size else "their own size"
     apart = f"{step} frame numbers apart" if step > 1 else "successive frames"
-    return make_block(
-        clips, every, (*PAIR_MEASURES, *CLIP_MEASURES), flow, f"{_pairs(pairs)} of listed frames at {at}, {apart}", step
-    )
+    return make_block(clips, every, measures, flow, f"{_pairs(pairs)} of listed frames at {at}, {apart}", step)
 
 
 def make_block(
@@ -125,8 +132,15 @@ def make_block(
     }
 
 
-def clip_values(frames: Sequence[dict[str, Any]], methods: Sequence[str], step: int) -> Values:
-    """The measures of one clip's frames; what compares with an earlier frame stands at the later one."""
+def clip_values(
+    frames: Sequence[dict[str, Any]], methods: Sequence[str], step: int, measures: Sequence[str] | None = None
+) -> Values:
+    """The measures of one clip's frames, by default those of pictures.
+
+    What compares with an earlier frame stands at the later one.
+    """
+    if measures is None:
+        measures = [*(measure.key for measure in pair_measures_of("harmonization")), *CLIP_MEASURES]
     numbers = [frame["number"] for frame in frames]
     places = _places(numbers, step)
     real = [_table(frames, TRUTH, name, places) for name in ("brightness", "colors")]
@@ -137,7 +151,7 @@ def clip_values(frames: Sequence[dict[str, Any]], methods: Sequence[str], step: 
         rows = {measure: [frame["temporal"][method].get(measure) for frame in frames] for measure in PAIR_MEASURES}
         rows["rtc"], rows["frtc"] = ([_known(costs[p - 1, k]) if p else None for p in places] for k in range(2))
         rows["flicker"] = [_known(flicker[p]) for p in places]
-        values[method] = rows
+        values[method] = {measure: rows[measure] for measure in measures}
     return values
 
 

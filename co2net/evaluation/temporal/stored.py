@@ -23,7 +23,7 @@ from co2net.evaluation.records import read_record, write_record
 from co2net.evaluation.temporal.pairs import FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.temporal.results import make_block, pairs_in_words
 from co2net.flow import FlowEstimator
-from co2net.metrics.registry import PAIR_MEASURES
+from co2net.metrics.registry import pair_measures_of
 
 Progress = Callable[[int, int | None], None]
 
@@ -146,6 +146,7 @@ def measure_stored(
         OutputError: the records cannot be written.
     """
     check_stored(pairs, results)
+    measures = [measure.key for measure in pair_measures_of("harmonization")]
     estimate = flow.create()  # before its weights are hashed: it says best what is wrong with them
     composites = all(pair.following.composite.is_file() for pair in pairs) and results.method != "composite"
     methods = [*(["composite"] if composites else []), results.method]
@@ -167,14 +168,12 @@ def measure_stored(
         if on_progress is not None:
             on_progress(done, len(pairs))
         values = {
-            method: {m: [frame["temporal"][method].get(m) for frame in record["frames"]] for m in PAIR_MEASURES}
+            method: {m: [frame["temporal"][method].get(m) for frame in record["frames"]] for m in measures}
             for method in (*methods, TRUTH)
         }
         clips.append({"clip": name, "numbers": [frame["number"] for frame in record["frames"]], "values": values})
         sizes |= {(frame["height"], frame["width"]) for frame in record["frames"]}
-    return make_block(
-        clips, (*methods, TRUTH), list(PAIR_MEASURES), flow, pairs_in_words(len(pairs), sizes, pairs[0].step)
-    )
+    return make_block(clips, (*methods, TRUTH), measures, flow, pairs_in_words(len(pairs), sizes, pairs[0].step))
 
 
 def _measure(
