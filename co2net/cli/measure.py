@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from co2net.cli.options import add_device, add_prior, add_quiet, key_frames
 
@@ -14,11 +16,15 @@ classical color transfer and the composite itself are compared with the real fra
 Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
 Pairs: single composites whose real picture is known, PAIRS/composite/<name>.*, PAIRS/mask/<name>.*, PAIRS/real/<name>.*
 (iHarmony4's names, or an index.csv with the columns name and real). "95 %" is an interval over clips or pairs.
+--task matting scores masks that are carried through clips, or found by motion; --task keying keys photographs
+(PHOTOS/images/*, PHOTOS/masks/*) that are composed over screens of several lights and grains.
 """
 EXAMPLES = """\
 examples:
   co2net measure --clips videos/ --names camel,tennis --luts luts/ --output measured.json
   co2net measure --pairs pairs/
+  co2net measure --task matting --clips DAVIS/ --names camel,tennis --frames 26     # docs/matting.md
+  co2net measure --task keying --photos photos/ --count 20
 """
 
 
@@ -26,11 +32,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to the command."""
     p = verbs.add_parser(
         "measure",
-        help="measure a model on clips that LUTs made wrong, or on pairs",
+        help="measure a model on clips that LUTs made wrong, or on pairs; masks, and keying",
         description=DESCRIPTION,
         epilog=EXAMPLES,
     )
-    p.add_argument("--clips", type=Path, help="folder of clips; needs --luts")
+    p.add_argument("--task", choices=("harmonization", "matting", "keying"), default="harmonization")
+    p.add_argument("--clips", type=Path, nargs="+", help="folder of clips; needs --luts; with --task matting several")
+    p.add_argument("--methods", help="with --task matting: what to score, joined by commas (default: all)")
+    p.add_argument("--photos", type=Path, nargs="+", help="with --task keying: folders of photographs with masks")
+    p.add_argument("--count", type=int, default=20, help="with --task keying: photographs (default 20)")
     p.add_argument("--pairs", type=Path, help="folder of composites and their real pictures")
     p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
     p.add_argument("--luts", type=Path, help="folder of LUTs, with split.json for both splits")
@@ -53,11 +63,69 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print the tables."""
-    import dataclasses
-    import json
     import sys
 
     from tqdm import tqdm
+
+    with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
+
+        def show(*words: str) -> None:
+            bar.set_description(", ".join(words))
+            bar.update()
+
+        tasks = {"harmonization": _harmonization, "matting": _matting, "keying": _keying}
+        listed = tasks[options.task](options, show)
+    if options.output:
+        import json
+
+        from co2net.files import write_beside
+
+        write_beside(options.output, json.dumps(listed, indent=1))
+
+
+def _matting(options: argparse.Namespace, show: Callable[..., None]) -> dict[str, list[Any]]:
+    import dataclasses
+
+    from co2net.devices import choose_device
+    from co2net.errors import InputError
+    from co2net.matting.measure import masks_table, measure_masks
+    from co2net.matting.training_samples import clip_folders
+
+    if options.clips is None:
+        raise InputError("`clips` is missing: name folders of clips with masks")
+    scores = measure_masks(
+        clip_folders(options.clips, _words(options.names)),
+        _words(options.methods),
+        frames=options.frames,
+        weights=None if options.weights == "default" else options.weights,
+        device=choose_device(options.device),
+        on_clip=show,
+    )
+    print(f"{len({s.clip for s in scores})} clips, {scores[0].frames} frames each at most\n\n{masks_table(scores)}")
+    return {"masks": [dataclasses.asdict(s) for s in scores]}
+
+
+def _keying(options: argparse.Namespace, show: Callable[..., None]) -> dict[str, list[Any]]:
+    import dataclasses
+
+    from co2net.errors import InputError
+    from co2net.matting.measure_keying import keying_table, measure_keying
+
+    if options.photos is None:
+        raise InputError("`photos` is missing: name folders of photographs with masks")
+    scores, left_out = measure_keying(options.photos, count=options.count, on_picture=show)
+    print(keying_table(scores))
+    if left_out:
+        print(f"\nleft out: {left_out} pairs of photograph and screen whose subject has the screen's color")
+    return {"keying": [dataclasses.asdict(s) for s in scores]}
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [word.strip() for word in text.split(",") if word.strip()] if text else None
+
+
+def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> dict[str, list[Any]]:
+    import dataclasses
 
     from co2net.devices import choose_device
     from co2net.errors import InputError
@@ -65,12 +133,13 @@ def run(options: argparse.Namespace) -> None:
     from co2net.evaluation.measure import measure_clips, table
     from co2net.evaluation.methods import baselines, network_methods
     from co2net.evaluation.pairs import measure_pairs
-    from co2net.files import write_beside
     from co2net.models.registry import load_model
     from co2net.training.color_changes import load_luts
 
     if options.clips is None and options.pairs is None:
         raise InputError("`clips` or `pairs` is missing: name a folder to measure")
+    if options.clips is not None and len(options.clips) > 1:
+        raise InputError("`clips`: one folder of clips, unless it is for matting")
     if options.clips is not None and options.luts is None:
         raise InputError("`luts` is missing: the LUTs that make clips wrong")
     sizes = [size.strip() for size in options.sizes.split(",")]
@@ -79,36 +148,28 @@ def run(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     model = load_model(options.weights, mapping=options.mapping, prior=options.prior).to(device)
     scores: dict[str, list[Score]] = {}
-    with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
-
-        def show(*words: str) -> None:
-            bar.set_description(", ".join(words))
-            bar.update()
-
-        if options.pairs is not None:
-            methods = baselines() | {"co2net": network_methods(model.for_pictures())["co2net"]}
-            scores["pairs"] = measure_pairs(options.pairs, methods, show)
-        if options.clips is not None:
-            splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)
-            scores |= measure_clips(
-                options.clips,
-                {split or "all": load_luts(options.luts, split) for split in splits},
-                model,
-                names=options.names.split(",") if options.names else None,
-                lut_count=options.lut_count,
-                frames=options.frames,
-                every=options.every,
-                sizes=[None if size == "own" else int(size) for size in sizes],
-                key_frames=options.key_frames,
-                graded=options.graded,
-                on_clip=lambda size, name: show(f"size {size}", name),
-            )
+    if options.pairs is not None:
+        methods = baselines() | {"co2net": network_methods(model.for_pictures())["co2net"]}
+        scores["pairs"] = measure_pairs(options.pairs, methods, show)
+    if options.clips is not None:
+        splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)
+        scores |= measure_clips(
+            options.clips[0],
+            {split or "all": load_luts(options.luts, split) for split in splits},
+            model,
+            names=_words(options.names),
+            lut_count=options.lut_count,
+            frames=options.frames,
+            every=options.every,
+            sizes=[None if size == "own" else int(size) for size in sizes],
+            key_frames=options.key_frames,
+            graded=options.graded,
+            on_clip=lambda size, name: show(f"size {size}", name),
+        )
     for title, group in scores.items():
         if title == "pairs":
             print(f"\npairs: {len({s.clip for s in group})} composites\n\n{table(group, ('TL (DIS)', 'flicker'))}")
             continue
         composites = len({(s.clip, s.lut) for s in group})
         print(f"\n{title}: {len({s.clip for s in group})} clips, {composites} composites\n\n{table(group)}")
-    if options.output:
-        listed = {title: [dataclasses.asdict(s) for s in group] for title, group in scores.items()}
-        write_beside(options.output, json.dumps(listed, indent=1))
+    return {title: [dataclasses.asdict(s) for s in group] for title, group in scores.items()}

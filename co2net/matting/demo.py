@@ -14,6 +14,7 @@ from co2net.data.pictures import encode_picture
 from co2net.data.sample_data import sample_clip
 from co2net.files import make_folder, write_beside, write_json
 from co2net.matting.job import matte_video
+from co2net.matting.plates import over_screen
 from co2net.metrics import alpha_mad, iou
 from co2net.pipeline.frames import as_bytes
 from co2net.pipeline.job import run_job
@@ -53,20 +54,13 @@ class OverScreen:
         grain: float = GRAIN,
     ) -> None:
         self._masks = iter(masks)
-        self._color, self._uneven, self._grain = np.asarray(color, np.float32), uneven, grain
+        self._color, self._uneven, self._grain = color, uneven, grain
         self._random = np.random.default_rng(0)
 
     def push(self, frame: Any, mask: Any, tag: Any) -> Iterator[tuple[Any, np.ndarray]]:
         """Yields ``(tag, (H, W, 3) float32 in [0, 1])``."""
-        picture = as_bytes(frame).astype(np.float32)
-        true = next(self._masks)
-        height, width = true.shape
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        light = 1 + self._uneven * ((x / width - 0.5) + (y / height - 0.5))
-        alpha = true[..., None]
-        mixed = alpha * picture + (1 - alpha) * self._color * light[..., None]
-        mixed += self._random.normal(0, self._grain, mixed.shape)
-        yield tag, (np.clip(np.rint(mixed), 0, 255) / 255).astype(np.float32)
+        plate = over_screen(as_bytes(frame), next(self._masks), self._color, self._uneven, self._grain, self._random)
+        yield tag, plate.astype(np.float32) / 255
 
     def finish(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Nothing waits."""
