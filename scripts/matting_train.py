@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
 
-from co2net.cli.matting_data import train_main
+from co2net.cli.train_matting import train_main
 
 if __name__ == "__main__":
     sys.exit(train_main())

@@ -59,7 +59,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     how = p.add_argument_group("how")
     how.add_argument("--weights", metavar="FILE", help="with --moving: a file of the published U-Net; default: none")
     how.add_argument(
-        "--threshold", type=float, default=0.5, help="with --moving: pixels per frame that count (default 0.5)"
+        "--threshold", type=float, help="with --moving: pixels per frame that count (default 0.5, or the weights' own)"
     )
     how.add_argument(
         "--spill", type=float, default=1.0, help="with --key: how much of its light goes, 0 to 1 (default)"

@@ -1,74 +1,23 @@
-"""The published matting programs: training (``main.py``), prediction, moving masks, data extraction."""
+"""The published matting programs beside the trainer: prediction, moving masks, data extraction."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from co2net.cli.errors import exit_code
 from co2net.cli.options import OptionParser, add_device, add_quiet
-from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from co2net.matting.training import MattingRecipe, MattingSamples
-
-DESCRIPTION = "Train the flow-based matting U-Net, then score it on the testing frames."
-EXAMPLES = """\
-examples:
-  {command} --dummy -o runs/dummy              # a small drawn data set; Dice above 0.95 in a minute
-  {command} --dataset dataset/ -o checkpoints/
-  {command} --config config.py                 # entries of the published configuration
-"""
-RATE = 1e-4
-DUMMY_RATE = 3e-4  # the published rate needs more frames than the drawn ones
-_ENTRIES = {
-    "dataset_path": "dataset",
-    "wf": "wf",
-    "depth": "depth",
-    "img_scale": "scale",
-    "batch_size": "batch_size",
-    "epochs": "epochs",
-    "lr": "learning_rate",
-    "val_percent": "validation",
-    "flow_threshold": "flow_threshold",
-    "mask_threshold": "mask_threshold",
-    "flow_order": "flow_order",
-    "motion": "motion",
-}
-_OTHERS = ("class_name", "num_videos", "save_original_image_to", "save_cropped_image_to")
+    from co2net.matting.training import MattingRecipe
 
 
-def add_options(p: argparse.ArgumentParser, command: str) -> None:
-    """The trainer's options; short ones are the published ones."""
-    p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
-    p.add_argument("--dataset", type=Path, default=Path("dataset"), help="folder in the published layout")
-    p.add_argument("--dummy", action="store_true", help="train on a small drawn data set")
-    p.add_argument("-o", "--output", type=Path, default=Path("checkpoints"), help="default: checkpoints")
-    p.add_argument("--config", type=Path, help="config.py with the published entries; flags count more")
-    p.add_argument("-e", "--epochs", type=int, default=10)
-    p.add_argument("-b", "--batch-size", type=int, default=1)
-    p.add_argument("-l", "--learning-rate", type=float, default=RATE)
-    p.add_argument("-f", "--load", type=Path, help="start from this checkpoint")
-    p.add_argument("-s", "--scale", type=float, default=1.0, help="of the frames, above 0 up to 1")
-    p.add_argument("-v", "--validation", type=float, default=20.0, help="percent of the frames, as whole clips")
-    p.add_argument("--wf", type=int, default=6, help="log2 of the first level's channels: less needs less memory")
-    p.add_argument("--depth", type=int, default=3)
-    p.add_argument("--seed", type=int, default=0)
-    _motion(p)
-    _common(p)
-    add_time_limit(p.add_argument_group("time"))
-    p.set_defaults(run=lambda options: spoken_by_first(lambda _: _train(options)))
-
-
-def train_main(argv: list[str] | None = None) -> int:
-    """``scripts/matting_train.py``."""
-    return _run("matting_train.py", add_options, argv)
+MOTIONS = ("magnitude", "horizontal", "against_camera")
 
 
 def predict_main(argv: list[str] | None = None) -> int:
@@ -86,11 +35,11 @@ def predict_main(argv: list[str] | None = None) -> int:
         p.add_argument("-t", "--mask-threshold", type=float, default=0.5)
         p.add_argument("-s", "--scale", type=float, default=1.0)
         p.add_argument("--background", help="picture, or the number of one in dataset/background/")
-        _motion(p, mask_threshold=False)
-        _common(p)
+        add_motion(p, mask_threshold=False)
+        add_common(p)
         p.set_defaults(run=_predict)
 
-    return _run("matting_predict.py", add, argv)
+    return run_script("matting_predict.py", add, argv)
 
 
 def masks_main(argv: list[str] | None = None) -> int:
@@ -107,7 +56,7 @@ def masks_main(argv: list[str] | None = None) -> int:
         add_quiet(p)
         p.set_defaults(run=_masks)
 
-    return _run("matting_masks.py", add, argv)
+    return run_script("matting_masks.py", add, argv)
 
 
 def extract_main(argv: list[str] | None = None) -> int:
@@ -127,21 +76,23 @@ def extract_main(argv: list[str] | None = None) -> int:
         add_quiet(p)
         p.set_defaults(run=_extract)
 
-    return _run("data_extraction.py", add, argv)
+    return run_script("data_extraction.py", add, argv)
 
 
-def _run(name: str, add: Callable[[argparse.ArgumentParser, str], None], argv: list[str] | None) -> int:
+def run_script(name: str, add: Callable[[argparse.ArgumentParser, str], None], argv: list[str] | None) -> int:
+    """Run a script whose options `add` adds; returns the exit code."""
     p = OptionParser(prog=name)
     add(p, f"python scripts/{name}")
     options = p.parse_args(argv)
     return exit_code(lambda: options.run(options), options.flags)
 
 
-def _motion(p: argparse.ArgumentParser, mask_threshold: bool = True) -> None:
+def add_motion(p: argparse.ArgumentParser, mask_threshold: bool = True) -> None:
+    """Options of what counts as moving."""
     p.add_argument("--flow-threshold", type=float, default=0.5, help="pixels per frame")
     if mask_threshold:
         p.add_argument("--mask-threshold", type=float, default=0.5)
-    p.add_argument("--motion", choices=("magnitude", "horizontal"), default="magnitude", help="horizontal: as released")
+    p.add_argument("--motion", choices=MOTIONS, default="magnitude", help="horizontal: as released")
     p.add_argument(
         "--flow-order",
         choices=("current_previous", "previous_current"),
@@ -151,57 +102,37 @@ def _motion(p: argparse.ArgumentParser, mask_threshold: bool = True) -> None:
     p.add_argument("--flow-weights", type=Path, help="PWC-Net's file; default: dense inverse search, which needs none")
 
 
-def _common(p: argparse.ArgumentParser) -> None:
+def add_common(p: argparse.ArgumentParser) -> None:
+    """Options of where it runs and what it says."""
     p.add_argument("-g", "--gpu", help="number of a GPU; `--device` has more choices")
     add_device(p)
     add_quiet(p, "no progress, no notes")
 
 
-def _configured(options: argparse.Namespace) -> None:
-    """Take what ``config.py`` says for flags that were left at their defaults."""
-    if options.config is None:
-        return
-    if not options.config.is_file():
-        raise InputError(f"{options.config}: no such file")
-    spec = importlib.util.spec_from_file_location("co2net_matting_config", options.config)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{options.config}: not a Python file; name it config.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)  # the user's own file, as with the published programs
-    p = argparse.ArgumentParser()
-    add_options(p, "")
-    for name, value in vars(module).items():
-        if name.startswith("_") or callable(value) or type(value).__name__ == "module":
-            continue
-        if name in _ENTRIES:
-            flag = _ENTRIES[name]
-            if getattr(options, flag) == p.get_default(flag):
-                setattr(options, flag, Path(value) if flag == "dataset" else value)
-        elif name not in _OTHERS:
-            print(f"co2net: note: {options.config}: the entry {name} is not used", file=sys.stderr)
-    name = getattr(module, "class_name", "")
-    if name and (options.dataset / name).is_dir():
-        options.dataset = options.dataset / name
+def recipe_of(options: argparse.Namespace) -> MattingRecipe:
+    """The settings that the options give.
 
-
-def _recipe(options: argparse.Namespace) -> MattingRecipe:
+    Raises:
+        InputError: the scale is out of range.
+    """
     from co2net.matting.training import MattingRecipe
 
-    names = ("epochs", "batch_size", "learning_rate", "scale", "flow_threshold", "mask_threshold", "motion", "seed")
-    given = {name: getattr(options, name) for name in (*names, "flow_order") if hasattr(options, name)}
+    given = {f.name: getattr(options, f.name) for f in dataclasses.fields(MattingRecipe) if hasattr(options, f.name)}
     recipe = MattingRecipe(**given)
     if not 0 < recipe.scale <= 1:
         raise InputError(f"`scale` must be above 0 and at most 1, got {recipe.scale}")
     return recipe
 
 
-def _flow(options: argparse.Namespace) -> Any:
+def flow_of(options: argparse.Namespace) -> Any:
+    """The flow that the options choose."""
     from co2net.flow import create_flow
 
     return create_flow("dis") if options.flow_weights is None else create_flow("pwcnet", options.flow_weights)
 
 
-def _device(options: argparse.Namespace) -> Any:
+def device_of(options: argparse.Namespace) -> Any:
+    """Where it runs."""
     import torch
 
     from co2net.devices import choose_device
@@ -209,59 +140,6 @@ def _device(options: argparse.Namespace) -> Any:
     if getattr(options, "gpu", None) is not None and torch.cuda.is_available():
         return choose_device(f"cuda:{str(options.gpu).split(',')[0]}")
     return choose_device(options.device)  # a GPU that is asked for and absent: the processor, as published
-
-
-def _train(options: argparse.Namespace) -> None:
-    import torch
-
-    from co2net.matting.published_data import FOLDERS, find_frames, make_dummy, split_clips
-    from co2net.matting.training import MattingSamples, TrainMatting
-    from co2net.matting.unet import create_network
-    from co2net.processes import process_group
-    from co2net.training.loop import LoopSettings, train
-
-    _configured(options)
-    at_least(options, 1, "epochs", "batch_size", "depth")
-    at_least(options, 0, "seed", "wf")
-    positive(options, "learning_rate")
-    if not 0 <= options.validation < 100:
-        raise InputError(f"`validation` must be at least 0 and below 100 percent, got {options.validation:g}")
-    root = options.dataset
-    if options.dummy:
-        root = options.output / "dummy"
-        if not root.is_dir():
-            make_dummy(root)
-        options.wf = min(options.wf, 4)
-        if options.learning_rate == RATE:
-            options.learning_rate = DUMMY_RATE
-    recipe, estimate = _recipe(options), _flow(options)
-    frames = find_frames(*(root / name for name in FOLDERS["training"]))
-    learned, held = split_clips(frames, options.validation)
-    torch.manual_seed(options.seed)
-    network = create_network(options.load, wf=options.wf, depth=options.depth)
-    samples = MattingSamples(learned, estimate, recipe)
-    validation = MattingSamples(held, estimate, recipe, samples.size) if held else None
-    with process_group(_device(options)) as processes:
-        task = TrainMatting(network, samples, validation, recipe)
-        settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
-        summary = train(task, settings, options.output, processes)
-        if not processes.first:
-            return
-        if not options.quiet:
-            report(summary, options.output)
-        if summary.finished and (root / FOLDERS["testing"][0]).is_dir():
-            best = create_network(options.output / TrainMatting.result)
-            tests = find_frames(*(root / name for name in FOLDERS["testing"]))
-            _scored(best, MattingSamples(tests, estimate, recipe, samples.size), recipe)
-
-
-def _scored(network: Any, samples: MattingSamples, recipe: MattingRecipe) -> None:
-    import numpy as np
-
-    from co2net.matting.training import measure
-
-    scores = {name: float(np.nanmean(values)) for name, values in measure(network, samples, recipe).items()}
-    print(f"{len(samples)} testing frames: Dice {scores['dice']:.4f}, AUROC {scores['auroc']:.4f}")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -278,10 +156,10 @@ def _predict(options: argparse.Namespace) -> None:
     from co2net.matting.unet import create_network
     from co2net.metrics import dice
 
-    recipe, network = _recipe(options), create_network(options.model)
+    recipe, network = recipe_of(options), create_network(options.model)
     frames = find_frames(options.img, None if options.no_eval else options.mask, need_masks=not options.no_eval)
-    samples = MattingSamples(frames, _flow(options), recipe)
-    device = _device(options)
+    samples = MattingSamples(frames, flow_of(options), recipe)
+    device = device_of(options)
     network.to(device)
     back = _background(options)
     scores: list[float] = []
@@ -336,7 +214,7 @@ def _masks(options: argparse.Namespace) -> None:
     part = "testing" if options.testing else "training"
     folder = options.dataset or Path(f"dataset/original_{part}")
     output = options.output or folder.parent / f"intermediate_mask_{part}"
-    estimate = _flow(options)
+    estimate = flow_of(options)
     frames = find_frames(folder, None, need_masks=False)
     make_folder(output)
     before = mask = None

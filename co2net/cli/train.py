@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from co2net.cli import matting_data, train_backbone, train_colorization, train_images, train_refinement
+from co2net.cli import train_backbone, train_colorization, train_images, train_matting, train_refinement
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,5 +22,5 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     for name in ("cpnet", "ssnet"):
         stage = stages.add_parser(name, help=train_colorization.DESCRIPTIONS[name])
         train_colorization.add_options(stage, f"co2net train {name}", name)
-    stage = stages.add_parser("matting", help=matting_data.DESCRIPTION)
-    matting_data.add_options(stage, "co2net train matting")
+    stage = stages.add_parser("matting", help=train_matting.DESCRIPTION)
+    train_matting.add_options(stage, "co2net train matting")

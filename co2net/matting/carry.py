@@ -29,6 +29,7 @@ WEIGHTS = {"carried": 1.0, "before": 1.0, "given": 1.5, "motion": 0.5}  # of the
 SURE = 0.01  # no witness is surer than that
 SOLID = 0.9  # what counts as inside, or its complement as outside, for the two motions
 SHARPEN = 2.0  # of the result about 0.5: keeps soft edges from creeping outward
+SUM_SCALE = 4.0  # of the logits among the planes
 FALLOFF = 2.0  # pixels by which a round trip of the flow may be off
 
 Fuse = Callable[[np.ndarray], np.ndarray]
@@ -110,13 +111,17 @@ class Carrier:
         total += WEIGHTS["before"] / 2 * (witnesses[1] + witnesses[2])
         total += WEIGHTS["given"] / 2 * (witnesses[3] + witnesses[4])
         picture = frame.astype(np.float32).transpose(2, 0, 1) / 255
-        planes = np.stack([total / 4, *(w / 4 for w in witnesses), trust, *picture]).astype(np.float32)
+        planes = np.stack([total / SUM_SCALE, *(w / SUM_SCALE for w in witnesses), trust, *picture]).astype(np.float32)
         if self._fuse is not None:
             total = total + self._fuse(planes)
         soft = _sigmoid(total)
         mask = sharpened(guided(frame, soft)[0])
         self._mask, self._gray, self._colors, self._entries = mask, gray, colors, entries
         return Carried(mask, soft, self._confidence(told[2:], soft, carried), planes)
+
+    def replace(self, mask: np.ndarray) -> None:
+        """Go on from another mask of the newest frame, ``(H, W)`` float32 in [0, 1]."""
+        self._mask = mask
 
     def _renew(self, *more: np.ndarray) -> None:
         """Make the codebook anew, with the colors that came since, and let the given frame vote in it."""

@@ -36,7 +36,16 @@ def load_fuse(weights: str | os.PathLike[str]) -> Fuse:
     Raises:
         WeightsError: the file cannot be read or does not fit.
     """
-    return fuse_by(create_network(weights, in_channels=len(PLANES), wf=WF, depth=LEVELS))
+    return fuse_by(create_fusion(weights))
+
+
+def create_fusion(weights: str | os.PathLike[str] | None = None) -> MattingNetwork:
+    """The network itself; without weights a fresh one.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit.
+    """
+    return create_network(weights, in_channels=len(PLANES), wf=WF, depth=LEVELS)
 
 
 def shipped_fuse() -> Fuse | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -21,10 +22,10 @@ from co2net.matting.fusion import shipped_fuse
 from co2net.matting.keying import KeyingStream
 from co2net.matting.moving import MovingStream, NetworkStream
 from co2net.matting.moving_mask import THRESHOLD
+from co2net.matting.moving_network import load_moving
 from co2net.matting.others import open_model
 from co2net.matting.propagation import PropagationStream
 from co2net.matting.refine import RefinedStream, foreground_colors
-from co2net.matting.unet import create_network
 from co2net.pipeline.frames import as_bytes
 from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job
 from co2net.pipeline.outputs import OutputKind
@@ -64,7 +65,7 @@ def matte_video(
     spill: float = 1.0,
     light_wrap: float = 0.0,
     garbage: PathLike | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     on_progress: OnProgress | None = None,
     frame_rate: Fraction | None = None,
     **options: Unpack[JobOptions],
@@ -87,7 +88,8 @@ def matte_video(
         spill: how much of a screen's light on the subject is removed, 0 to 1.
         light_wrap: how much of the new background's light falls over the subject's edge, 0 to 1.
         garbage: with `key`: a still mask, white where the subject may be.
-        threshold: with `moving`: pixels per frame from which a motion counts.
+        threshold: with `moving`: pixels per frame from which a motion counts; None: as `weights` were trained, or
+            0.5.
         on_progress: called after each written frame.
         frame_rate: of a folder of frames.
         options: see :class:`co2net.pipeline.job.JobOptions`.
@@ -104,6 +106,16 @@ def matte_video(
         raise InputError(f"say where the mask comes from: one of {listed}" + (", not several" if chosen else ""))
     if refine and key is not None:
         raise InputError("`refine` is for hard masks; keying has soft edges by itself, leave it out")
+    if threshold is not None and not 0 < threshold < math.inf:
+        raise InputError(f"`threshold` must be a number of pixels above 0, got {threshold:g}")
+    for name, asked, needed, there in (
+        ("weights", weights is not None, "moving", moving),
+        ("threshold", threshold is not None, "moving", moving),
+        ("garbage", garbage is not None, "key", key is not None),
+        ("light_wrap", light_wrap != 0, "background", background is not None),
+    ):
+        if asked and not there:
+            raise InputError(f"`{name}` does nothing without `{needed}`; leave it out, or give that too")
     with ExitStack() as stack:
         reader = stack.enter_context(open_video(clip, frame_rate=frame_rate))
         inner = _stream(reader.info, key, given, model, weights, spill, garbage, threshold)
@@ -148,7 +160,7 @@ def _stream(
     weights: PathLike | None,
     spill: float,
     garbage: PathLike | None,
-    threshold: float,
+    threshold: float | None,
 ) -> Any:
     if key is not None:
         return KeyingStream(key, spill, None if garbage is None else _still_mask(garbage, info))
@@ -158,7 +170,9 @@ def _stream(
         return PropagationStream(masks, shipped_fuse())
     if model is not None:
         return open_model(model)
-    return MovingStream(threshold) if weights is None else NetworkStream(create_network(weights), threshold=threshold)
+    if weights is not None:
+        return NetworkStream(load_moving(weights, threshold))
+    return MovingStream(THRESHOLD if threshold is None else threshold)
 
 
 def number_masks(path: PathLike) -> dict[int, Path]:

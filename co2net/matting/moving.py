@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from co2net.errors import InputError
-from co2net.flow import FlowEstimator, create_flow, warp
-from co2net.matting.carry import sharpened, small_size
+from co2net.flow import FlowEstimator, create_flow
+from co2net.matting.carry import Fuse, sharpened, small_size
 from co2net.matting.chroma import unit_mask
 from co2net.matting.guided import guided
-from co2net.matting.moving_mask import THRESHOLD, FlowOrder, Motion, moving_pair, network_input
+from co2net.matting.moving_mask import THRESHOLD, own_motion
+from co2net.matting.moving_network import MovingNetwork, MovingSettings
 from co2net.matting.propagation import HELD_BYTES, PropagationStream, ranges
 from co2net.matting.unet import MattingNetwork
 from co2net.pipeline.cuts import CutDetector
@@ -34,59 +35,35 @@ class NetworkStream:
     """The published system, frame by frame; a stream for :func:`co2net.pipeline.job.run_job`.
 
     Args:
-        network: takes (mask, R, G, B).
-        flow: an estimator or its name.
-        threshold: pixels per frame from which a motion counts.
-        motion: see :func:`~co2net.matting.moving_mask`.
-        order: see :func:`~co2net.matting.moving_pair`.
-        scale: the network sees frames of ``int(scale·size)``.
+        moving: the network with its settings.
         first_mask: ``(H, W)``: given, the network's mask plane is the result of the frame before, carried along by the
             flow, in place of what moves.
     """
 
-    def __init__(
-        self,
-        network: MattingNetwork,
-        flow: str | FlowEstimator = "dis",
-        threshold: float = THRESHOLD,
-        motion: Motion = "magnitude",
-        order: FlowOrder = "current_previous",
-        scale: float = 1.0,
-        first_mask: Picture | None = None,
-    ) -> None:
-        self._network = network.eval()
-        self._estimate = create_flow(flow) if isinstance(flow, str) else flow
-        self._threshold, self._scale = threshold, scale
-        self._motion: Motion = motion
-        self._order: FlowOrder = order
-        self._first = first_mask
-        self._last: torch.Tensor | None = None
-        self._mask: torch.Tensor | None = None
+    def __init__(self, moving: MovingNetwork, first_mask: Picture | None = None) -> None:
+        moving.network.eval()
+        self._moving, self._first = moving, first_mask
+        self._last: np.ndarray | None = None
+        self._mask: np.ndarray | None = None
         self._number = -1
         self._still: list[int] = []
         self._seen = False
 
-    @torch.no_grad()
     def push(self, frame: Picture, mask: Any, tag: Any) -> Iterator[tuple[Any, np.ndarray]]:
         """The mask of one frame: yields ``(tag, (H, W) float32 in [0, 1])``."""
         self._number += 1
         picture = as_bytes(frame)
-        current = frame_to_tensor(picture)
-        previous = current if self._last is None else self._last
         if self._first is not None and self._mask is None:
             first = self._first.cpu().numpy() if isinstance(self._first, torch.Tensor) else self._first
-            found = torch.from_numpy(unit_mask(first, picture.shape[:2]))[None, None]
+            result = unit_mask(first, picture.shape[:2])
+            self._mask = self._moving.shrunk(result)
         else:
-            if self._first is not None and self._mask is not None:
-                plane = warp(self._mask, self._estimate(current, previous))
-            else:
-                plane = moving_pair(self._estimate, previous, current, self._threshold, self._motion, self._order)
-                if not plane.any() and self._number:
-                    self._still.append(self._number)
-            planes = network_input(plane, picture, self._scale)
-            found = self._network.probability(planes, (picture.shape[0], picture.shape[1]))[:, :1]
-        self._last, self._mask = current, found
-        result = found[0, 0].numpy()
+            before = picture if self._last is None else self._last
+            self._mask, moves = self._moving.probability(before, picture, None if self._first is None else self._mask)
+            if not moves and self._number:
+                self._still.append(self._number)
+            result = enlarged(self._mask, picture, self._moving.shrunk(picture))
+        self._last = picture
         self._seen |= bool((result > MASK_THRESHOLD).any())
         yield tag, result
 
@@ -97,7 +74,7 @@ class NetworkStream:
             InputError: no frame has a subject.
         """
         if self._number >= 0 and not self._seen:
-            raise InputError(_nothing_moves(self._number + 1, self._threshold))
+            raise InputError(_nothing_moves(self._number + 1, self._moving.settings.threshold))
         yield from ()
 
     @property
@@ -105,20 +82,25 @@ class NetworkStream:
         """What the user should know, in sentences."""
         if not self._still:
             return []
-        return [f"nothing moves by {self._threshold:g} pixels in frames {ranges(self._still)}: look at their masks"]
+        threshold = self._moving.settings.threshold
+        return [f"nothing moves by {threshold:g} pixels in frames {ranges(self._still)}: look at their masks"]
 
 
 class MovingStream:
-    """Masks of what moves, without weights; a stream for :func:`co2net.pipeline.job.run_job`.
+    """Masks of what moves; a stream for :func:`co2net.pipeline.job.run_job`.
 
     The first :data:`LOOK` frames of every shot wait until the clearest motion among them is known.
 
     Args:
         threshold: pixels per frame, at 240 lines, from which a motion against the camera's counts.
+        moving: looks at the frames in place of the motion alone; None: without weights.
+        fuse: see :class:`~co2net.matting.propagation.PropagationStream`.
     """
 
-    def __init__(self, threshold: float = THRESHOLD) -> None:
-        self._threshold = threshold
+    def __init__(
+        self, threshold: float = THRESHOLD, moving: MovingNetwork | None = None, fuse: Fuse | None = None
+    ) -> None:
+        self._threshold, self._network, self._fuse = threshold, moving, fuse
         self._cut = CutDetector()
         self._held: list[tuple[np.ndarray, Any]] = []
         self._smalls: list[np.ndarray] = []
@@ -171,6 +153,9 @@ class MovingStream:
 
     def _look(self) -> None:
         """Compare the newest frame with the one before it, for motion that is not the camera's."""
+        if self._network is not None:
+            self._ask(self._network)
+            return
         moved = subject_motion(self._smalls[-1 - LAG], self._smalls[-1])
         moving = moved > max(self._threshold * LAG, 3 * float(np.median(moved)))
         moving = _solid(moving)
@@ -178,6 +163,18 @@ class MovingStream:
         if not LEAST_AREA < share < LARGEST_AREA:
             return
         strength = float(np.minimum(moved, 6)[moving].mean()) * share**0.5
+        if self._best is None or strength > self._best[0]:
+            self._best = strength, len(self._held) - 1, moving
+
+    def _ask(self, network: MovingNetwork) -> None:
+        """What the network sees in the newest frame; the frame where it is surest begins."""
+        now = self._smalls[-1]
+        found, _ = network.probability(self._smalls[-2], now)
+        found = cv2.resize(found, now.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        moving = _solid(found > MASK_THRESHOLD)
+        if not LEAST_AREA < float(moving.mean()) < LARGEST_AREA:
+            return
+        strength = float(found[moving].mean() - found[~moving].mean()) * float(moving.mean()) ** 0.25
         if self._best is None or strength > self._best[0]:
             self._best = strength, len(self._held) - 1, moving
 
@@ -191,10 +188,11 @@ class MovingStream:
                 yield tag, np.zeros(full.shape[:2], np.float32)
             return
         _, number, moving = best
-        given = _cut_along_edges(smalls[number], moving)
-        large = guided(smalls[number], given, held[number][0])[1]
-        mask = sharpened(large if large is not None else given)
-        self._inner = PropagationStream({number: mask if (mask > 0.5).any() else _enlarged(moving, mask.shape)})
+        given = cut_along_edges(smalls[number], moving)
+        mask = sharpened(enlarged(given, held[number][0], smalls[number]))
+        if not (mask > 0.5).any():
+            mask = cv2.resize(moving.astype(np.float32), mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        self._inner = PropagationStream({number: mask}, self._fuse)
         for full, tag in held:
             yield from self._inner.push(full, None, tag)
 
@@ -220,15 +218,7 @@ def subject_motion(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """
     grays = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (now, before)]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grays, None)  # type: ignore[call-overload]
-    height, width = grays[0].shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    places = np.dstack([x, y])[4::8, 4::8].reshape(-1, 2)
-    cv2.setRNGSeed(0)  # RANSAC draws
-    camera = cv2.estimateAffine2D(places, places + flow[4::8, 4::8].reshape(-1, 2), ransacReprojThreshold=0.7)[0]
-    if camera is None:
-        camera = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
-    expected = cv2.transform(np.dstack([x, y]), camera.astype(np.float32)) - np.dstack([x, y])
-    return np.linalg.norm(flow - expected, axis=-1)
+    return own_motion(flow)
 
 
 def matte_frames(
@@ -254,7 +244,8 @@ def matte_frames(
         InputError: nothing moves.
     """
     if network is not None:
-        stream: Any = NetworkStream(network, flow, threshold, first_mask=first_mask)
+        estimate = create_flow(flow) if isinstance(flow, str) else flow
+        stream: Any = NetworkStream(MovingNetwork(network, MovingSettings(threshold), estimate), first_mask)
     elif first_mask is not None:
         stream = PropagationStream({0: first_mask})
     else:
@@ -279,8 +270,13 @@ def _solid(moving: np.ndarray) -> np.ndarray:
     return np.isin(labels, 1 + np.flatnonzero(areas > 0.15 * areas.max()))
 
 
-def _cut_along_edges(picture: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """GrabCut about what moves: float32 ``(H, W)`` of 0 and 1."""
+def cut_along_edges(picture: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """GrabCut in a band about the edge of a rough mask: float32 ``(H, W)`` of 0 and 1.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8.
+        moving: ``(H, W)`` bool.
+    """
     size = max(3, int(0.12 * float(moving.sum()) ** 0.5))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * size + 1, 2 * size + 1))
     moved = moving.astype(np.uint8)
@@ -298,11 +294,16 @@ def _cut_along_edges(picture: np.ndarray, moving: np.ndarray) -> np.ndarray:
     return (found if found.sum() > 0.3 * moving.sum() else moving).astype(np.float32)
 
 
-def _enlarged(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return cv2.resize(mask.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+def enlarged(mask: np.ndarray, large: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """A small frame's mask for the large one, along its edges: ``(H, W)`` float32 in [0, 1]."""
+    if large.shape == small.shape:
+        return mask
+    return np.clip(guided(small, mask, large)[1], 0, 1)  # type: ignore[arg-type]  # there is a large frame
 
 
 def _nothing_moves(frames: int, threshold: float) -> str:
+    if frames == 1:
+        return "one frame shows no motion; paint its mask, or use another way"
     return (
         f"nothing moves by more than {threshold:g} pixels against the camera in these {frames} frames, so motion does "
         "not show the subject; paint the mask of one frame, or use another way"

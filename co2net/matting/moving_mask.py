@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -12,7 +13,7 @@ from torch import Tensor
 from co2net.errors import InputError, ShapeError
 from co2net.flow import FlowEstimator, splat, splat_metric
 
-Motion = Literal["magnitude", "horizontal"]
+Motion = Literal["magnitude", "horizontal", "against_camera"]
 FlowOrder = Literal["current_previous", "previous_current"]
 THRESHOLD = 0.5  # pixels per frame
 
@@ -24,21 +25,49 @@ def moving_mask(flow: Tensor, threshold: float = THRESHOLD, motion: Motion = "ma
         flow: ``(B, 2, H, W)`` in pixels, channel 0 = x.
         threshold: pixels from which a motion counts.
         motion: "magnitude": the length of the motion. "horizontal": its signed horizontal part, which takes motion to
-            the left, up and down for rest; that is what published weights were trained with.
+            the left, up and down for rest; that is what published weights were trained with. "against_camera": how far
+            it is from what the camera's motion alone would give, softly: 0.5 at the threshold, 1 from twice of it on.
 
     Returns:
-        ``(B, 1, H, W)`` float32 of 0 and 1.
+        ``(B, 1, H, W)`` float32 of 0 and 1; in [0, 1] against the camera.
 
     Raises:
         InputError: the kind of motion is unknown.
         ShapeError: `flow` is no field.
     """
-    if motion not in ("magnitude", "horizontal"):
-        raise InputError(f"motion {motion!r}: must be 'magnitude' or 'horizontal'")
+    if motion not in ("magnitude", "horizontal", "against_camera"):
+        raise InputError(f"motion {motion!r}: must be 'magnitude', 'horizontal' or 'against_camera'")
     if flow.ndim != 4 or flow.shape[1] != 2:
         raise ShapeError(f"flow must be (B, 2, H, W), got {tuple(flow.shape)}")
+    if motion == "against_camera":
+        fields = flow.detach().permute(0, 2, 3, 1).cpu().float().numpy()
+        found = np.stack([own_motion(np.ascontiguousarray(field)) for field in fields])[:, None]
+        return (torch.from_numpy(found) / (2 * threshold)).clamp(0, 1).to(flow.device)
     amount = flow[:, :1] if motion == "horizontal" else flow.square().sum(1, keepdim=True).sqrt()
     return (amount >= threshold).to(torch.float32)
+
+
+def own_motion(flow: np.ndarray) -> np.ndarray:
+    """How far everything moved otherwise than the camera, in pixels: ``(H, W)`` float32.
+
+    The camera is the affine motion that most of the field follows.
+
+    Args:
+        flow: ``(H, W, 2)`` float32.
+    """
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    places = np.dstack([x, y])
+    some = places[4::8, 4::8].reshape(-1, 2)
+    cv2.setRNGSeed(0)  # RANSAC draws
+    camera = None
+    if len(some) >= 3:
+        moved = some + flow[4::8, 4::8].reshape(-1, 2)
+        camera = cv2.estimateAffine2D(some, moved, ransacReprojThreshold=0.7)[0]
+    if camera is None:
+        return np.linalg.norm(flow, axis=-1)
+    expected = cv2.transform(places, camera.astype(np.float32)) - places
+    return np.linalg.norm(flow - expected, axis=-1)
 
 
 def moving_pair(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from co2net.training.loop import Run
 from co2net.training.task import Shares, Task, Update, Validation, epochs_of
 from co2net.weight_files import save_weights
 
-VALIDATIONS = 10  # per epoch
+VALIDATIONS = 10  # per epoch, as published
+KEPT_BYTES = 512 << 20  # of decoded pictures; what does not fit is read again
 PATIENCE, FALL = 2, 0.1  # passes without a better score, then the rate falls to that share
 LEARNED = 0.1  # Dice score below which a network predicts nothing yet
 
@@ -45,7 +46,9 @@ class MattingRecipe:
         mask_threshold: probability from which a pixel is foreground.
         motion: see :func:`~co2net.matting.moving_mask`.
         flow_order: see :func:`~co2net.matting.moving_pair`.
-        seed: of the order of the frames and of the start.
+        validations: per epoch.
+        averaging: share of the old in a running mean of the weights, which is then what is validated and kept; 0: none.
+        seed: of the order of the frames, of what is drawn and of the start.
     """
 
     epochs: int = 10
@@ -56,7 +59,25 @@ class MattingRecipe:
     mask_threshold: float = 0.5
     motion: Motion = "magnitude"
     flow_order: FlowOrder = "current_previous"
+    validations: int = VALIDATIONS
+    averaging: float = 0.0
     seed: int = 0
+
+
+class Pairs(Protocol):
+    """Training samples.
+
+    Attributes:
+        size: height and width.
+    """
+
+    size: tuple[int, int]
+
+    def __len__(self) -> int: ...
+
+    def pair(self, number: int, draw: int) -> tuple[Tensor, Tensor]:
+        """Planes ``(1, 4, h, w)`` and truth ``(1, 1, H, W)`` of a sample; `draw` counts on over all passes."""
+        ...
 
 
 class MattingSamples:
@@ -83,6 +104,7 @@ class MattingSamples:
         first = read_image(self.frames[0].image)
         self.size = size or (first.shape[0], first.shape[1])
         self._moving: dict[int, np.ndarray] = {}
+        self._kept: dict[MattingFrame, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -92,19 +114,19 @@ class MattingSamples:
         return self._read(self.frames[number])
 
     def moving(self, number: int) -> np.ndarray:
-        """What moves: ``(H, W)`` bool."""
+        """What moves: ``(H, W)`` float32 in [0, 1]."""
         if number not in self._moving:
             before, now = (self._read(f) for f in (self._before[number], self.frames[number]))
             first, second = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (before, now))
             r = self._recipe
             with torch.no_grad():
                 found = moving_pair(self._estimate, first, second, r.flow_threshold, r.motion, r.flow_order)
-            self._moving[number] = found[0, 0].numpy() > 0
-        return self._moving[number]
+            self._moving[number] = (255 * found[0, 0]).round().byte().numpy()
+        return self._moving[number].astype(np.float32) / 255
 
     def planes(self, number: int) -> Tensor:
         """``(1, 4, h, w)``."""
-        return network_input(self.moving(number).astype(np.float32), self.picture(number), self._recipe.scale)
+        return network_input(self.moving(number), self.picture(number), self._recipe.scale)
 
     def truth(self, number: int) -> Tensor:
         """``(1, 1, H, W)`` of 0 and 1."""
@@ -116,9 +138,18 @@ class MattingSamples:
             mask = (resize_mask(mask, (self.size[1], self.size[0])) > 0.5).astype(np.float32)
         return torch.from_numpy(mask)[None, None]
 
+    def pair(self, number: int, draw: int) -> tuple[Tensor, Tensor]:
+        """See :class:`Pairs`; the same in every pass, as published."""
+        return self.planes(number), self.truth(number)
+
     def _read(self, frame: MattingFrame) -> np.ndarray:
+        if frame in self._kept:
+            return self._kept[frame]
         picture = read_image(frame.image)
-        return picture if picture.shape[:2] == self.size else resize_image(picture, (self.size[1], self.size[0]))
+        picture = picture if picture.shape[:2] == self.size else resize_image(picture, (self.size[1], self.size[0]))
+        if len(self._kept) * picture.nbytes < KEPT_BYTES:
+            self._kept[frame] = picture
+        return picture
 
 
 class TrainMatting(Task):
@@ -135,7 +166,7 @@ class TrainMatting(Task):
     largest_entry = 0.1
 
     def __init__(
-        self, network: MattingNetwork, samples: MattingSamples, validation: MattingSamples | None, recipe: MattingRecipe
+        self, network: MattingNetwork, samples: Pairs, validation: MattingSamples | None, recipe: MattingRecipe
     ) -> None:
         self.network, self.samples, self.validation, self.recipe = network, samples, validation, recipe
         first = network.unet.last.weight
@@ -146,11 +177,12 @@ class TrainMatting(Task):
         self._plateau = Plateau()
         self.others = {"plateau": self._plateau}
         per_epoch = -(-len(samples) // recipe.batch_size)
-        # What the loop calls an epoch is a tenth of a pass here: that is how often the release validated.
-        self.steps_per_epoch = max(1, len(samples) // (VALIDATIONS * recipe.batch_size))
+        # What the loop calls an epoch lies between two validations: a tenth of a pass in the release.
+        rhythm = max(1, len(samples) // (recipe.validations * recipe.batch_size))
+        self.steps_per_epoch = per_epoch if recipe.validations == 1 else rhythm
         self._pass = per_epoch
         self.steps = recipe.epochs * per_epoch
-        self.seed, self.judges = recipe.seed, validation is not None
+        self.seed, self.judges, self.averaging = recipe.seed, validation is not None, recipe.averaging
 
     def numbers(self, step: int) -> range:
         """See :meth:`Task.numbers`."""
@@ -162,11 +194,11 @@ class TrainMatting(Task):
 
         def loader() -> Iterator[tuple[Tensor, Tensor]]:
             for numbers in shares:
-                order = [
-                    int(np.random.default_rng((self.seed, n // count)).permutation(count)[n % count]) for n in numbers
-                ]
-                planes = torch.cat([self.samples.planes(n) for n in order])
-                truth = torch.cat([self.samples.truth(n) for n in order])
+                pairs = []
+                for n in numbers:
+                    order = np.random.default_rng((self.seed, n // count)).permutation(count)
+                    pairs.append(self.samples.pair(int(order[n % count]), n))
+                planes, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
                 yield planes.to(run.device), truth.to(run.device)
 
         yield from run.waiting(loader())
@@ -193,18 +225,32 @@ class TrainMatting(Task):
         scores = measure(self.network, self.validation, self.recipe, numbers)
         total, count = run.processes.sum(sum(scores["dice"]), len(numbers))
         score = total / max(count, 1)
-        if run.progress.step % self._pass == 0:
+        if self._ends_pass(run.progress.step):
             self._plateau.note(score)
         return Validation(1 - score, {"dice": score}, text=f"Dice {score:.4f}")
 
     def keep(self, run: Run, *, better: bool) -> None:
         """See :meth:`Task.keep`: ``CP_epoch<e>.pth`` after every pass, the best one as :attr:`result`."""
         step = run.progress.step
-        if step and (step % self._pass == 0 or step == self.steps):
-            write_state(run.folder / f"CP_epoch{-(-step // self._pass)}.pth", cpu_copy(self.network.state_dict()))
+        if self._ends_pass(step):
+            write_state(run.folder / f"CP_epoch{step // self._pass}.pth", cpu_copy(self.network.state_dict()))
         if better or not self.judges:
-            facts = {"format": "co2net", "network": "matting", "motion": self.recipe.motion}
-            save_weights(run.folder / self.result, self.network.state_dict(), facts)
+            save_weights(run.folder / self.result, self.network.state_dict(), self._described())
+
+    def _described(self) -> dict[str, str]:
+        """What whoever uses the weights must know."""
+        r = self.recipe
+        facts = {"format": "co2net", "network": "matting", "motion": r.motion, "flow_order": r.flow_order}
+        return facts | {
+            "flow_threshold": f"{r.flow_threshold:g}",
+            "scale": f"{r.scale:g}",
+            "lines": str(min(self.samples.size)),
+        }
+
+    def _ends_pass(self, step: int) -> bool:
+        """Whether this is the first validation after the end of a pass; validations do not divide passes evenly."""
+        before = max(0, step - 1) // self.steps_per_epoch * self.steps_per_epoch
+        return step // self._pass > before // self._pass
 
 
 class Plateau:

@@ -176,7 +176,7 @@ def create_network(
         in_channels: see :class:`MattingNetwork`; so are the following.
         n_classes: planes of the output.
         depth: levels.
-        wf: log2 of the first level's width. With `weights`, depth and width are read from the file.
+        wf: log2 of the first level's width. With `weights`, depth, width and batch norm are read from the file.
         batch_norm: normalize after every ReLU.
         up_mode: "upsample" or "upconv".
 
@@ -191,6 +191,7 @@ def create_network(
     levels = {name.split(".")[2] for name in file.state if name.startswith("unet.down_path.")}
     if first is not None and first.ndim == 4 and len(first).bit_count() == 1:
         wf, depth = len(first).bit_length() - 1, len(levels)
+        batch_norm = "unet.down_path.0.block.2.running_mean" in file.state
     network = MattingNetwork(in_channels, n_classes, depth, wf, batch_norm, up_mode)
     load_whole(network, file.state, file.path, "the matting U-Net")
     return network.eval()

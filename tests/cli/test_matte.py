@@ -121,6 +121,10 @@ def test_bad_input_is_said(walk, green, tmp_path, capsys):
         ([str(folder), "--model", "best"], "--model best: give rembg:NAME"),
         ([str(folder), "--model", str(tmp_path / "rvm.onnx")], "no such file"),
         ([str(green[0]), "--key", "green", "--refine"], "--refine is for hard masks"),
+        ([str(folder), "--moving", "--threshold", "nan"], "--threshold must be a number of pixels above 0"),
+        ([str(green[0]), "--key", "green", "--weights", "x.pth"], "--weights does nothing without --moving"),
+        ([str(green[0]), "--key", "green", "--light-wrap", "0.5"], "without --background"),
+        ([str(tmp_path / "gray.png"), "--moving"], "one frame shows no motion"),
     ]:
         assert main(["matte", *words, *out]) == 2
         assert message in said(capsys)

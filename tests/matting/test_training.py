@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from test_keying import plate
 
-from co2net.cli.matting_data import extract_main, masks_main, predict_main, train_main
+from co2net.cli.matting_data import extract_main, masks_main, predict_main
+from co2net.cli.train_matting import train_main
 from co2net.data.pictures import read_image
 from co2net.errors import InputError
 from co2net.matting.published_data import find_frames, make_dummy, previous_of, split_clips
