@@ -106,12 +106,12 @@ def damaged(mask: np.ndarray, late: np.ndarray, rng: np.random.Generator) -> np.
     if kind == "late":
         return late
     if kind == "slip":
-        by = np.float32([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]])
+        by = np.array([[1, 0, rng.uniform(-6, 6)], [0, 1, rng.uniform(-6, 6)]], np.float32)
         return cv2.warpAffine(mask, by, (width, height))
     if kind in ("creep", "shrink"):
         radius = int(rng.integers(1, 5))
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        return (cv2.dilate if kind == "creep" else cv2.erode)(mask, disk)
+        return cv2.dilate(mask, disk) if kind == "creep" else cv2.erode(mask, disk)
     edge = np.argwhere(contour(mask))
     middle = edge[int(rng.integers(len(edge)))] if len(edge) else (height // 2, width // 2)
     axes = int(rng.integers(4, 22)), int(rng.integers(4, 22))
