@@ -141,7 +141,7 @@ def test_harmonize_keys_and_composes(green, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("co2net.pipeline.harmonize.harmonize_video", harmonize_video)
-    monkeypatch.setattr("co2net.models.registry.load_model", lambda *words: None)
+    monkeypatch.setattr("co2net.models.registry.load_model", lambda *words, **more: None)
     Image.new("RGB", (128, 96)).save(tmp_path / "back.png")
     words = ["harmonize", str(folder), "--key", "green", "--background", str(tmp_path / "back.png"), "-q"]
     assert main([*words, "-o", str(tmp_path / "out.mp4")]) == 130
@@ -158,7 +158,7 @@ def test_harmonize_carries_a_mask(walk, tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("co2net.pipeline.harmonize.harmonize_video", harmonize_video)
-    monkeypatch.setattr("co2net.models.registry.load_model", lambda *words: None)
+    monkeypatch.setattr("co2net.models.registry.load_model", lambda *words, **more: None)
     assert main(["harmonize", str(folder), "--mask-from", str(first), "-q"]) == 130
     assert seen == {"frames": 8, "composite": str(folder)}
     capsys.readouterr()
