@@ -15,7 +15,7 @@ import torch
 
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator, create_flow
-from co2net.matting.carry import Fuse, sharpened, small_size
+from co2net.matting.carry import sharpened, small_size
 from co2net.matting.chroma import unit_mask
 from co2net.matting.guided import guided
 from co2net.matting.moving_mask import THRESHOLD, own_motion
@@ -87,20 +87,16 @@ class NetworkStream:
 
 
 class MovingStream:
-    """Masks of what moves; a stream for :func:`co2net.pipeline.job.run_job`.
+    """Masks of what moves, without weights; a stream for :func:`co2net.pipeline.job.run_job`.
 
     The first :data:`LOOK` frames of every shot wait until the clearest motion among them is known.
 
     Args:
         threshold: pixels per frame, at 240 lines, from which a motion against the camera's counts.
-        moving: looks at the frames in place of the motion alone; None: without weights.
-        fuse: see :class:`~co2net.matting.propagation.PropagationStream`.
     """
 
-    def __init__(
-        self, threshold: float = THRESHOLD, moving: MovingNetwork | None = None, fuse: Fuse | None = None
-    ) -> None:
-        self._threshold, self._network, self._fuse = threshold, moving, fuse
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self._threshold = threshold
         self._cut = CutDetector()
         self._held: list[tuple[np.ndarray, Any]] = []
         self._smalls: list[np.ndarray] = []
@@ -153,9 +149,6 @@ class MovingStream:
 
     def _look(self) -> None:
         """Compare the newest frame with the one before it, for motion that is not the camera's."""
-        if self._network is not None:
-            self._ask(self._network)
-            return
         moved = subject_motion(self._smalls[-1 - LAG], self._smalls[-1])
         moving = moved > max(self._threshold * LAG, 3 * float(np.median(moved)))
         moving = _solid(moving)
@@ -163,18 +156,6 @@ class MovingStream:
         if not LEAST_AREA < share < LARGEST_AREA:
             return
         strength = float(np.minimum(moved, 6)[moving].mean()) * share**0.5
-        if self._best is None or strength > self._best[0]:
-            self._best = strength, len(self._held) - 1, moving
-
-    def _ask(self, network: MovingNetwork) -> None:
-        """What the network sees in the newest frame; the frame where it is surest begins."""
-        now = self._smalls[-1]
-        found, _ = network.probability(self._smalls[-2], now)
-        found = cv2.resize(found, now.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        moving = _solid(found > MASK_THRESHOLD)
-        if not LEAST_AREA < float(moving.mean()) < LARGEST_AREA:
-            return
-        strength = float(found[moving].mean() - found[~moving].mean()) * float(moving.mean()) ** 0.25
         if self._best is None or strength > self._best[0]:
             self._best = strength, len(self._held) - 1, moving
 
@@ -192,7 +173,7 @@ class MovingStream:
         mask = sharpened(enlarged(given, held[number][0], smalls[number]))
         if not (mask > 0.5).any():
             mask = cv2.resize(moving.astype(np.float32), mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        self._inner = PropagationStream({number: mask}, self._fuse)
+        self._inner = PropagationStream({number: mask})
         for full, tag in held:
             yield from self._inner.push(full, None, tag)
 
