@@ -1,5 +1,6 @@
 # make demo   set everything up, harmonize the sample clip, show where the results are
 # make test   set everything up, lint, type-check and run the tests (make test-all: the slow ones too)
+# make browser-test   install what the page and a browser need (Debian), test the page in it
 # make bench  measure; prints and saves the tables of docs/performance.md (make gpu-check: on an NVIDIA GPU, tests too)
 PYTHON ?= python3
 VENV   := .venv
@@ -8,10 +9,10 @@ READY  := $(VENV)/.ready
 # Where requirements.txt brings NVIDIA's compiler, CUDA kernels that are not compiled are a failure, not a skip.
 NVRTC  := $(if $(filter Linux,$(shell uname -s)),CO2NET_EXPECT_NVRTC=1)
 
-.PHONY: help setup demo test test-all lint format bench gpu-check sample-data clean
+.PHONY: help setup demo test test-all browser-test lint format bench gpu-check sample-data clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 setup: $(READY)
 
@@ -31,6 +32,12 @@ test: lint
 
 test-all: lint
 	$(NVRTC) $(BIN)/python -m pytest -m ''
+
+browser-test: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[app,browser]' --no-build-isolation -c constraints.txt
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -q && apt-get install -y -q chromium; } \
+		|| { echo "install Chromium, then run this again"; exit 1; }
+	$(BIN)/python -m pytest -rs tests/app/test_app_browser.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

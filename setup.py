@@ -74,6 +74,7 @@ setup(
     packages=find_packages(include=["co2net", "co2net.*", "trilinear", "tridistribute"]),
     package_data={
         "co2net": ["py.typed"],
+        "co2net.app.page": ["*.css", "*.js"],
         "co2net.evaluation.report": ["templates/*"],
         "trilinear": ["csrc/*", "py.typed"],
         "tridistribute": ["csrc/*", "py.typed"],

@@ -6,6 +6,16 @@ keeps its traceback (exit code 1).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+_ARGUMENT = re.compile(r"`(\w+)`")
+
+
+def with_names(message: str, names: Mapping[str, str]) -> str:
+    """The message with what its reader knows (a flag, a label) in place of the arguments it names; other words stay."""
+    return _ARGUMENT.sub(lambda found: names.get(found[1], found[0]), message)
+
 
 class Co2netError(Exception):
     """Base of every exception this project raises on purpose."""

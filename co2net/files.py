@@ -191,7 +191,7 @@ def clear_abandoned(output: Path) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(output.parent):
             found = pattern.fullmatch(name)
-            if found and not _lives(int(found[1])):
+            if found and not process_lives(int(found[1])):
                 remove(output.parent / name)
 
 
@@ -269,7 +269,8 @@ def _flush(path: Path) -> None:
             os.close(number)
 
 
-def _lives(process: int) -> bool:
+def process_lives(process: int) -> bool:
+    """Whether there is a process of that number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -84,6 +84,7 @@ def test_source_distribution_makes_a_complete_wheel(checkout, no_compiler, tmp_p
     sources = {path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     sources |= {path for package in ("trilinear", "tridistribute") for path in (ROOT / package / "csrc").iterdir()}
     sources |= set((ROOT / "co2net" / "evaluation" / "report" / "templates").iterdir())
+    sources |= {path for kind in ("*.css", "*.js") for path in (ROOT / "co2net" / "app" / "page").glob(kind)}
     assert {path.relative_to(ROOT).as_posix() for path in sources} <= names
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {f"co2net/sample_data/{name}" for name in CLIP} <= names

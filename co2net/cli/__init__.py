@@ -42,6 +42,7 @@ VERBS = (
     "before_after",
     "release",
     "doctor",
+    "serve",
 )
 """In the order of the help; each is a file of this room with ``add_parser``."""
 

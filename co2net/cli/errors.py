@@ -10,19 +10,17 @@ import contextlib
 import errno
 import io
 import os
-import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from co2net.errors import DivergedError, InputError
+from co2net.errors import DivergedError, InputError, with_names
 from co2net.screen import take_over
 
 _LONGEST = 600
 """Characters of a message."""
-_ARGUMENT = re.compile(r"`(\w+)`")
 
 
 class Terminated(KeyboardInterrupt):
@@ -50,7 +48,7 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
             job()
         _flush()
     except InputError as error:
-        say(with_flags(str(error), flags or {}))
+        say(with_names(str(error), flags or {}))
         return 2
     except DivergedError as error:
         say(str(error))
@@ -105,11 +103,6 @@ def _close_quietly() -> None:
     """Keep the interpreter from complaining about the closed pipe once more when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def with_flags(message: str, flags: Mapping[str, str]) -> str:
-    """The message with the command's flags in place of the arguments that it names; other words stay."""
-    return _ARGUMENT.sub(lambda found: flags.get(found[1], found[0]), message)
 
 
 @contextmanager

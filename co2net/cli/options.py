@@ -25,7 +25,7 @@ class OptionParser(argparse.ArgumentParser):
 
     The original's scripts have both spellings (``--val_list``, ``--config-path``); nobody should have to remember which
     command has which. Help shows one. What was parsed also has ``flags``: the flag of every argument, for
-    the messages of the library (:func:`co2net.cli.errors.with_flags`).
+    the messages of the library (:func:`co2net.errors.with_names`).
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:

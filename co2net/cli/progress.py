@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from co2net.cli.errors import say, with_flags
+from co2net.cli.errors import say
+from co2net.errors import with_names
 
 if TYPE_CHECKING:
     from co2net.pipeline.job import JobReport
@@ -28,7 +29,7 @@ def tell_words(options: argparse.Namespace, notes: Iterable[str], words: str = "
     if options.quiet:
         return
     for note in notes:
-        say(f"note: {with_flags(note, options.flags)}")
+        say(f"note: {with_names(note, options.flags)}")
     if words:
         say(words)
     if output is not None:

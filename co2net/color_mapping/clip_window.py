@@ -49,6 +49,7 @@ class ClipWindow:
         self.mapping = mapping
         self._volumes: dict[int, Tensor] = {}
         self._errors: dict[int, Tensor] = {}
+        self._expected: list[float] = []
 
     @property
     def numbers(self) -> list[int]:
@@ -64,6 +65,12 @@ class ClipWindow:
         self._volumes[number] = volume
         if expected_error is not None:
             self._errors[number] = expected_error
+            self._expected.append(float(expected_error.mean()))
+
+    @property
+    def mean_error(self) -> float | None:
+        """Mean of all squared errors expected so far, also of dropped frames; None where nobody expects any."""
+        return sum(self._expected) / len(self._expected) if self._expected else None
 
     def expected_error(self, number: int, neighbors: Mapping[int, int]) -> float | None:
         """Mean of the squared errors expected of the window's frames; None where nobody expects any.

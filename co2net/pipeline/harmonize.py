@@ -38,11 +38,13 @@ class HarmonizeReport(JobReport):
         harmonized: how many of the frames had a foreground.
         passes: how often the backbone ran.
         device: where the networks ran.
+        expected_error: see :attr:`co2net.pipeline.stream.FrameStream.expected_error`.
     """
 
     harmonized: int = 0
     passes: int = 0
     device: str = ""
+    expected_error: float | None = None
 
 
 _CUT_MEMORY = 3
@@ -222,6 +224,7 @@ def harmonize_video(
         harmonized=stream.harmonized,
         passes=stream.passes,
         device=str(stream.device),
+        expected_error=stream.expected_error,
     )
 
 

@@ -174,8 +174,7 @@ class FrameStream:
         self.harmonized = self.passes = 0
         self.collect_lut = self.collect_curves = self.collect_shots = False
         self.number_of: Callable[[Any], int] | None = None
-        self.apply = True
-        self.covers_everything = True
+        self.apply = self.covers_everything = True
         look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
@@ -242,6 +241,11 @@ class FrameStream:
     def key_frame_block(self) -> int:
         """Of how many frames one is looked at, at least."""
         return self._chooser.most_apart
+
+    @property
+    def expected_error(self) -> float | None:
+        """Squared error, [0, 1] space, that the network expects of its colors so far; None where it says nothing."""
+        return self._window.mean_error
 
     @property
     def starts(self) -> list[int]:

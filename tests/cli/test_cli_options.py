@@ -2,10 +2,9 @@
 
 import pytest
 
-from co2net.cli.errors import with_flags
 from co2net.cli.options import OptionParser
 from co2net.devices import choose_device
-from co2net.errors import InputError
+from co2net.errors import InputError, with_names
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_verbs_and_scripts_take_both(run):
 def test_arguments_in_messages_become_the_flags_of_the_command(parser):
     options = parser.parse_args(["job", "--keep"])
     message = "`batch_size` must be 1 or more; see `co2net models`, `keep` or `unknown`"
-    assert with_flags(message, options.flags) == (
+    assert with_names(message, options.flags) == (
         "--batch-size must be 1 or more; see `co2net models`, --keep or `unknown`"
     )
 
