@@ -1,7 +1,7 @@
-"""Colors of a frame guessed from its strokes: regression over place, luma and texture.
+"""Colors of a frame guessed from its strokes: regression over place, luma and texture at several scales.
 
 A Gaussian process through the strokes' colors. Where strokes are few and far apart it guesses better than spreading
-them, which in turn knows the edges; :func:`co2net.colorization.spread.spread` takes the mean of both.
+them along edges; :func:`co2net.colorization.spread.spread` takes both.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ from torch import Tensor
 
 from co2net.colorization.lab import NEUTRAL
 
-# How far the influence of a stroke reaches: share of the frame's diagonal; codes of luma, of its mean over 3 pixels,
-# of its deviation there.
-PLACE, LUMA, MEAN, TEXTURE = 0.18, 75.0, 75.0, 30.0
-NOISE = 0.3  # of a stroke's color against the spread of colors
+# The luma is seen itself and blurred by these shares of the short side, its deviation at the latter.
+SCALES = (0.012, 0.04, 0.12)
+# Two rational quadratic kernels: share of the variance, exponent, and what counts as far in x and y (diagonals), in
+# luma (codes / 100, at four scales) and in its deviation (codes / 30, at three). Found by gradient descent on the error
+# in decibels on 800 training photographs with 40 points each.
+KERNELS = (
+    (0.766, 0.311, (1.75, 0.385, 1.546, 0.678, 1.708, 1.118, 1.597, 4.551, 2.432)),
+    (0.234, 0.660, (0.092, 0.065, 1.478, 0.657, 1.493, 1.165, 2.549, 2.384, 0.951)),
+)
+NOISE = 0.15  # of a stroke's color against the spread of colors
 MOST = 400  # strokes; more are thinned
-_CELL = 12  # pixels: a long stroke counts once per cell
+_CELL = 0.05  # of the short side: a long stroke counts once per cell
+_CHUNK = 1 << 14  # pixels at a time
 
 
 def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
@@ -36,7 +43,8 @@ def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     if not len(rows):
         return torch.full_like(ab, NEUTRAL)
     features = _features(luma8.cpu().numpy().astype(np.float32))
-    cells = (rows // _CELL) * luma8.shape[1] + columns // _CELL
+    cell = max(1, round(_CELL * min(luma8.shape)))
+    cells = (rows // cell) * luma8.shape[1] + columns // cell
     _, owner = np.unique(cells, return_inverse=True)
     points = _means(features[rows, columns], owner)
     colors = _means(ab[0].permute(1, 2, 0).cpu().numpy()[rows, columns], owner)
@@ -48,17 +56,22 @@ def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     kernel = _kernel(support, support).double() + NOISE * torch.eye(len(points), dtype=torch.float64)
     weights = torch.linalg.solve(kernel, torch.from_numpy(colors - middle).double()).float()
     flat = torch.from_numpy(features.reshape(-1, features.shape[-1]))
-    guess = _kernel(flat, support) @ weights + torch.from_numpy(middle).float()
+    guess = (
+        torch.cat([_kernel(part, support) @ weights for part in flat.split(_CHUNK)]) + torch.from_numpy(middle).float()
+    )
     return guess.T.reshape(1, 2, *luma8.shape).to(ab)
 
 
 def _features(luma: np.ndarray) -> np.ndarray:
     height, width = luma.shape
-    mean = cv2.GaussianBlur(luma, (0, 0), 3)
-    deviation = np.sqrt(np.maximum(cv2.GaussianBlur(luma * luma, (0, 0), 3) - mean * mean, 0))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    reach = PLACE * float(np.hypot(height, width))
-    return np.stack([x / reach, y / reach, luma / LUMA, mean / MEAN, deviation / TEXTURE], axis=-1)
+    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(np.hypot(height, width))
+    means, deviations = [luma], []
+    for scale in SCALES:
+        sigma = scale * min(height, width)
+        means.append(cv2.GaussianBlur(luma, (0, 0), sigma))
+        variance = cv2.GaussianBlur(luma * luma, (0, 0), sigma) - means[-1] ** 2
+        deviations.append(np.sqrt(np.maximum(variance, 0)))
+    return np.stack([x, y, *(mean / 100 for mean in means), *(part / 30 for part in deviations)], axis=-1)
 
 
 def _means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
@@ -68,4 +81,10 @@ def _means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return torch.exp(-0.5 * torch.cdist(a, b).square())
+    """``(N, F)`` and ``(M, F)`` to ``(N, M)``: how alike, 1 at most."""
+    result = torch.zeros(len(a), len(b))
+    for share, exponent, lengths in KERNELS:
+        scale = 1 / torch.tensor(lengths)
+        far = torch.cdist(a * scale, b * scale).square_()
+        result += share * far.div_(2 * exponent).log1p_().mul_(-exponent).exp_()
+    return result

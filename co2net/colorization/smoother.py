@@ -47,16 +47,22 @@ def smooth(signal: Tensor, guide8: Tensor, lam: float, sigma: float, confidence:
         confidence = confidence.float().expand(*signal.shape[:-3], 1, *signal.shape[-2:])
         done = smooth(torch.cat([signal * confidence, confidence], dim=-3), guide8, lam, sigma)
         return done[..., :-1, :, :] / done[..., -1:, :, :].clamp(min=1e-12)
-    if guide8.ndim == 3:
-        return torch.stack([smooth(one, guide, lam, sigma) for one, guide in zip(signal, guide8, strict=True)])
-    guide = guide8.to(signal)
-    across = torch.exp(-(guide[:, 1:] - guide[:, :-1]).abs() / sigma)  # (H, W - 1), between columns
-    down = torch.exp(-(guide[1:] - guide[:-1]).abs() / sigma)
-    planes = signal.reshape(-1, *signal.shape[-2:])
+    height, width = signal.shape[-2:]
+    guide = guide8.to(signal).reshape(-1, height, width)
+    across = torch.exp(-(guide[..., 1:] - guide[..., :-1]).abs() / sigma)  # (N, H, W - 1), between columns
+    down = torch.exp(-(guide[:, 1:] - guide[:, :-1]).abs() / sigma)
+    across, down = (
+        across.permute(2, 0, 1).flatten(1),
+        down.permute(1, 0, 2).flatten(1),
+    )  # lines of all pictures together
+    planes = signal.reshape(len(guide), -1, height, width)
+    count, planes_each = planes.shape[:2]
     for i in range(ITERATIONS):
         strength = lam * ATTENUATION**i
-        planes = _solve(planes.permute(2, 0, 1), (strength * across).T).permute(1, 2, 0)
-        planes = _solve(planes.permute(1, 0, 2), strength * down).permute(1, 0, 2)
+        lines = planes.permute(3, 1, 0, 2).reshape(width, planes_each, count * height)
+        lines = _solve(lines, strength * across).reshape(width, planes_each, count, height)
+        lines = lines.permute(3, 1, 2, 0).reshape(height, planes_each, count * width)
+        planes = _solve(lines, strength * down).reshape(height, planes_each, count, width).permute(2, 1, 0, 3)
     return planes.reshape(signal.shape)
 
 

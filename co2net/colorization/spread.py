@@ -16,9 +16,8 @@ from co2net.flow import FlowEstimator, occlusion_mask, warp
 
 # Wide spreading first, over weaker edges; what it cannot reach is filled by a yet wider one.
 SPREAD = ((3e4, 6.0), (1e6, 20.0))
-REGRESSION = 0.6  # share of the regression's guess in a first frame's colors
 HOLD = (8.0, 4.0)  # what is known already is only snapped to the luma's edges
-_NEAR = 1e-2  # share of data above which spreading needs no regression
+_NEAR = 0.1  # share of data above which spreading needs no regression
 _FAINT = 1e-7  # share of data below which the next spreading takes over
 _KEEP = 0.98  # how much of a color from the frame before counts against its own neighborhood
 _ALIKE, _OTHER = 16.0, 40.0  # codes of luma: a carried color is trusted below the first, not at all above the second
@@ -28,15 +27,20 @@ def spread(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     """Colors for a whole frame from colors in places.
 
     Args:
-        luma8: ``(H, W)`` codes of L, 0 to 255.
-        ab: ``(1, 2, H, W)`` in [0, 1].
-        known: ``(1, 1, H, W)`` from 0 to 1, how far each color is known.
+        luma8: ``(B, H, W)`` codes of L, 0 to 255; ``(H, W)`` for a single frame.
+        ab: ``(B, 2, H, W)`` in [0, 1].
+        known: ``(B, 1, H, W)`` from 0 to 1, how far each color is known.
 
     Returns:
-        ``(1, 2, H, W)`` in [0, 1]; neutral where nothing is known.
+        ``(B, 2, H, W)`` in [0, 1]; neutral in frames where nothing is known.
     """
-    if not bool((known > 0).any()):
-        return torch.full_like(ab, NEUTRAL)
+    luma8 = luma8.reshape(-1, *luma8.shape[-2:])
+    given = (known > 0).flatten(1).any(dim=1)
+    if not bool(given.all()):
+        result = torch.full_like(ab, NEUTRAL)
+        if bool(given.any()):
+            result[given] = spread(luma8[given], ab[given], known[given])
+        return result
     out, reach = None, known
     for strength, sigma in reversed(SPREAD):
         data = smooth(torch.cat([ab * known, known], dim=1), luma8, strength, sigma)
@@ -45,8 +49,12 @@ def spread(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
         trust = data[:, 2:] / (data[:, 2:] + _FAINT)
         out = colors if out is None else torch.lerp(out, colors, trust)
     assert out is not None  # noqa: S101  (SPREAD is not empty)
-    # Within reach of a stroke its color alone; the regression knows no edges.
-    out = torch.lerp(out, regress(luma8, ab, known), REGRESSION * _NEAR / (reach + _NEAR))
+    # Right beside a stroke its own color; farther off the regression guesses better (docs/decisions.md).
+    out = torch.lerp(
+        out,
+        torch.cat([regress(*one) for one in zip(luma8, ab.split(1), known.split(1), strict=True)]),
+        _NEAR / (reach + _NEAR),
+    )
     return out.clamp(0, 1)
 
 
