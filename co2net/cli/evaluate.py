@@ -26,7 +26,8 @@ examples:
   co2net evaluate HYouTube --list all_frames.txt --no-metrics --lut-output lut/ --lut-map map/ -o runs/lut
   torchrun --nproc-per-node 4 -m co2net evaluate HYouTube -o runs/four     # clips shared among four processes
 
-DATASET is a folder with real_videos/, foreground_mask/ and synthetic_composite_videos/ (HYouTube's layout). An
+DATASET is a folder with real_videos/, foreground_mask/ and synthetic_composite_videos/ (HYouTube's layout); for
+--task colorization also a folder of colored clips (<clip>/<number>.jpg) or of pictures. An
 interrupted evaluation goes on where it was when the same command is given again.
 """
 
@@ -50,6 +51,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="NAMES",
         help="what to score, joined by commas: composite, backbone, lut, final, reinhard, histogram; default: what the "
         "model gives, or every method of the task",
+    )
+    p.add_argument(
+        "--points",
+        metavar="NUMBERS",
+        help="colorization: points on the first frame, as 40, 0-40 or 0,10,40; one row each",
     )
     p.add_argument("--method-weights", metavar="FILE", help="weights of a method that is not the model's")
     what = p.add_argument_group("model")
@@ -139,6 +145,13 @@ def run(options: argparse.Namespace) -> None:
         import_module(f"co2net.{options.task}.methods")  # a guest tells what it can do
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
+    methods = [word.strip() for word in options.methods.split(",")] if options.methods else None
+    if options.points is not None:
+        if options.task != "colorization":
+            raise InputError("--points belongs to --task colorization")
+        from co2net.colorization.methods import sweep
+
+        methods = [*(methods or ["gray"]), *sweep(options.points)]
     settings = settings_from(options, options.lut_output, options.lut_map, options.store_result, options.store_backbone)
 
     def job(**how: Any) -> Evaluation | None:
@@ -152,7 +165,7 @@ def run(options: argparse.Namespace) -> None:
             mapping=options.mapping,
             unseen_rule=options.unseen_rule,
             task=options.task,
-            methods=[word.strip() for word in options.methods.split(",")] if options.methods else None,
+            methods=methods,
             method_weights=options.method_weights,
             **settings,
             **how,

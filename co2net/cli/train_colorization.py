@@ -58,6 +58,7 @@ def add_options(p: argparse.ArgumentParser, command: str, which: str) -> None:
     data.add_argument("--color_point_prob", type=float, default=0.5, help="share of samples with strokes")
     data.add_argument("--color_point", type=int, default=40, help="most strokes")
     data.add_argument("--color_width", type=int, default=5, help="their width; 5 are 4 pixels")
+    data.add_argument("--color_least_width", type=int, help="each sample's width is drawn from this to --color_width")
     run = p.add_argument_group("run")
     run.add_argument(
         "--save_path", type=Path, default=Path("./models"), help="folder for checkpoints, logs and weights"
@@ -69,6 +70,9 @@ def add_options(p: argparse.ArgumentParser, command: str, which: str) -> None:
     run.add_argument("--lr_g_ssnet" if ssnet else "--lr_g", type=float, default=5e-5 if ssnet else 1e-4, dest="lr_g")
     run.add_argument("--lr_decrease_epoch", type=int, default=10)
     run.add_argument("--lr_decrease_factor", type=float, default=0.5)
+    run.add_argument("--lr_schedule", choices=("steps", "cosine"), default="steps", help="cosine: warm-up, then to 0")
+    run.add_argument("--clip_gradient", type=float, default=0.0, help="largest norm; 0: any")
+    run.add_argument("--averaging", type=float, default=0.0, help="0.999: keep a running mean of the weights")
     run.add_argument("--lambda_l1", type=float, default=1.0)
     run.add_argument("--checkpoint_interval", type=int, default=1, help="epochs between numbered files")
     run.add_argument("--num_workers", type=int, default=0)
@@ -113,6 +117,11 @@ def _checked(options: argparse.Namespace) -> tuple[tuple[int, int], Strokes, Rec
     at_least(options, 1, "epochs", "batch_size", "color_point", "lr_decrease_epoch", "checkpoint_interval")
     at_least(options, 0, "seed", "num_workers")
     positive(options, "lr_g", "lr_decrease_factor")
+    if not 0 <= options.averaging < 1 or options.clip_gradient < 0:
+        raise InputError(
+            "--averaging is a share from 0 to below 1, --clip_gradient 0 or more; got "
+            f"{options.averaging} and {options.clip_gradient}"
+        )
     size = options.crop_size_h, options.crop_size_w
     if any(side < 32 or side % 16 for side in size):
         raise InputError(f"--crop_size_h {size[0]} --crop_size_w {size[1]}: multiples of 16, at least 32")
@@ -127,6 +136,9 @@ def _checked(options: argparse.Namespace) -> tuple[tuple[int, int], Strokes, Rec
         cpnet_rate=getattr(options, "lr_g_cpnet", 0.0),
         decrease_every=options.lr_decrease_epoch,
         decrease_factor=options.lr_decrease_factor,
+        schedule=options.lr_schedule,
+        largest_gradient=options.clip_gradient,
+        averaging=options.averaging,
         weights={term: getattr(options, flag, 0.0) for term, flag in names.items()},
         mask_parameter=getattr(options, "mask_para", 200.0),
         checkpoint_every=options.checkpoint_interval,
@@ -134,7 +146,10 @@ def _checked(options: argparse.Namespace) -> tuple[tuple[int, int], Strokes, Rec
         seed=options.seed,
         workers=options.num_workers,
     )
-    return size, Strokes(options.color_point_prob, options.color_point, options.color_width), recipe
+    least = options.color_least_width
+    if options.color_width < 1 or (least is not None and not 1 <= least <= options.color_width):
+        raise InputError("--color_width and --color_least_width: 1 or more, the second no larger than the first")
+    return size, Strokes(options.color_point_prob, options.color_point, options.color_width, least), recipe
 
 
 def _cpnet(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from co2net.errors import InputError, ShapeError
 
 CPNETS = ("CPNet_VGG16_Seg", "CPNet_VGG16", "CPNet_plain")
 SIZE_MULTIPLE = 16
+_EXTREME = 1e-3  # keeps the logit of codes 0 and 255 finite
 
 
 class _Vgg16(nn.Module):
@@ -58,7 +59,8 @@ class CPNet(nn.Module):
 
     Args:
         variant: "CPNet_VGG16_Seg"; "CPNet_VGG16" without segmentation; "CPNet_plain" also without the VGG-16 branch,
-            small enough to ship.
+            small enough to ship. What the last one is given is not points but a guess for the whole frame
+            (:func:`~.spread.spread`); it corrects that, and starts by leaving it as it is.
         start_channels: width of the first layer, published 64.
         padding: of the 3 x 3 convolutions.
 
@@ -95,7 +97,9 @@ class CPNet(nn.Module):
         self.D5_1, self.D4_1, self.D3_1, self.D2_1 = Up(8 * c, 8 * c), Up(4 * c, 4 * c), Up(2 * c, 2 * c), Up(c, c)
         self.D5_2, self.D4_2 = Conv(16 * c, 4 * c, padding=p), Conv(8 * c, 2 * c, padding=p)
         self.D3_2, self.D2_2 = Conv(4 * c, c, padding=p), Conv(2 * c, c, padding=p)
-        self.D1 = Conv(c, 2, activation="sigmoid", padding=p)
+        self.D1 = Conv(c, 2, activation="sigmoid" if semantic else "none", padding=p)
+        if not semantic:
+            nn.init.zeros_(self.D1.conv2d.weight)
         self.seg_decoder = SegmentationDecoder(c) if variant == "CPNet_VGG16_Seg" else None
 
     def forward(self, luma: Tensor, scribble: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -103,7 +107,8 @@ class CPNet(nn.Module):
 
         Args:
             luma: ``(B, 1, H, W)`` in [0, 1], Lab's L of the 8-bit coding / 255; H and W multiples of 16, at least 32.
-            scribble: ``(B, 2, H, W)`` in [0, 1], a and b of the same coding; 128/255 where there is no stroke.
+            scribble: ``(B, 2, H, W)`` in [0, 1], a and b of the same coding; 128/255 where there is no stroke. For
+                "CPNet_plain" a guess for every pixel.
 
         Returns:
             ``(ab, segmentation)``: ``(B, 2, H, W)`` and ``(B, 1, H, W)``, both in [0, 1]; the second is None for the
@@ -134,7 +139,10 @@ class CPNet(nn.Module):
         d3 = self.D4_2(torch.cat([self.D4_1(d4), self.shortcut3(x3)], dim=1))
         d2 = self.D3_2(torch.cat([self.D3_1(d3), self.shortcut2(x2)], dim=1))
         d1 = self.D2_2(torch.cat([self.D2_1(d2), self.shortcut1(x1)], dim=1))
-        color = self.D1(d1)
+        with torch.autocast(luma.device.type, enabled=False):  # bfloat16 has steps of a whole code there
+            color = self.D1(d1.to(self.D1.conv2d.weight))
+            if not self.semantic:
+                color = torch.sigmoid(color + torch.logit(scribble, _EXTREME))
         return color, None if self.seg_decoder is None else self.seg_decoder(d4, d3, d2)
 
 

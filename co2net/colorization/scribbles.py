@@ -21,10 +21,13 @@ def widen(points8: np.ndarray, width: int = 5) -> np.ndarray:
 
     Args:
         points8: ``(H, W, 3)`` uint8, sparse.
-        width: the square covers ``y - h`` to ``y + h - 1`` with ``h = (width - 1) // 2``, clamped at the border.
+        width: the square covers ``y - h`` to ``y + h - 1`` with ``h = (width - 1) // 2``, clamped at the border; below
+            3 the points stay as they are.
     """
     _check(points8)
     half = (width - 1) // 2
+    if half < 1:
+        return points8.copy()
     out = np.zeros_like(points8)
     for y, x in np.argwhere(points8.any(axis=2)):
         out[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = points8[y, x]
@@ -45,9 +48,20 @@ def random_points(rgb8: np.ndarray, count: int, rng: np.random.Generator) -> np.
     return out
 
 
-def training_scribble(rgb8: np.ndarray, rng: np.random.Generator, most: int = 40, width: int = 5) -> np.ndarray:
-    """Strokes of one training sample: 0 to ``most - 1`` squares in the colors of their middle pixels."""
-    return widen(random_points(rgb8, int(rng.integers(0, most)), rng), width)
+def training_scribble(
+    rgb8: np.ndarray, rng: np.random.Generator, most: int = 40, width: int = 5, least_width: int | None = None
+) -> np.ndarray:
+    """Strokes of one training sample: 0 to ``most - 1`` squares in the colors of their middle pixels.
+
+    Args:
+        rgb8: the picture ``(H, W, 3)`` uint8.
+        rng: draws number and places, and the width if there is a choice.
+        most: see above.
+        width: of the squares, see :func:`widen`.
+        least_width: all squares of a sample have one width from this to `width`; None: `width`.
+    """
+    points = random_points(rgb8, int(rng.integers(0, most)), rng)
+    return widen(points, width if least_width is None else int(rng.integers(least_width, width + 1)))
 
 
 def propagate_scribbles(scribble8: np.ndarray, flow: Tensor, mapping: int | None = None) -> np.ndarray:

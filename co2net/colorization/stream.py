@@ -50,6 +50,8 @@ def colorize_frames(
         InputError: there are no strokes, or SSNet is given without CPNet.
         ShapeError: while iterating: strokes or frames do not fit.
     """
+    if not scribbles:
+        raise InputError("there are no scribbles; paint some strokes on the first frame at least")
     stream = ColorizeStream(scribbles, cpnet, ssnet, flow)
 
     def run() -> Iterator[Picture]:
@@ -66,7 +68,7 @@ class ColorizeStream:
     """The same job, pushed instead of pulled.
 
     Args:
-        scribbles: see :func:`colorize_frames`.
+        scribbles: see :func:`colorize_frames`; without any, networks guess, the way without weights leaves gray.
         cpnet: likewise.
         ssnet: likewise.
         flow: likewise.
@@ -85,8 +87,6 @@ class ColorizeStream:
         *,
         arrangement: Arrangement = "sound",
     ) -> None:
-        if not scribbles:
-            raise InputError("there are no scribbles; paint some strokes on the first frame at least")
         if ssnet is not None and cpnet is None:
             raise InputError("SSNet makes CPNet's colors agree over time; give a cpnet too")
         self._scribbles = dict(scribbles)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.lab import centered_lab, join_lab8
 from co2net.colorization.losses import short_term_loss, total_variation, visibility_mask
+from co2net.colorization.painting import hints
 from co2net.colorization.ssnet import SSNet
 from co2net.colorization.training_samples import FRAMES, Clips, Pictures, Sample, stack
 from co2net.flow import FlowEstimator
@@ -24,6 +25,7 @@ from co2net.flow.warp_variants import WarpVariant, warp_variant
 from co2net.training.checkpoint import cpu_copy, write_state
 from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import Run
+from co2net.training.schedule import cosine
 from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
 from co2net.weight_files import save_weights
 
@@ -43,6 +45,9 @@ class Recipe:
         cpnet_rate: of CPNet beside SSNet; 0 leaves it as it is.
         decrease_every: epochs after which the rates are multiplied by `decrease_factor`.
         decrease_factor: see there.
+        schedule: "steps": the rate falls so; "cosine": warm-up, then down to 0 over the run.
+        largest_gradient: norm that gradients are clipped to; 0: they are not.
+        averaging: share of the old in a running mean of the weights, which is what is judged and kept; 0: none.
         weights: of the loss terms: l1, seg, sr, tv, short, long.
         mask_parameter: of the visibility mask.
         checkpoint_every: epochs between numbered files.
@@ -57,6 +62,9 @@ class Recipe:
     cpnet_rate: float = 0.0
     decrease_every: int = 10
     decrease_factor: float = 0.5
+    schedule: str = "steps"
+    largest_gradient: float = 0.0
+    averaging: float = 0.0
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"l1": 1.0, "seg": 0.1, "sr": 1.0, "tv": 0.0, "short": 0.0, "long": 0.0}
     )
@@ -77,6 +85,7 @@ class _Colorization(Task):
         self.steps_per_epoch = -(-len(samples) // recipe.batch_size)
         self.steps = recipe.epochs * self.steps_per_epoch
         self.seed, self.precision = recipe.seed, recipe.precision
+        self.largest_gradient, self.averaging = recipe.largest_gradient, recipe.averaging
 
     def numbers(self, step: int) -> range:
         """See :meth:`Task.numbers`."""
@@ -96,6 +105,8 @@ class _Colorization(Task):
 
     def factor(self, step: int) -> float:
         """See :meth:`Task.factor`."""
+        if self.recipe.schedule == "cosine":
+            return cosine(step / self.steps)
         epoch = step // self.steps_per_epoch
         return self.recipe.decrease_factor ** (epoch // self.recipe.decrease_every)
 
@@ -115,6 +126,7 @@ class TrainCPNet(_Colorization):
     """
 
     title, result = "CPNet", "cpnet.safetensors"
+    judges_start = True  # "CPNet_plain" begins with a guess that is not easily bettered
 
     def __init__(self, network: CPNet, samples: Pictures, validation: Pictures | None, recipe: Recipe) -> None:
         super().__init__(samples, recipe, {"variant": network.variant, "start_channels": network.start_channels})
@@ -124,8 +136,9 @@ class TrainCPNet(_Colorization):
 
     def learn(self, batch: Sample, update: Update) -> dict[str, Tensor | float]:
         """See :meth:`Task.learn`."""
+        given = hints(self.network, batch.luma[:, 0], batch.scribble[:, 0], batch.known[:, 0])
         with autocast(batch.luma.device, self.precision):
-            color, segmentation = self.network(batch.luma[:, 0], batch.scribble[:, 0])
+            color, segmentation = self.network(batch.luma[:, 0], given)
         terms = {"l1": (color.float() - batch.ab[:, 0]).abs().mean()}
         if segmentation is not None and batch.segmentation.shape[2]:
             terms["seg"] = (segmentation.float() - batch.segmentation[:, 0]).abs().mean()
@@ -142,7 +155,7 @@ class TrainCPNet(_Colorization):
         sheet: Tensor | None = None
         for number in run.processes.share(range(len(self.validation))):
             sample = self.validation[number].to(run.device)
-            color, _ = self.network(sample.luma, sample.scribble)
+            color, _ = self.network(sample.luma, hints(self.network, sample.luma, sample.scribble, sample.known))
             error += float((color - sample.ab).abs().mean()) * 255
             gray += float((128 / 255 - sample.ab).abs().mean()) * 255
             count += 1
@@ -219,7 +232,12 @@ class TrainSSNet(_Colorization):
     def learn(self, batch: Sample, update: Update) -> dict[str, Tensor | float]:
         """See :meth:`Task.learn`: seven steps along the clip and back, the result before it moved along."""
         with torch.set_grad_enabled(self.tuned):
-            colors = [self.cpnet(batch.luma[:, t], batch.scribble[:, t])[0] for t in range(FRAMES)]
+            colors = [
+                self.cpnet(luma, hints(self.cpnet, luma, ab, known))[0]
+                for luma, ab, known in zip(
+                    batch.luma.unbind(1), batch.scribble.unbind(1), batch.known.unbind(1), strict=True
+                )
+            ]
         lab_0, features = self._reference(batch.luma[:, 0], colors[0])
         flows: dict[tuple[int, int], Tensor] = {}
         sums = {name: batch.luma.new_zeros(()) for name in ("l1", "sr", "tv", "short", "long")}

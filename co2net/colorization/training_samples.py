@@ -23,11 +23,15 @@ FRAMES = 7
 
 @dataclass(frozen=True)
 class Strokes:
-    """Random strokes: none with probability ``1 - probability``, else up to ``points - 1`` squares of ``width``."""
+    """Random strokes: none with probability ``1 - probability``, else up to ``points - 1`` squares of ``width``.
+
+    With ``least_width`` the squares of a sample have a width from that to ``width``.
+    """
 
     probability: float = 0.5
     points: int = 40
     width: int = 5
+    least_width: int | None = None
 
 
 @dataclass
@@ -36,9 +40,10 @@ class Sample:
 
     Attributes:
         luma: ``(T, 1, H, W)`` codes / 255.
-        centered: ``(T, 1, H, W)``, L - 50.
+        centered: ``(T, 1, H, W)``, L - 50; empty for pictures.
         ab: ``(T, 2, H, W)`` codes / 255, the truth.
         scribble: ``(T, 2, H, W)``.
+        known: where it is, ``(T, 1, H, W)`` of 0 and 1.
         segmentation: ``(T, 1, H, W)`` in [0, 1]; empty without maps.
         large_ab: ``(T, 2, rH, rW)``; empty for pictures.
     """
@@ -47,6 +52,7 @@ class Sample:
     centered: Tensor
     ab: Tensor
     scribble: Tensor
+    known: Tensor
     segmentation: Tensor
     large_ab: Tensor
 
@@ -145,6 +151,7 @@ class Clips(Dataset[Sample]):
             rng,
             torch.empty(FRAMES, 0, *self.size),
         )
+        sample.centered = torch.cat([centered_lab(_resized(frame, self.size))[:, :1] for frame in frames])
         sample.large_ab = torch.cat([split_lab8(frame)[1] for frame in large])
         return sample
 
@@ -155,13 +162,16 @@ def _sample(
     planes = [split_lab8(frame) for frame in frames]
     scribbles = []
     for frame in frames:
-        points = training_scribble(frame, rng, strokes.points, strokes.width) if drawn else np.zeros_like(frame)
-        scribbles.append(scribble_ab(points)[0])
+        points = np.zeros_like(frame)
+        if drawn:
+            points = training_scribble(frame, rng, strokes.points, strokes.width, strokes.least_width)
+        scribbles.append(scribble_ab(points))
     return Sample(
         torch.cat([luma for luma, _ in planes]),
-        torch.cat([centered_lab(frame)[:, :1] for frame in frames]),
+        torch.empty(len(frames), 1, 0, 0),
         torch.cat([ab for _, ab in planes]),
-        torch.cat(scribbles),
+        torch.cat([ab for ab, _ in scribbles]),
+        torch.cat([known for _, known in scribbles]),
         segmentation,
         torch.empty(len(frames), 2, 0, 0),
     )

@@ -134,9 +134,11 @@ def read_frame(entry: Sample, size: int | None = PAPER_SIZE, *, real: bool = Tru
     Raises:
         InputError: a file is missing or no picture, or the three are not of one size; names the file.
     """
-    composite, mask = read_image(entry.composite), read_mask(entry.mask)
-    pictures = {entry.composite: composite, entry.mask: mask}
-    if real:
+    composite = read_image(entry.composite)
+    whole = entry.mask == entry.real
+    mask = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
+    pictures = {entry.composite: composite} if whole else {entry.composite: composite, entry.mask: mask}
+    if real and entry.real not in pictures:
         pictures[entry.real] = read_image(entry.real)
     for path, picture in pictures.items():
         if picture.shape[:2] != composite.shape[:2]:

@@ -21,7 +21,7 @@ class Sample:
 
     Attributes:
         real: the true frame.
-        mask: where the foreground is.
+        mask: where the foreground is; the real frame's own path where there is no mask and all counts.
         composite: the frame with a recolored foreground; the real one again where composites are made on the fly
             (photographs with masks).
         other_masks: further foregrounds of the same picture, to choose from.
@@ -42,6 +42,11 @@ class Sample:
     def photograph(cls, real: Path, masks: tuple[Path, ...], picture: int) -> Sample:
         """A real picture with foreground masks to choose from, without a composite."""
         return cls(real, masks[0], real, other_masks=masks[1:], picture=picture)
+
+    @classmethod
+    def whole(cls, real: Path, picture: int | None = None) -> Sample:
+        """A real frame alone: nothing is its foreground, all of it counts."""
+        return cls(real, real, real, picture=picture)
 
     @property
     def masks(self) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ from co2net.evaluation.methods import Run as Method
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.tasks import EvaluationTask
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.frames import Picture
 
 
 @dataclass
@@ -65,14 +66,26 @@ def batches(
         yield Batch(found.entries, tensors, images, found)
 
 
-def with_methods(own: Iterator[Batch], methods: dict[str, Method], task: EvaluationTask) -> Iterator[Batch]:
-    """The batches with the results of further methods, which get frames on the CPU and may lag behind."""
+def with_methods(
+    own: Iterator[Batch], methods: dict[str, Method], task: EvaluationTask, *, apart: bool = False
+) -> Iterator[Batch]:
+    """The batches with the results of further methods, which get frames on the CPU and may lag behind.
+
+    Args:
+        own: the frames, with what the evaluated model made of them.
+        methods: of :func:`other_methods`.
+        task: which part of a frame methods are given.
+        apart: the frames are pictures of their own; each is a clip of one frame to the methods.
+    """
     own, *copies = tee(own, 1 + 2 * len(methods))  # each method takes frames and masks at its own pace
     results = {}
     for i, (key, method) in enumerate(methods.items()):
         given = (task.frame(frame).cpu() for batch in copies[2 * i] for frame in batch.frames)
         masks = (frame.mask.cpu() for batch in copies[2 * i + 1] for frame in batch.frames)
-        results[key] = iter(method(given, masks))
+        if apart:
+            results[key] = _apart(method, given, masks)
+        else:
+            results[key] = iter(method(given, masks))
     for batch in own:
         for key, found in results.items():
             pictures = [torch.as_tensor(picture) for picture in islice(found, len(batch.entries))]
@@ -81,6 +94,11 @@ def with_methods(own: Iterator[Batch], methods: dict[str, Method], task: Evaluat
             image = torch.stack([p if p.ndim == 3 else p[None] for p in pictures])
             batch.images[key] = image.to(batch.frames[0].mask.device, torch.float32)
         yield batch
+
+
+def _apart(method: Method, frames: Iterator[Tensor], masks: Iterator[Tensor]) -> Iterator[Picture]:
+    for frame, mask in zip(frames, masks, strict=True):
+        yield from method([frame], [mask])
 
 
 def _harmonized(

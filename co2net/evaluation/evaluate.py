@@ -121,7 +121,7 @@ def evaluate(
             extremes = WorstAndBest()
             over_time = TemporalPass(estimate, settings.step, settings.task) if estimate else None
             own = batches(model, clip_plan, frames, settings, device)
-            for batch in with_methods(own, methods, task_of(settings.task)):
+            for batch in with_methods(own, methods, task_of(settings.task), apart=not clip.is_video):
                 if batch.harmonized is not None:
                     store.add(batch.harmonized)
                 record["frames"] += _measure(batch, settings, model, extremes, over_time)

@@ -23,6 +23,7 @@ from co2net.evaluation.report.protocol import protocol
 from co2net.evaluation.results import NAME, make_results, score_rows, write_results
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import disk_use
+from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.evaluation.temporal.results import add_block, temporal_block
 from co2net.evaluation.temporal.stored import StoredPair, StoredResults, measure_stored
@@ -171,7 +172,9 @@ def run_evaluation(
     say = on_note or (lambda sentence: None)
     output = None if output is None else Path(output)
     split = None if frame_list else "test"
-    entries = read_dataset(dataset, frame_list, split, composites=True, check_files=settings.metrics)
+    entries = read_dataset(
+        dataset, frame_list, split, composites=task_of(settings.task).composites, check_files=settings.metrics
+    )
     clips = clips_of(entries, limit_clips)
     check_times(clips, settings)
     with process_group(choose_device(device) if isinstance(device, str) else device, alike=False) as processes:

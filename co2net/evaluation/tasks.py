@@ -20,6 +20,7 @@ class EvaluationTask:
         frame: what a method is given, ``(3, H, W)``; its mask is given too, and it is up to the method what of both it
             may look at (a colorization draws its scribbles from the frame's colors, a matting has one mask at most).
         target: the truth, ``(3, H, W)`` or, of a matte, ``(1, H, W)``.
+        composites: whether the data set must have composites; others need real frames alone.
         headline: metrics that the report begins with; the first one that was measured.
     """
 
@@ -27,6 +28,7 @@ class EvaluationTask:
     frame: Callable[[FrameTensors], Tensor]
     target: Callable[[FrameTensors], Tensor]
     headline: tuple[str, ...]
+    composites: bool = True
 
 
 TASKS: dict[str, EvaluationTask] = {
@@ -34,7 +36,7 @@ TASKS: dict[str, EvaluationTask] = {
     for task in (
         EvaluationTask("harmonization", lambda f: f.composite, lambda f: f.real, ("fmse", "fmse_paper", "mse")),
         EvaluationTask("matting", lambda f: f.real, lambda f: f.mask, ("alpha_mad",)),
-        EvaluationTask("colorization", lambda f: f.real, lambda f: f.real, ("mse",)),
+        EvaluationTask("colorization", lambda f: f.real, lambda f: f.real, ("mse",), composites=False),
         EvaluationTask("images", lambda f: f.composite, lambda f: f.real, ("mse",)),
     )
 }

@@ -37,7 +37,7 @@ from co2net.metrics.mattes import (
 )
 from co2net.metrics.mse import fmse, fmse_masked, fmse_paper, mse
 from co2net.metrics.psnr import fpsnr, psnr, psnr_paper
-from co2net.metrics.ssim import fssim, fssim_paper, ssim
+from co2net.metrics.ssim import fssim, fssim_paper, ssim, ssim_uniform
 from co2net.metrics.temporal import temporal_loss, temporal_loss_visible, temporal_loss_weighted
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "psnr_paper",
     "ssim",
     "ssim_iharmony4",
+    "ssim_uniform",
     "temporal_loss",
     "temporal_loss_visible",
     "temporal_loss_weighted",

@@ -87,6 +87,35 @@ def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(similarity_map(prediction, truth, *_PAPER), mask)
 
 
+def ssim_uniform(image: Tensor, target: Tensor, data_range: float = 1.0) -> Tensor:
+    """SSIM by 7 x 7 windows of equal weights and sample covariance, of values in [0, 1] in steps of 8 bits.
+
+    Args:
+        image: ``(B, C, H, W)`` in [0, 1], at least 7 x 7; values outside are clamped.
+        target: as `image`.
+        data_range: R in the constants (0.01 R)^2 and (0.03 R)^2; 1 is the values' own. SVCNet's published numbers have
+            2, what a library took for the range of floats, and are higher for it.
+
+    Returns:
+        ``(B,)`` float64, mean over whole windows and channels.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_pair(image, target)
+    p, t = levels(image).round() / 255, levels(target).round() / 255
+    count = 49
+    mean_p, mean_t = F.avg_pool2d(p, 7, 1), F.avg_pool2d(t, 7, 1)
+    unbiased = count / (count - 1)
+    var_p = unbiased * (F.avg_pool2d(p * p, 7, 1) - mean_p.square())
+    var_t = unbiased * (F.avg_pool2d(t * t, 7, 1) - mean_t.square())
+    covariance = unbiased * (F.avg_pool2d(p * t, 7, 1) - mean_p * mean_t)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    above = (2 * mean_p * mean_t + c1) * (2 * covariance + c2)
+    below = (mean_p.square() + mean_t.square() + c1) * (var_p + var_t + c2)
+    return (above / below).mean(dim=(1, 2, 3))
+
+
 def similarity_map(
     prediction: Tensor, target: Tensor, c1: float | Tensor, c2: float | Tensor, window: int = 11
 ) -> Tensor:

@@ -32,7 +32,7 @@ def summary_text(results: Mapping[str, Any]) -> str:
         f"{results['title']}: {_count(len(frames), 'frame')} of {_count(len(results['clips']), 'clip')}",
         *_tables(results["summary"], paper, others, published),
         "\n".join(_left_out(results["summary"])),
-        temporal_text(results["temporal"]) if "temporal" in results else "",
+        temporal_text(results["temporal"], results.get("task", "harmonization")) if "temporal" in results else "",
         "\n".join(
             f"{name}: {value:.6g}"
             for name, value in (
@@ -47,8 +47,13 @@ def summary_text(results: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def temporal_text(block: Mapping[str, Any]) -> str:
-    """Table of a block of :mod:`co2net.evaluation.temporal.results`, every number with the name of its flow."""
+def temporal_text(block: Mapping[str, Any], task: str = "harmonization") -> str:
+    """Table of a block of :mod:`co2net.evaluation.temporal.results`, every number with the name of its flow.
+
+    Args:
+        block: see there.
+        task: what was evaluated; published values stand below harmonization's.
+    """
     titles = {measure: measure_title(measure, block["flow"]) for measure in block["measures"]}
     means = block["summary"]
     rows = [
@@ -58,7 +63,8 @@ def temporal_text(block: Mapping[str, Any]) -> str:
     notes = [f"left out of {titles[m]}: {count} without a value (empty mask)" for m, count in missing.items() if count]
     published = ", ".join(f"{row.method} {row.temporal_loss}" for row in ROWS if "A" in row.sources)
     warning = "" if as_published(block["flow"], block["pairs"]) else "; not comparable with the numbers above"
-    notes.append(f"published TL ({flow_label(PUBLISHED_FLOW)}, {PUBLISHED_PAIRS} pairs{warning}): {published}")
+    if task == "harmonization":
+        notes.append(f"published TL ({flow_label(PUBLISHED_FLOW)}, {PUBLISHED_PAIRS} pairs{warning}): {published}")
     table = aligned([["method", *titles.values()], *rows])
     return "\n\n".join([f"Over time (lower is better; {block['pairs']}):", table, "\n".join(notes)])
 
