@@ -121,6 +121,39 @@ def widen_main(argv: list[str] | None = None) -> int:
     return _run(p, job, argv)
 
 
+def sheet_main(argv: list[str] | None = None) -> int:
+    """``color_sheet.py``."""
+    p = _parser(
+        "color_sheet.py", "A sheet of colored clips turned gray and colored again from points of their first frame."
+    )
+    p.add_argument("clips", nargs="+", type=Path, help="colored videos, folders of frames, or pictures")
+    p.add_argument("-o", "--output", required=True, type=Path, help=".png or .jpg")
+    p.add_argument("--frames", type=int, nargs="+", default=[0], help="numbers to show, from 0 (default 0)")
+    p.add_argument("--points", type=int, default=40, help="on the first frame (default 40)")
+    p.add_argument("--weights", help="as for co2net colorize; default: no network")
+    p.add_argument("--width", type=int, default=400, help="of a column in pixels (default 400)")
+    options = p.parse_args(argv)
+
+    def job() -> None:
+        from co2net.colorization.files import read_networks
+        from co2net.colorization.sheets import write_color_sheet
+
+        at_least(options, 1, "points")
+        if min(options.frames) < 0:
+            raise InputError(f"--frames {options.frames}: numbers begin at 0")
+        rows = write_color_sheet(
+            options.clips,
+            options.output,
+            read_networks(options.weights),
+            frames=options.frames,
+            points=options.points,
+            width=options.width,
+        )
+        print(f"{options.output}: {rows} rows")
+
+    return exit_code(job, options.flags)
+
+
 def miou_main(argv: list[str] | None = None) -> int:
     """``evaluate_miou.py``."""
     p = _parser(

@@ -130,7 +130,8 @@ def read_networks(path: PathLike | None) -> Networks:
     """The networks of a file or of a folder with the published files.
 
     Args:
-        path: a CPNet file (single frames are colored, strokes are carried by DIS flow); a folder that holds
+        path: a CPNet file (single frames are colored, strokes are carried by DIS flow; what "CPNet_plain" paints is
+            carried itself); a folder that holds
             ``cpnet*.pth``, perhaps ``ssnet*.pth`` and ``pwcNet*.pytorch``, at any depth; None: no networks.
 
     Raises:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from functools import partial
 
-from co2net.colorization.cpnet import CPNet
-from co2net.colorization.spread import spread
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from co2net.colorization.cpnet import SIZE_MULTIPLE, CPNet
+from co2net.colorization.spread import Paint, spread
+
+CORRECTED_AT = 96  # pixels of the short side at which a guess is corrected: about what the network was trained with
 
 
 def hints(network: CPNet, luma: Tensor, ab: Tensor, known: Tensor) -> Tensor:
@@ -21,3 +27,20 @@ def hints(network: CPNet, luma: Tensor, ab: Tensor, known: Tensor) -> Tensor:
         ``(B, 2, H, W)`` in [0, 1].
     """
     return ab if network.semantic else spread((luma[:, 0] * 255).round(), ab, known)
+
+
+def corrector(network: CPNet) -> Paint:
+    """What paints a frame by a "CPNet_plain": the guess is made at the frame's size, its correction at a small one."""
+    return partial(_correct, network)
+
+
+@torch.no_grad()
+def _correct(network: CPNet, luma: Tensor, ab: Tensor, known: Tensor) -> Tensor:
+    guess = hints(network, luma, ab, known)
+    height, width = luma.shape[-2:]
+    scale = min(1.0, CORRECTED_AT / min(height, width))
+    size = [max(2 * SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in (height, width)]
+    small_luma, small_guess = (F.interpolate(x, size, mode="area") for x in (luma, guess))
+    correction = network(small_luma, small_guess)[0] - small_guess
+    large = F.interpolate(correction, (height, width), mode="bilinear", align_corners=False)
+    return (guess + large).clamp(0, 1)

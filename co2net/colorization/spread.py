@@ -6,6 +6,8 @@ like colors. Here the fast global smoother spreads strokes and what is known fro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,9 @@ from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.regression import regress
 from co2net.colorization.smoother import smooth
 from co2net.flow import FlowEstimator, occlusion_mask, warp
+
+Paint = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Luma ``(1, 1, H, W)`` in [0, 1], strokes ``(1, 2, H, W)`` and where they are, to colors ``(1, 2, H, W)``."""
 
 # Wide spreading first, over weaker edges; what it cannot reach is filled by a yet wider one.
 SPREAD = ((3e4, 6.0), (1e6, 20.0))
@@ -63,10 +68,12 @@ class Spreader:
 
     Args:
         estimate: flow between two gray frames.
+        paint: colors a frame from its own strokes; None: :func:`spread`.
     """
 
-    def __init__(self, estimate: FlowEstimator) -> None:
+    def __init__(self, estimate: FlowEstimator, paint: Paint | None = None) -> None:
         self._estimate = estimate
+        self._paint = paint or (lambda luma, ab, known: spread((luma[0, 0] * 255).round(), ab, known))
         self._gray: Tensor | None = None
         self._ab: Tensor | None = None
 
@@ -88,7 +95,7 @@ class Spreader:
         gray = luma.expand(-1, 3, -1, -1)
         guide = (luma[0, 0] * 255).round()
         if self._ab is None or self._gray is None:
-            result = spread(guide, ab, known)
+            result = self._paint(luma, ab, known)
         else:
             there, back = self._estimate(gray, self._gray), self._estimate(self._gray, gray)
             visible = 1 - occlusion_mask(there, back)
@@ -104,7 +111,7 @@ class Spreader:
             if bool((known > 0).any()):
                 # New strokes win near themselves, and fade into what is known already.
                 reach = smooth(known, guide, *SPREAD[0])
-                own = spread(guide, ab, known)
+                own = self._paint(luma, ab, known)
                 result = torch.lerp(result, own, (reach / (reach + 1e-3)).clamp(0, 1))
         self._gray, self._ab = gray, result
         return result

@@ -11,6 +11,7 @@ import torch
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.frames import as_codes, is_colored, luma_of, recolored, shrunk
 from co2net.colorization.lab import NEUTRAL
+from co2net.colorization.painting import corrector
 from co2net.colorization.spread import Spreader
 from co2net.colorization.ssnet import SSNet
 from co2net.colorization.strokes import strokes_ab, strokes_on_black
@@ -91,8 +92,10 @@ class ColorizeStream:
             raise InputError("SSNet makes CPNet's colors agree over time; give a cpnet too")
         self._scribbles = dict(scribbles)
         estimate = create_flow(flow) if isinstance(flow, str) else flow
-        self._window = None if cpnet is None else Window(cpnet, ssnet, estimate, arrangement=arrangement)
-        self._spreader = Spreader(estimate)
+        # What "CPNet_plain" paints is carried like strokes' colors; others color frame by frame.
+        carried = cpnet is None or (ssnet is None and not cpnet.semantic)
+        self._window = None if cpnet is None or carried else Window(cpnet, ssnet, estimate, arrangement=arrangement)
+        self._spreader = Spreader(estimate, corrector(cpnet) if cpnet is not None and carried else None)
         self._cuts = CutDetector()
         self._count = 0
         self._stroked = self._colored = False

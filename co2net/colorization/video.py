@@ -61,6 +61,8 @@ def colorize_video(
             **options,
         )
     report.notes += stream.notes
+    if networks.cpnet is not None and networks.ssnet is None and networks.cpnet.semantic:
+        report.notes.append("CPNet alone colors frame by frame; SSNet's file beside it makes them agree over time")
     if networks.cpnet is None:
         report.notes.append("no weights were given: strokes were spread along the picture's edges, nothing was guessed")
     return report

@@ -16,6 +16,7 @@ from torch import Tensor
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.lab import NEUTRAL, centered_lab, join_lab8
 from co2net.colorization.losses import visibility_mask
+from co2net.colorization.painting import hints
 from co2net.colorization.ssnet import SSNet, SSNetResult
 from co2net.flow import FlowEstimator
 from co2net.flow.warp_variants import WarpVariant, warp_variant
@@ -94,7 +95,7 @@ class Window:
         """
         if carry and self._held:
             scribble, known = self._carried(luma, scribble, known)
-        color, _ = self.cpnet(luma, scribble)
+        color, _ = self.cpnet(luma, hints(self.cpnet, luma, scribble, known))
         self._held.append(
             _Held(self._count, luma, 100 * luma - 50 if centered is None else centered, color, scribble, known, tag)
         )

@@ -42,11 +42,23 @@ def write_sheet(composites: Path, masks: Path, models: Mapping[str, CO2Net], out
     if width < 16:
         raise InputError(f"`width` {width}: a column needs 16 pixels or more")
     rows = [_row(*pair, models, width) for pair in _pairs(composites, masks)]
-    sheet = _sheet(rows, ["composite", "mask", *models], width)
+    save_sheet(rows, ["composite", "mask", *models], output, width)
+    return len(rows)
+
+
+def save_sheet(rows: list[list[Image.Image]], titles: list[str], output: Path, width: int) -> None:
+    """Write rows of :func:`thumbnail` columns under their titles.
+
+    Raises:
+        InputError: `output` is no ``.png`` or ``.jpg``.
+        OutputError: it cannot be written.
+    """
+    if output.suffix.lower() not in ENDINGS:
+        raise InputError(f"{output}: the sheet is a picture; give a name that ends in .png or .jpg")
     buffer = io.BytesIO()
+    sheet = _sheet(rows, titles, width)
     sheet.save(buffer, format="png" if output.suffix.lower() == ".png" else "jpeg", quality=92)
     write_beside(output, buffer.getvalue())
-    return len(rows)
 
 
 def _pairs(composites: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -73,14 +85,15 @@ def _row(composite: Path, mask: Path, models: Mapping[str, CO2Net], width: int) 
             if number >= middle + AROUND:
                 break
     place = min(AROUND, middle, len(frames) - 1)
-    columns = [_thumbnail(frames[place][0], width), _thumbnail(frames[place][1], width)]
+    columns = [thumbnail(frames[place][0], width), thumbnail(frames[place][1], width)]
     for model in models.values():
         done = list(harmonize_frames((f for f, _ in frames), (m for _, m in frames), model))
-        columns.append(_thumbnail(np.asarray(done[place]), width))
+        columns.append(thumbnail(np.asarray(done[place]), width))
     return columns
 
 
-def _thumbnail(picture: np.ndarray, width: int) -> Image.Image:
+def thumbnail(picture: np.ndarray, width: int) -> Image.Image:
+    """A column of a sheet: ``(H, W, 3)`` or ``(H, W)``, uint8, uint16 or float in [0, 1], `width` pixels wide."""
     if picture.dtype == np.uint16:
         picture = (picture >> 8).astype(np.uint8)
     if picture.dtype != np.uint8:

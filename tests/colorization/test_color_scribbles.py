@@ -139,6 +139,24 @@ def test_miou_is_one_confusion_matrix_over_all_frames(tmp_path, capsys):
     assert "line 1" in capsys.readouterr().err
 
 
+def test_a_sheet_shows_points_colors_and_truth(clips, capsys):
+    frames, sheet = clips / "val" / "DAVIS" / "bear", clips / "sheet.png"
+    assert color_scribbles.sheet_main([str(frames), "-o", str(sheet), "--frames", "0", "2", "--width", "64"]) == 0
+    assert "2 rows" in capsys.readouterr().out
+    shown = load(sheet)
+    assert shown.shape == (22 + 2 * 48 + 2 * 6, 3 * 64 + 2 * 6, 3)
+    spread = shown[24:68].astype(int).max(axis=2) - shown[24:68].astype(int).min(axis=2)
+    assert spread[:, :64].mean() < spread[:, 70:134].mean()  # few points against a colored frame
+    for arguments, says in (
+        (["--frames", "9"], "none of the frames"),
+        (["--frames", "-1"], "begin at 0"),
+        (["--points", "0"], "points"),
+        (["-o", str(clips / "sheet.gif")], ".png or .jpg"),
+    ):
+        assert color_scribbles.sheet_main([str(frames), "-o", str(sheet), *arguments]) == 2
+        assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -148,6 +166,7 @@ def test_miou_is_one_confusion_matrix_over_all_frames(tmp_path, capsys):
         "mapping_diverse_color_scribbles",
         "widen_color_scribbles_for_better_vis",
         "evaluate_miou",
+        "color_sheet",
     ],
 )
 def test_scripts_have_the_published_names(name, monkeypatch, capsys):
