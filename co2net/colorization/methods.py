@@ -92,7 +92,7 @@ def sweep(numbers: str) -> list[str]:
         title = "1 point" if points == 1 else f"{points} points"
         METHODS.setdefault(
             keys[-1],
-            Method(keys[-1], title, _FIRST, task="colorization", create=_with_points(points)),
+            Method(keys[-1], title, _FIRST, task="colorization", create=_with_points(points), default=False),
         )
     return keys
 

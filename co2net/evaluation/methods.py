@@ -46,6 +46,7 @@ class Method:
         task: name of one of :data:`co2net.evaluation.tasks.TASKS`.
         create: weights (a path or name; None: its own) and device to what runs; None: it comes from the pass of the
             evaluated model, or is the truth.
+        default: whether it is scored where no method is named.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Method:
     note: str = ""
     task: str = "harmonization"
     create: Callable[[str | None, torch.device], Run] | None = None
+    default: bool = True
 
     @property
     def label(self) -> str:
@@ -99,14 +101,14 @@ def result_of(keys: Sequence[str]) -> str:
 
 
 def choose(task: str, keys: Iterable[str] | None) -> list[str]:
-    """The methods of a task that were asked for, in the order of the tables; None: all of a guest's task.
+    """The methods of a task that were asked for, in the order of the tables; None: a guest's default ones.
 
     Raises:
         InputError: a name is unknown or of another task, or none is left.
     """
     ours = task == "harmonization"  # elsewhere no pass of a model gives results by itself
     known = [m.key for m in METHODS.values() if m.task == task and m.key != TRUTH and (ours or m.create is not None)]
-    chosen = known if keys is None else list(keys)
+    chosen = [key for key in known if METHODS[key].default] if keys is None else list(keys)
     if wrong := [key for key in chosen if key not in known]:
         raise InputError(f"`methods`: {wrong[0]} is no method of the task {task}; known: {', '.join(known) or 'none'}")
     if not chosen:

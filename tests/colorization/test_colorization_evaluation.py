@@ -12,7 +12,7 @@ from co2net.cli import main
 from co2net.colorization import methods
 from co2net.data.datasets import read_dataset
 from co2net.errors import InputError
-from co2net.evaluation.methods import METHODS
+from co2net.evaluation.methods import METHODS, choose
 from co2net.metrics import ssim_uniform
 from co2net.metrics.registry import PAIR_MEASURES, Pair
 
@@ -95,6 +95,7 @@ def test_points_are_exact_and_belong_to_the_task(clips, capsys):
         sparse = methods.random_points(frame, count, np.random.default_rng(0))
         assert sparse.any(axis=2).sum() == count
     assert methods.sweep("2,1-2") == ["points_1", "points_2"] and METHODS["points_1"].title == "1 point"
+    assert choose("colorization", None) == ["gray", "points"]  # a sweep does not stay in later evaluations
     assert main(["evaluate", str(clips / "set"), "--points", "4", "-q"]) == 2
     assert "--task colorization" in capsys.readouterr().err
 
