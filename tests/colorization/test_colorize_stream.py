@@ -167,15 +167,16 @@ def test_the_window_is_the_recorded_pipeline():
 
 
 def test_an_untrained_plain_cpnet_leaves_the_guess_as_it_is():
+    torch.manual_seed(0)
     cpnet = colorization.create_cpnet("CPNet_plain", start_channels=4)
     frames = [scene(k)[0] for k in range(3)]
     with_it = list(colorization.colorize_frames(frames, {0: strokes()}, cpnet))
     for one, other in zip(with_it, colorization.colorize_frames(frames, {0: strokes()}), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
     with torch.no_grad():
-        cpnet.D1.conv2d.weight.fill_(0.01)  # now it corrects, in the middle of later frames too: it is carried
+        cpnet.D1.conv2d.weight[0] = 5.0  # now it corrects, and later frames have that too: it is carried
     changed = list(colorization.colorize_frames(frames, {0: strokes()}, cpnet))
-    assert all(np.abs(one.astype(int) - other).mean() > 0.3 for one, other in zip(changed, with_it, strict=True))
+    assert all(np.abs(one.astype(int) - other).mean() > 1 for one, other in zip(changed, with_it, strict=True))
 
 
 @torch.no_grad()
