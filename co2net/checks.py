@@ -15,6 +15,17 @@ def check_image(image: Tensor, name: str = "image") -> None:
         raise ShapeError(f"{name} must be a float tensor in [0, 1], got {image.dtype}; divide 8-bit values by 255")
 
 
+def check_alike(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
+    """Raise :class:`ShapeError` unless both are images (:func:`check_image`) of one shape on one device."""
+    for image, name in zip((first, second), names, strict=True):
+        check_image(image, name)
+    one, other = names
+    if first.shape != second.shape:
+        raise ShapeError(f"{one} and {other} must have one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
+    if first.device != second.device:
+        raise ShapeError(f"{other} is on {second.device}, {one} on {first.device}; move one of them")
+
+
 def check_mask(mask: Tensor, image: Tensor, name: str = "mask") -> None:
     """Raise :class:`ShapeError` unless `mask` is a floating ``(B, 1, H, W)`` tensor that fits `image`."""
     wanted = (image.shape[0], 1, *image.shape[2:])

@@ -5,18 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from co2net.checks import check_image
+from co2net.checks import check_alike
 from co2net.errors import ShapeError
 
 
 def check_pair(frame1: Tensor, frame2: Tensor, smallest: int = 1) -> None:
     """Raise :class:`ShapeError` unless both are float ``(B, 3, H, W)`` of one shape, sides at least `smallest`."""
-    check_image(frame1, "frame1")
-    check_image(frame2, "frame2")
-    if frame1.shape != frame2.shape:
-        raise ShapeError(f"frame1 and frame2 must have one shape, got {tuple(frame1.shape)}, {tuple(frame2.shape)}")
-    if frame1.device != frame2.device:
-        raise ShapeError(f"frame1 is on {frame1.device}, frame2 on {frame2.device}; move one of them")
+    check_alike(frame1, frame2, ("frame1", "frame2"))
     if min(frame1.shape[2:]) < smallest:
         pixels = f"{smallest} pixel" + "s" * (smallest > 1)
         raise ShapeError(f"frames must be at least {pixels} high and wide, got {tuple(frame1.shape)}")

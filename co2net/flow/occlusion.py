@@ -65,17 +65,7 @@ def occlusion_mask(
 ) -> Tensor:
     """What of frame 1 is not in frame 2: where the fields disagree, and where `forward` leads out of the frame.
 
-    Args:
-        forward: ``(B, 2, H, W)``, pixels: the field from frame 1 to frame 2.
-        backward: as `forward`: the field from frame 2 to frame 1.
-        relative: see :func:`consistency_mask`.
-        absolute: see :func:`consistency_mask`.
-
-    Returns:
-        ``(B, 1, H, W)`` of the fields' type on the grid of frame 1: 1 where occluded, else 0. Not finite is 1.
-
-    Raises:
-        ShapeError: the fields do not fit.
+    Arguments and result as of :func:`consistency_mask`, but 1 where occluded, else 0. Not finite is 1.
     """
     agree = consistency_mask(forward, backward, relative=relative, absolute=absolute)
     x, y = positions(forward.detach())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from co2net.checks import check_image, check_mask
+from co2net.checks import check_alike, check_mask
 from co2net.errors import ShapeError
 
 
@@ -14,12 +14,7 @@ def check_pair(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Non
     for name, value in (("image", image), ("target", target), ("mask", mask)):
         if value is not None and not isinstance(value, Tensor):
             raise ShapeError(f"{name} must be a torch tensor, got {type(value).__name__}")
-    check_image(image, "image")
-    check_image(target, "target")
-    if image.shape != target.shape:
-        raise ShapeError(f"image and target must have one shape, got {tuple(image.shape)} and {tuple(target.shape)}")
-    if image.device != target.device:
-        raise ShapeError(f"target is on {target.device}, the image on {image.device}; move one of them")
+    check_alike(image, target, ("image", "target"))
     if image.shape[2] == 0 or image.shape[3] == 0:
         raise ShapeError(f"image must have at least one pixel, got {tuple(image.shape)}")
     if mask is not None:

@@ -51,52 +51,32 @@ def fmse(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         ShapeError: shape, type or device do not fit.
     """
     check_pair(image, target, mask)
-    weight = mask.double()
-    error = (weight * (levels(image) - levels(target)).square()).sum(dim=(1, 2, 3))
-    area = weight.sum(dim=(1, 2, 3))
-    return nan_where(area <= 0, error / (3 * area))
+    return _per_foreground(mask.double() * (levels(image) - levels(target)).square(), mask)
 
 
 def fmse_masked(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Error of the masked images over the mask's area, as other evaluations on HYouTube have it (module docstring).
 
-    Equal to :func:`fmse` for masks of 0 and 1. Those evaluations read 8-bit files back; nothing is rounded here.
-
-    Args:
-        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        ``(B,)`` float64, ``nan`` where the mask is empty.
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    Equal to :func:`fmse` for masks of 0 and 1; arguments and result as there. Those evaluations read 8-bit files back;
+    nothing is rounded here.
     """
     check_pair(image, target, mask)
-    weight = mask.double()
-    error = (weight * (levels(image) - levels(target))).square().sum(dim=(1, 2, 3))
-    area = weight.sum(dim=(1, 2, 3))
-    return nan_where(area <= 0, error / (3 * area))
+    return _per_foreground((mask.double() * (levels(image) - levels(target))).square(), mask)
 
 
 def fmse_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """The published fMSE: the whole frame's squared error per pixel whose mask is at least 1 (module docstring).
 
-    The original writes the factor 65536, its only frame size being 256 x 256; here it is H·W.
-
-    Args:
-        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        ``(B,)`` float64, ``nan`` where no pixel is fully covered (the original returns infinity there).
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    As :func:`fmse`, but ``nan`` where no pixel is fully covered (the original returns infinity there). The original
+    writes the factor 65536, its only frame size being 256 x 256; here it is H·W.
     """
     check_pair(image, target, mask)
     area = (mask >= 1).double().sum(dim=(1, 2, 3))
     pixels = image.shape[2] * image.shape[3]
     return nan_where(area == 0, mse(image, target) * pixels / area)
+
+
+def _per_foreground(error: Tensor, mask: Tensor) -> Tensor:
+    """The sum of ``(B, 3, H, W)`` per value of the foreground."""
+    area = mask.double().sum(dim=(1, 2, 3))
+    return nan_where(area <= 0, error.sum(dim=(1, 2, 3)) / (3 * area))

@@ -34,16 +34,7 @@ def psnr(image: Tensor, target: Tensor) -> Tensor:
 def fpsnr(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """PSNR of the foreground, peak 255, from :func:`~co2net.metrics.fmse_masked`; used by other works on HYouTube.
 
-    Args:
-        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        ``(B,)`` float64, decibels; infinite where the two are equal, ``nan`` where the mask is empty.
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    As :func:`psnr`, with the mask ``(B, 1, H, W)`` in [0, 1]; ``nan`` where it is empty.
     """
     return 10 * torch.log10(255.0**2 / fmse_masked(image, target, mask))
 
@@ -51,16 +42,7 @@ def fpsnr(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def psnr_paper(image: Tensor, target: Tensor) -> Tensor:
     """The published PSNR, whose peak is the value range of `image`, the prediction. Not symmetric.
 
-    Args:
-        image: the prediction, ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-
-    Returns:
-        ``(B,)`` float64, decibels; infinite where the two are equal, minus infinity for a prediction of one single
-        value, ``nan`` where both hold.
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    As :func:`psnr`, but minus infinity for a prediction of one single value, ``nan`` where that is right.
     """
     check_pair(image, target)
     prediction = levels(image)

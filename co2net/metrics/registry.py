@@ -4,7 +4,8 @@ One :class:`Metric` handed to :func:`register` is in every table, curve, report 
 
     register(Metric("bias", "Bias", lambda c: (c.image - c.target).mean(dim=(1, 2, 3)), digits=4))
 
-So is a :class:`PairMeasure`, of two frames and the motion between them, handed to :func:`register_pair`.
+So is a :class:`PairMeasure`, of two frames and the motion between them, handed to :func:`register_pair`, and a
+:class:`ClipMeasure`, of a whole clip, handed to :func:`register_clip`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from co2net.flow.occlusion import occlusion_mask
 from co2net.metrics import mattes
+from co2net.metrics.brightness import brightness_costs, frame_brightness
+from co2net.metrics.flicker import foreground_colors, frame_flicker
 from co2net.metrics.iharmony4 import psnr_iharmony4, ssim_iharmony4
 from co2net.metrics.mse import fmse, fmse_paper, mse
 from co2net.metrics.psnr import psnr, psnr_paper
@@ -166,8 +169,34 @@ class PairMeasure:
     flow: bool = True
 
 
+@dataclass(frozen=True)
+class ClipMeasure:
+    """A measure of how a clip changes beside the real one, without motion; lower is better.
+
+    Attributes:
+        key: its name in results files.
+        label: its name in tables.
+        kept: name in :data:`KEPT`: what it needs of every frame.
+        measure: the kept numbers ``(T, N)`` of a clip and of the real one, rows of ``nan`` between frames that do not
+            follow each other, to ``(T,)``; ``nan`` where there is no value.
+        looks_ahead: whether a frame's value needs the frame after it, as well as the one before.
+        per_clip: whether its mean is that of the clips' means, and not of all frames.
+    """
+
+    key: str
+    label: str
+    kept: str
+    measure: Callable[[Tensor, Tensor], Tensor]
+    looks_ahead: bool = False
+    per_clip: bool = False
+
+
+KEPT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"brightness": frame_brightness, "colors": foreground_colors}
+"""What is kept of a frame for measures of clips: images ``(B, 3, H, W)`` and masks ``(B, 1, H, W)`` to ``(B, N)``."""
 PAIR_MEASURES: dict[str, PairMeasure] = {}
 """By key, in the order of the columns."""
+CLIP_MEASURES: dict[str, ClipMeasure] = {}
+"""By key, in the order of the columns, which follow those of pairs."""
 METRICS: dict[str, Metric] = {}
 """By key, in the order of the columns within a convention."""
 
@@ -181,6 +210,12 @@ def register(metric: Metric) -> Metric:
 def register_pair(measure: PairMeasure) -> PairMeasure:
     """Add a measure over time; one of the same key is replaced."""
     PAIR_MEASURES[measure.key] = measure
+    return measure
+
+
+def register_clip(measure: ClipMeasure) -> ClipMeasure:
+    """Add a measure of clips; one of the same key is replaced."""
+    CLIP_MEASURES[measure.key] = measure
     return measure
 
 
@@ -209,6 +244,11 @@ def number_text(value: float | None, digits: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _costs(own: Tensor, real: Tensor) -> Tensor:
+    """:func:`brightness_costs` with a row for the first frame, which changes from nothing."""
+    return torch.cat([torch.full_like(own[:1], torch.nan), brightness_costs(own, real)])
 
 
 def _unknown(comparison: Comparison) -> Tensor:
@@ -252,3 +292,6 @@ for _measure in (
     PairMeasure("dt_ssd", "dtSSD", lambda pair: pair.changes(), ("matting",), flow=False),
 ):
     register_pair(_measure)
+register_clip(ClipMeasure("rtc", "R-RTC", "brightness", lambda own, real: _costs(own, real)[:, 0], per_clip=True))
+register_clip(ClipMeasure("frtc", "fR-RTC", "brightness", lambda own, real: _costs(own, real)[:, 1], per_clip=True))
+register_clip(ClipMeasure("flicker", "flicker", "colors", frame_flicker, looks_ahead=True))

@@ -45,18 +45,8 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
 def fssim(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Structural similarity of the foreground: the SSIM map averaged with the soft mask as weight.
 
-    The published tables use other constants: :func:`fssim_paper`.
-
-    Args:
-        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        ``(B,)`` float64, at most 1 (equal), ``nan`` where the mask is empty.
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    As :func:`ssim`, with the mask ``(B, 1, H, W)`` in [0, 1]; ``nan`` where it is empty. The published tables use other
+    constants: :func:`fssim_paper`.
     """
     return ssim_and_fssim(image, target, mask)[1]
 
@@ -71,16 +61,7 @@ def ssim_and_fssim(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor,
 def fssim_paper(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """The published fSSIM: constants of range 1 on values of range 255, in float32 (module docstring).
 
-    Args:
-        image: ``(B, 3, H, W)`` in [0, 1]; values outside are clamped.
-        target: as `image`.
-        mask: ``(B, 1, H, W)`` in [0, 1], soft, not truncated (unlike :func:`fmse_paper`).
-
-    Returns:
-        ``(B,)`` float64, ``nan`` where the mask is empty.
-
-    Raises:
-        ShapeError: shape, type or device do not fit.
+    As :func:`fssim`; the mask is soft, not truncated (unlike that of :func:`fmse_paper`).
     """
     check_pair(image, target, mask)
     prediction, truth = levels(image, torch.float32), levels(target, torch.float32)

@@ -49,8 +49,7 @@ def temporal_loss(
     Raises:
         ShapeError: shape, type or device do not fit.
     """
-    difference, weight = _difference_and_weight(current, following, current_real, following_real, mask, flow)
-    return _over_weight((weight * difference).square(), weight)
+    return temporal_losses(current, following, current_real, following_real, mask, flow)[0]
 
 
 def temporal_loss_weighted(
@@ -60,8 +59,7 @@ def temporal_loss_weighted(
 
     Arguments, result and errors are those of :func:`temporal_loss`.
     """
-    difference, weight = _difference_and_weight(current, following, current_real, following_real, mask, flow)
-    return _over_weight(weight * difference.square(), weight) / 3
+    return temporal_losses(current, following, current_real, following_real, mask, flow)[1]
 
 
 def temporal_losses(

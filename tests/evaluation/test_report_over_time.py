@@ -16,8 +16,8 @@ from co2net.evaluation.report import results as report_results
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.tables import published_rows, temporal_columns
 from co2net.evaluation.temporal.pairs import FlowChoice
-from co2net.evaluation.temporal.results import CLIP_MEASURES, add_block, make_block, pairs_in_words
-from co2net.metrics.registry import pair_measures_of
+from co2net.evaluation.temporal.results import add_block, make_block, pairs_in_words
+from co2net.metrics.registry import CLIP_MEASURES, pair_measures_of
 
 METHODS = [*report_example.METHODS, "truth"]
 MEASURES = [*(measure.key for measure in pair_measures_of("harmonization")), *CLIP_MEASURES]

@@ -39,41 +39,31 @@ def co2net_case():
     return [torch.from_numpy(np.asarray(x, np.float32)) for x in (image, target, mask)], wanted, case["tolerance"]
 
 
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [
-        ("mse", metrics.mse),
-        ("fmse", metrics.fmse_paper),
-        ("psnr", metrics.psnr_paper),
-        ("fssim", metrics.fssim_paper),
-        ("fmse_soft", metrics.fmse),
-        ("psnr_255", metrics.psnr),
-        ("fssim_standard", metrics.fssim),
-        ("fmse_masked", metrics.fmse_masked),
-        ("fpsnr", metrics.fpsnr),
-    ],
-)
-def test_hyoutube_reference(hyoutube, name, function):
-    (image, target, mask), wanted, tolerance = hyoutube
+_PUBLISHED = {
+    "mse": metrics.mse,
+    "fmse": metrics.fmse_paper,
+    "psnr": metrics.psnr_paper,
+    "fssim": metrics.fssim_paper,
+    "psnr_255": metrics.psnr,
+}
+RECORDED = {
+    "hyoutube": _PUBLISHED
+    | {
+        "fmse_soft": metrics.fmse,
+        "fssim_standard": metrics.fssim,
+        "fmse_masked": metrics.fmse_masked,
+        "fpsnr": metrics.fpsnr,
+    },
+    "co2net_case": _PUBLISHED | {"fssim_255": metrics.fssim},
+}
+
+
+@pytest.mark.parametrize(("case", "name"), [(case, name) for case, names in RECORDED.items() for name in names])
+def test_recorded_values(request, case, name):
+    (image, target, mask), wanted, tolerance = request.getfixturevalue(case)
+    function = RECORDED[case][name]
     arguments = (image, target, mask) if function in MASKED else (image, target)
     # fMSE is in the hundreds: its stored float32 value alone is exact to 3e-5.
-    np.testing.assert_allclose(function(*arguments), wanted[name], rtol=0, atol=tolerance)
-
-
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [
-        ("mse", metrics.mse),
-        ("fmse", metrics.fmse_paper),
-        ("psnr", metrics.psnr_paper),
-        ("fssim", metrics.fssim_paper),
-        ("psnr_255", metrics.psnr),
-        ("fssim_255", metrics.fssim),
-    ],
-)
-def test_co2net_reference(co2net_case, name, function):
-    (image, target, mask), wanted, tolerance = co2net_case
-    arguments = (image, target, mask) if function in MASKED else (image, target)
     np.testing.assert_allclose(function(*arguments), wanted[name], rtol=0, atol=tolerance)
 
 

@@ -12,12 +12,11 @@ from torch import Tensor
 from co2net.evaluation.methods import TRUTH
 from co2net.evaluation.temporal.pairs import TimedFrame, score_pair
 from co2net.flow import FlowEstimator
-from co2net.metrics.brightness import frame_brightness
-from co2net.metrics.flicker import foreground_colors
+from co2net.metrics.registry import KEPT
 
 FrameRecord = dict[str, dict[str, Any]]
-"""Of one frame: method to the measures of its pair with the frame before (where there is one), ``brightness`` (2) and
-``colors`` (6); None for what has no value."""
+"""Of one frame: method to the measures of its pair with the frame before (where there is one), and the numbers that
+measures of clips need (:data:`~co2net.metrics.registry.KEPT`); None for what has no value."""
 
 
 class TemporalPass:
@@ -59,15 +58,10 @@ class TemporalPass:
         if self._before is not None and number - self._before[0] == self._step:
             pair = score_pair(self._before[1], frame, self._estimate, self._task)
         self._before = number, frame
-        if results.shape[1] == 1:
-            nothing = {"brightness": [None] * 2, "colors": [None] * 6}
-            rows = [{**scores, **nothing} for scores in pair]
-            return {method: rows[place[image.data_ptr()]] for method, image in named.items()}
-        many = masks.expand(len(once), -1, -1, -1)
-        brightness, colors = frame_brightness(results, many).tolist(), foreground_colors(results, many).tolist()
+        many, keeps = masks.expand(len(once), -1, -1, -1), KEPT if results.shape[1] == 3 else {}
+        kept = {name: keep(results, many).tolist() for name, keep in keeps.items()}
         rows = [
-            {**scores, "brightness": _known(light), "colors": _known(color)}
-            for scores, light, color in zip(pair, brightness, colors, strict=True)
+            {**scores, **{name: _known(numbers[i]) for name, numbers in kept.items()}} for i, scores in enumerate(pair)
         ]
         return {method: rows[place[image.data_ptr()]] for method, image in named.items()}
 

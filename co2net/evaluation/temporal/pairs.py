@@ -12,7 +12,7 @@ from torch import Tensor
 
 from co2net.errors import InputError, ShapeError
 from co2net.flow import FlowEstimator, create_flow
-from co2net.metrics.registry import PAIR_MEASURES, Pair, pair_measures_of
+from co2net.metrics.registry import CLIP_MEASURES, PAIR_MEASURES, Pair, pair_measures_of
 from co2net.provenance import file_sha256
 
 _LABELS = {"dis": "DIS", "raft": "RAFT", "flownet2": "FlowNet2", "pwcnet": "PWC-Net"}
@@ -52,7 +52,7 @@ class FlowChoice:
         return {
             "flow": self.name,
             "flow weights": file_sha256(self.weights) if self.weights else None,
-            "measures over time": list(PAIR_MEASURES),
+            "measures over time": [*PAIR_MEASURES, *CLIP_MEASURES],
         }
 
 

@@ -24,27 +24,20 @@ from co2net.evaluation.methods import TRUTH, ordered
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS
 from co2net.evaluation.scores import mean_of
 from co2net.evaluation.temporal.pairs import FlowChoice, flow_label
-from co2net.metrics.brightness import brightness_costs
-from co2net.metrics.flicker import frame_flicker
-from co2net.metrics.registry import PAIR_MEASURES, pair_measures_of
+from co2net.metrics.registry import CLIP_MEASURES, PAIR_MEASURES, pair_measures_of
 from co2net.provenance import NoteKind
 
 NAME = "temporal.json"
 BLOCKS = NoteKind("co2net-temporal", "a file of measures over time", "delete it and measure again")
-CLIP_MEASURES = ("rtc", "frtc", "flicker")
-"""Measures without flow, against the real clip: R-RTC, fR-RTC (:mod:`co2net.metrics.brightness`), flicker."""
 
 Values = dict[str, dict[str, list[float | None]]]
 """Method to measure to one value per frame."""
 
 
-_TITLES = {"rtc": "R-RTC", "frtc": "fR-RTC"}
-
-
 def measure_title(measure: str, flow: str) -> str:
     """What a measure is called in tables, with the flow's name where it depends on one."""
     if measure in CLIP_MEASURES:
-        return _TITLES.get(measure, measure)
+        return CLIP_MEASURES[measure].label
     known = PAIR_MEASURES.get(measure)
     label = known.label if known else measure
     return f"{label} ({flow_label(flow)})" if known is None or known.flow else label
@@ -143,14 +136,14 @@ def clip_values(
         measures = [*(measure.key for measure in pair_measures_of("harmonization")), *CLIP_MEASURES]
     numbers = [frame["number"] for frame in frames]
     places = _places(numbers, step)
-    real = [_table(frames, TRUTH, name, places) for name in ("brightness", "colors")]
     values: Values = {}
     for method in methods:
-        own = [_table(frames, method, name, places) for name in ("brightness", "colors")]
-        costs, flicker = brightness_costs(own[0], real[0]), frame_flicker(own[1], real[1])
         rows = {measure: [frame["temporal"][method].get(measure) for frame in frames] for measure in PAIR_MEASURES}
-        rows["rtc"], rows["frtc"] = ([_known(costs[p - 1, k]) if p else None for p in places] for k in range(2))
-        rows["flicker"] = [_known(flicker[p]) for p in places]
+        for key, measure in CLIP_MEASURES.items():
+            if key in measures:
+                kept = (_table(frames, whose, measure.kept, places) for whose in (method, TRUTH))
+                series = measure.measure(*kept)
+                rows[key] = [_known(series[place]) for place in places]
         values[method] = {measure: rows[measure] for measure in measures}
     return values
 
@@ -182,7 +175,7 @@ def _known(value: Tensor) -> float | None:
 def _mean(clips: list[dict[str, Any]], method: str, measure: str, step: int | None) -> dict[str, Any]:
     rows = [clip["values"][method][measure] for clip in clips]
     possible = [_possible(clip["numbers"], measure, step) for clip in clips]
-    if measure in ("rtc", "frtc"):
+    if measure in CLIP_MEASURES and CLIP_MEASURES[measure].per_clip:
         values, wanted = [mean_of(row) for row in rows], sum(count > 0 for count in possible)
     else:
         values, wanted = [value for row in rows for value in row], sum(possible)
@@ -195,7 +188,7 @@ def _possible(numbers: Sequence[int], measure: str, step: int | None) -> int:
     if step is None:
         return len(numbers)
     follows = [_follows(numbers, i, step) for i in range(len(numbers))]
-    if measure == "flicker":  # a frame before and one after
+    if measure in CLIP_MEASURES and CLIP_MEASURES[measure].looks_ahead:
         return sum(before and after for before, after in pairwise(follows))
     return sum(follows)
 
