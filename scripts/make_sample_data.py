@@ -2,7 +2,7 @@
 
 Three short clips in HYouTube's layout and one video for the artist, each from a photograph with a hand-drawn outline:
 the camera pans and zooms, the foreground moves a little on its own, and the composite is the true frame with its
-foreground sent through a color table of our own. Nothing is downloaded and nothing is random.
+foreground sent through a LUT of our own. Nothing is downloaded and nothing is random.
 
 Examples:
   python scripts/make_sample_data.py                 # rewrites what the repository holds
@@ -104,7 +104,7 @@ def fill(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
 def look(
     gains: tuple[float, float, float], stops: float, contrast: float, fade: float, saturation: float
 ) -> np.ndarray:
-    """A color table ``(17, 17, 17, 3)`` [b, g, r, channel]: white balance and exposure in light, then a film curve."""
+    """A LUT ``(17, 17, 17, 3)`` [b, g, r, channel]: white balance and exposure in light, then a film curve."""
     line = np.linspace(0, 1, 17)
     b, g, r = np.meshgrid(line, line, line, indexing="ij")
     light = np.stack([r, g, b], -1) ** 2.2 * np.array(gains) * 2.0**stops

@@ -15,6 +15,16 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(request):
+    """Frames here are tiny: threads would only wait for each other, the more so where tests run side by side."""
+    before = torch.get_num_threads()
+    if request.path.parent.name in ("cli", "evaluation", "pipeline", "training"):
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available() or os.environ.get("CO2NET_EXPECT_CUDA") == "1":
         return

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.lab import centered_lab, join_lab8
@@ -22,11 +21,11 @@ from co2net.colorization.ssnet import SSNet
 from co2net.colorization.training_samples import FRAMES, Clips, Pictures, Sample, stack
 from co2net.flow import FlowEstimator
 from co2net.flow.warp_variants import WarpVariant, warp_variant
+from co2net.models.precision import autocast
 from co2net.training.checkpoint import cpu_copy, write_state
-from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import Run
 from co2net.training.schedule import cosine
-from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
+from co2net.training.task import Shares, Task, Update, Validation, epochs_of, sample_loader
 from co2net.weight_files import save_weights
 
 BETAS = (0.5, 0.999)
@@ -93,14 +92,7 @@ class _Colorization(Task):
 
     def batches(self, shares: Shares, run: Run) -> Iterator[Sample]:
         """See :meth:`Task.batches`."""
-        loader = DataLoader(
-            self.samples,
-            batch_sampler=shares,
-            num_workers=self.recipe.workers,
-            collate_fn=stack,
-            worker_init_fn=ignore_in_worker,
-        )
-        for batch in run.waiting(loader):
+        for batch in run.waiting(sample_loader(self.samples, shares, self.recipe.workers, stack)):
             yield batch.to(run.device)
 
     def factor(self, step: int) -> float:

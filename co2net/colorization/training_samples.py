@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 from co2net.colorization.lab import centered_lab, split_lab8
 from co2net.colorization.scribbles import scribble_ab, training_scribble
 from co2net.data.pictures import read_image
+from co2net.data.samples import PICTURES
 from co2net.errors import InputError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 FRAMES = 7
 
 
@@ -72,7 +72,7 @@ def find_pictures(root: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in ENDINGS) if root.is_dir() else []
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURES) if root.is_dir() else []
     if not found:
         raise InputError(f"{root}: there are no pictures in this folder")
     return found
@@ -185,7 +185,7 @@ def _resized(rgb8: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _map_of(path: Path, root: Path, maps: Path) -> Path:
     wanted = maps / path.relative_to(root)
-    for ending in (path.suffix, *ENDINGS):
+    for ending in (path.suffix, *sorted(PICTURES)):
         if wanted.with_suffix(ending).is_file():
             return wanted.with_suffix(ending)
     raise InputError(f"{path} has no map {wanted.with_suffix('')}.*; leave the folder of maps away to train without")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from co2net.data.frame_lists import STEP
 from co2net.data.neighbors import neighbor_numbers
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
+from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, to_tensor
 from co2net.data.samples import Sample, numbered_files
 from co2net.errors import InputError
 
@@ -123,6 +123,25 @@ def with_previous(samples: Iterable[Sample], frame_step: int, *, need_real: bool
     return pairs
 
 
+def read_parts(entry: Sample, *, real: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pictures of a sample as they are: composite ``(H, W, 3)`` uint8, mask ``(H, W)`` float32, the real one.
+
+    That is ``(0, 0, 3)`` where it is not asked for. A mask that names the real picture stands for all of it.
+
+    Raises:
+        InputError: a file is missing or no picture, or they are not of one size; names the file.
+    """
+    composite = read_image(entry.composite)
+    whole = entry.mask == entry.real
+    mask = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
+    truth = read_image(entry.real) if real else np.empty((0, 0, 3), np.uint8)
+    for path, picture in ((entry.mask, mask), *([(entry.real, truth)] if real else [])):
+        if picture.shape[:2] != composite.shape[:2]:
+            (height, width), (wanted_height, wanted_width) = picture.shape[:2], composite.shape[:2]
+            raise InputError(f"{path} is {width}x{height}, its composite {wanted_width}x{wanted_height}")
+    return composite, mask, truth
+
+
 def read_frame(entry: Sample, size: int | None = PAPER_SIZE, *, real: bool = True) -> FrameTensors:
     """Decode a frame and bring it to `size` x `size`, the way the published numbers were made.
 
@@ -134,24 +153,8 @@ def read_frame(entry: Sample, size: int | None = PAPER_SIZE, *, real: bool = Tru
     Raises:
         InputError: a file is missing or no picture, or the three are not of one size; names the file.
     """
-    composite = read_image(entry.composite)
-    whole = entry.mask == entry.real
-    mask = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
-    pictures = {entry.composite: composite} if whole else {entry.composite: composite, entry.mask: mask}
-    if real and entry.real not in pictures:
-        pictures[entry.real] = read_image(entry.real)
-    for path, picture in pictures.items():
-        if picture.shape[:2] != composite.shape[:2]:
-            (height, width), (wanted_height, wanted_width) = picture.shape[:2], composite.shape[:2]
-            raise InputError(f"{path} is {width}x{height}, its composite {wanted_width}x{wanted_height}")
+    composite, mask, truth = read_parts(entry, real=real)
     if size is not None:
         composite, mask = resize_image(composite, (size, size)), resize_mask(mask, (size, size))
-    target = torch.empty(3, 0, 0)
-    if real:
-        picture = pictures[entry.real]
-        target = _to_tensor(resize_image(picture, (size, size)) if size is not None else picture)
-    return FrameTensors(_to_tensor(composite), torch.from_numpy(mask)[None], target)
-
-
-def _to_tensor(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+        truth = resize_image(truth, (size, size)) if real else truth
+    return FrameTensors(to_tensor(composite), torch.from_numpy(mask)[None], to_tensor(truth))

@@ -5,6 +5,7 @@ HYouTube, with a list      ``train_list.txt`` and so on, of clips or of frames (
 HYouTube, without a list   every ``synthetic_composite_videos/<video>/<object>`` (or ``Composite/...``) on disk
 iHarmony4                  ``IHD_train.txt``, ``IHD_test.txt``; or one sub-set (:mod:`co2net.data.iharmony4`)
 plain folders              ``composite/``, ``mask/``, ``real/``: pictures directly, or folders of pictures (a clip each)
+single composites          the same, several to a real picture (:mod:`co2net.data.single_pairs`)
 photographs                ``images/``, ``masks/``, perhaps ``index.csv``, no composites (:mod:`co2net.data.stills`)
 =========================  ==========================================================================================
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from co2net.data import folders, iharmony4, stills  # noqa: F401  # they register themselves
+from co2net.data import folders, iharmony4, single_pairs, stills  # noqa: F401  # they register themselves
 from co2net.data.folders import column_folder, split_list
 from co2net.data.frame_lists import read_listed
 from co2net.data.layouts import LAYOUTS, Request, layout_of

@@ -28,8 +28,6 @@ COLUMNS = (
 )
 CLIP_FRAMES, STEP = 20, 5  # every clip of HYouTube: 20 frames, every fifth of the source video
 MAX_LIST_BYTES = 256 << 20  # two million frames
-FrameEntry = Sample
-"""The name under which a line of a list was first known."""
 
 
 def read_frame_list(

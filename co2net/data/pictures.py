@@ -8,7 +8,9 @@ import os
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from co2net.errors import ShapeError
 from co2net.video import mask_files
@@ -76,6 +78,17 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int] = (256, 256), nearest: b
     if mask.ndim != 2 or mask.dtype != np.float32:
         raise ShapeError(f"mask must be (H, W) float32, got {mask.shape} {mask.dtype}")
     return _resize(mask, size, cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
+
+
+def to_tensor(picture: np.ndarray) -> Tensor:
+    """``(H, W, C)`` uint8 to ``(C, H, W)`` float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
+
+
+def to_picture(image: Tensor) -> np.ndarray:
+    """``(3, H, W)`` or ``(1, H, W)`` in [0, 1] to ``(H, W, 3)`` or ``(H, W)`` uint8; clamped and rounded."""
+    values = (image.float() * 255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(values if values.shape[2] == 3 else values[..., 0])
 
 
 def encode_picture(picture: np.ndarray, quality: int | None = None) -> bytes:

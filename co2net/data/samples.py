@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -124,6 +125,25 @@ def numbered_files(folder: Path, place: str | None = None) -> dict[int, Path]:
             )
         files[number] = path
     return dict(sorted(files.items()))
+
+
+def read_index(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of an ``index.csv`` that has these columns, each with its place for messages.
+
+    Raises:
+        InputError: the file cannot be read, or lacks a column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {*columns} - {*(reader.fieldnames or ())}
+            if missing:
+                wanted = f"{', '.join(columns[:-1])} and {columns[-1]}"
+                raise InputError(f"{path}: no column {min(missing)}; wanted are {wanted}")
+            for row in reader:
+                yield f"{path}, line {reader.line_num}", {name: row[name] or "" for name in columns}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
 
 
 def existing_folder(root: str | os.PathLike[str]) -> Path:

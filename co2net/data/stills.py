@@ -7,12 +7,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from co2net.data.frame_lists import read_listed
 from co2net.data.layouts import Request, register_layout, split_by_hash
-from co2net.data.samples import Sample, pictures_in
+from co2net.data.samples import Sample, pictures_in, read_index
 from co2net.errors import InputError
 
 
@@ -49,29 +48,21 @@ def _from_index(root: Path, split: str | None) -> list[Sample]:
     pictures = {path.stem: path for path in pictures_in(root / "images")}
     there = {path.name for path in pictures_in(root / "masks")} if (root / "masks").is_dir() else set()
     stills = []
-    try:
-        with index.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"id", "masks", "split"} - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{index}: no column {min(missing)}; wanted are id, masks and split")
-            for row in reader:
-                if split is not None and row["split"] != split:
-                    continue
-                place, name, count = f"{index}, line {reader.line_num}", row["id"] or "", row["masks"] or ""
-                if not (count.isascii() and count.isdecimal() and len(count) < 10):
-                    raise InputError(f"{place}: masks is to be the number of masks, got {count[:40]!r}")
-                if name not in pictures:
-                    raise InputError(f"{place} names {name[:80]}, but images/ holds no picture of that name")
-                masks = []
-                for k in range(int(count)):
-                    if f"{name}_{k}.png" not in there:
-                        raise InputError(f"{place}: {count} masks of {name[:80]} are named, mask {k} is missing")
-                    masks.append(root / "masks" / f"{name}_{k}.png")
-                if masks:
-                    stills.append(Sample.photograph(pictures[name], tuple(masks), len(stills)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {index}: {error}") from error
+    for place, row in read_index(index, ("id", "masks", "split")):
+        name, count = row["id"], row["masks"]
+        if split is not None and row["split"] != split:
+            continue
+        if not (count.isascii() and count.isdecimal() and len(count) < 10):
+            raise InputError(f"{place}: masks is to be the number of masks, got {count[:40]!r}")
+        if name not in pictures:
+            raise InputError(f"{place} names {name[:80]}, but images/ holds no picture of that name")
+        masks = []
+        for k in range(int(count)):
+            if f"{name}_{k}.png" not in there:
+                raise InputError(f"{place}: {count} masks of {name[:80]} are named, mask {k} is missing")
+            masks.append(root / "masks" / f"{name}_{k}.png")
+        if masks:
+            stills.append(Sample.photograph(pictures[name], tuple(masks), len(stills)))
     return stills
 
 

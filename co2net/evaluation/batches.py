@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from co2net.data.clips import FrameTensors
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import ClipPlan, HarmonizedFrames, harmonize_clip
 from co2net.evaluation.methods import METHODS
@@ -32,7 +32,7 @@ class Batch:
         harmonized: what the evaluated model's pass left; None without a model.
     """
 
-    entries: list[FrameEntry]
+    entries: list[Sample]
     frames: list[FrameTensors]
     images: dict[str, Tensor]
     harmonized: HarmonizedFrames | None = None

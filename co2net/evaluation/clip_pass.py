@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from co2net.color_mapping.clip_window import ClipWindow
 from co2net.data.clips import Clip, FrameTensors
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.evaluation.mapping_error import WindowError
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
-
-Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
-ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
+from co2net.models.precision import Arithmetic, autocast
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class ListedFrame:
             number is among them only where the neighbor rule falls back to it.
     """
 
-    entry: FrameEntry
+    entry: Sample
     neighbors: dict[int, int]
 
     @property
@@ -59,10 +55,10 @@ class ClipPlan:
 
     name: str
     listed: list[ListedFrame]
-    reading: list[FrameEntry]
+    reading: list[Sample]
     last_use: dict[int, int]
 
-    def reads(self, *, real: bool) -> Iterator[tuple[FrameEntry, bool]]:
+    def reads(self, *, real: bool) -> Iterator[tuple[Sample, bool]]:
         """What to read, and whether the real frame is needed with it."""
         listed = {frame.entry.number for frame in self.listed}
         for entry in self.reading:
@@ -104,7 +100,7 @@ class HarmonizedFrames:
         mapping_error: ``(B,)``, see :mod:`co2net.evaluation.mapping_error`; None where it was not asked for.
     """
 
-    entries: list[FrameEntry]
+    entries: list[Sample]
     composite: Tensor
     mask: Tensor
     real: Tensor
@@ -180,7 +176,7 @@ def _add(
     model: CO2Net,
     held: dict[int, _Held],
     window: ClipWindow,
-    entries: list[FrameEntry],
+    entries: list[Sample],
     frames: list[FrameTensors],
     device: torch.device,
     precision: Arithmetic,
@@ -196,7 +192,7 @@ def _add(
             )
     images = torch.stack([frame.composite for frame in frames]).to(device)
     masks = torch.stack([frame.mask for frame in frames]).to(device)
-    with _computing_in(precision, device):
+    with autocast(device, precision):
         out = model.run_backbone(images, masks)
     harmonized, raw = out.image.float(), out.raw.float()
     features = out.features.float() if model.use_feature else out.features[:, :0]
@@ -226,7 +222,7 @@ def _ready(
     summed = [window.volume(frame.entry.number, frame.neighbors) for frame in frames]
     there = [volume for volume in summed if volume is not None]  # all, or none: without neighbors there is no mapping
     mapping = model.color_mapping(torch.cat(there)) if there else None
-    with _computing_in(precision, image.device):
+    with autocast(image.device, precision):
         result = model.merge(out, mapping, image, mask)
     errors = None
     if measure_mapping and mapping is not None:
@@ -245,9 +241,3 @@ def _mapping_error(
         neighbor = held[number]
         error.add(neighbor.composite, neighbor.mask, neighbor.harmonized, times)
     return error.mean()[0]
-
-
-def _computing_in(precision: Arithmetic, device: torch.device) -> AbstractContextManager[object]:
-    if precision in ("bf16", "fp16"):
-        return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
-    return nullcontext()

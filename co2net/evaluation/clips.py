@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_image, read_mask8
+from co2net.data.pictures import read_image, read_mask8, to_picture, to_tensor
 from co2net.errors import InputError
 from co2net.evaluation.methods import Run
 from co2net.flow import create_flow
@@ -85,17 +85,17 @@ def make_composites(frames: Frames, masks: Frames, lut: Tensor) -> Frames:
 
     composites = []
     for frame, mask in zip(frames, masks, strict=True):
-        image = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+        image = to_tensor(frame)[None]
         alpha = torch.from_numpy(mask).float()[None, None] / 255
         mixed = alpha * trilinear.apply_lut(lut[None], image).clamp(0, 1) + (1 - alpha) * image
-        composites.append((mixed[0] * 255).round().byte().permute(1, 2, 0).numpy())
+        composites.append(to_picture(mixed[0]))
     return composites
 
 
 def motion(real: Frames) -> list[Tensor]:
     """Where every pixel of frame t + 1 lies in frame t: fields ``(1, 2, H, W)`` in pixels, one fewer than frames."""
     estimate = create_flow("dis")
-    return [estimate(_tensor(following), _tensor(current)) for current, following in pairwise(real)]
+    return [estimate(to_tensor(following)[None], to_tensor(current)[None]) for current, following in pairwise(real)]
 
 
 def score(
@@ -110,9 +110,9 @@ def score(
 ) -> Score:
     """Run a method on a clip and measure it; `fields` is the clip's :func:`motion`, without which there is no TL."""
     started = time.perf_counter()
-    results = [_tensor(np.asarray(result)) for result in method(composites, masks)]
+    results = [to_tensor(np.asarray(result))[None] for result in method(composites, masks)]
     seconds = (time.perf_counter() - started) / len(composites)
-    targets = [_tensor(target) for target in real]
+    targets = [to_tensor(target)[None] for target in real]
     alphas = [torch.from_numpy(mask).float()[None, None] / 255 for mask in masks]
     errors = [fmse(*frame) for frame in zip(results, targets, alphas, strict=True)]
     ratios = [psnr(*frame) for frame in zip(results, targets, strict=True)]
@@ -175,7 +175,3 @@ def _interval(scores: Sequence[Score], composite: dict[tuple[str, str], float], 
 
 def _mean(values: list[Tensor]) -> float:
     return float(torch.cat(values).nanmean()) if values else float("nan")
-
-
-def _tensor(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.pictures import to_picture
+from co2net.data.samples import Sample
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError, OutputError
 from co2net.evaluation.batches import Batch, batches, other_methods, with_methods
 from co2net.evaluation.clip_pass import ClipPlan, plan_clip
 from co2net.evaluation.methods import result_of
-from co2net.evaluation.pictures import WorstAndBest, to_picture
+from co2net.evaluation.pictures import WorstAndBest
 from co2net.evaluation.records import read_record, record_path, write_record
 from co2net.evaluation.scores import score_frames
 from co2net.evaluation.settings import EvaluationSettings
@@ -102,7 +103,7 @@ def evaluate(
             plans[clip.name] = plan_clip(clip, *window, settings.step)
         return plans[clip.name]
 
-    def reads() -> Iterator[tuple[FrameEntry, bool]]:
+    def reads() -> Iterator[tuple[Sample, bool]]:
         for clip in todo:
             yield from plan(clip).reads(real=settings.metrics)
 
@@ -173,7 +174,7 @@ def _finished(
     return done
 
 
-def clips_of(entries: Sequence[FrameEntry], limit: int | None = None) -> list[Clip]:
+def clips_of(entries: Sequence[Sample], limit: int | None = None) -> list[Clip]:
     """The clips of a list of frames, the first `limit` of them.
 
     Raises:
@@ -297,7 +298,7 @@ def _decoding_threads() -> int:
     return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
-def _ordered(clip: Clip) -> list[FrameEntry]:
+def _ordered(clip: Clip) -> list[Sample]:
     return sorted(clip.entries, key=lambda entry: entry.number)
 
 

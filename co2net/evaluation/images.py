@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, resize_plane
+from co2net.data.clips import read_parts
+from co2net.data.pictures import resize_image, resize_mask, resize_plane, to_picture, to_tensor
 from co2net.data.samples import Sample
 from co2net.errors import InputError
-from co2net.evaluation.pictures import to_picture
 from co2net.evaluation.records import read_record, write_record
 from co2net.evaluation.report.text import aligned
 from co2net.evaluation.scores import mean_of, score_frames
@@ -140,7 +140,7 @@ class _Picture:
 
 def _read(entries: Iterable[Sample], protocol: Protocol, network: Backbone) -> Iterator[_Picture]:
     for entry in entries:
-        composite, real, mask = read_image(entry.composite), read_image(entry.real), read_mask(entry.mask)
+        composite, mask, real = read_parts(entry)
         shape = protocol.shape_of(*composite.shape[:2])
         planes = network.prepare(composite)
         yield _Picture(
@@ -154,7 +154,7 @@ def _read(entries: Iterable[Sample], protocol: Protocol, network: Backbone) -> I
 
 def to_batch(picture: np.ndarray) -> Tensor:
     """``(H, W, C)`` uint8 to ``(1, C, H, W)`` in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
+    return to_tensor(picture)[None]
 
 
 @torch.inference_mode()

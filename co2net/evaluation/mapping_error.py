@@ -83,7 +83,7 @@ def mapping_statistics(
         InputError: without neighbors.
         ShapeError: if shapes do not fit.
     """
-    volume = model.neighbor_volume(image, neighbor_images, neighbor_masks)
+    volume = model.window_volume(image, neighbor_images, neighbor_masks)
     if volume is None:
         raise InputError("the mapping error needs at least one neighbor frame")
     lut, count = model.color_mapping(volume)

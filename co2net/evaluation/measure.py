@@ -1,4 +1,4 @@
-"""The tables of a model card: clips, each made wrong by several LUTs, every method on each."""
+"""The tables of a model card: every method on clips that LUTs made wrong, and on composites of a data set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from co2net.data import read_dataset
+from co2net.data.clips import read_parts
 from co2net.errors import InputError
 from co2net.evaluation.clips import Score, make_composites, motion, read_clip, score, summarize
 from co2net.evaluation.methods import TRUTH, Run, baselines, network_methods
@@ -97,6 +99,28 @@ def measure_clips(
             scores.setdefault(f"size {shown}, untouched", []).extend(
                 score(name, "none", method, run, shot, masks, shot, fields) for method, run in methods.items()
             )
+    return scores
+
+
+def measure_pairs(root: Path, methods: Mapping[str, Run], on_pair: Callable[[str], None] | None = None) -> list[Score]:
+    """Every method on every composite of a data set by itself; the means are those of ``clips.summarize``.
+
+    Args:
+        root: of the data set, of any layout that has composites.
+        methods: by name; "composite" must be among them.
+        on_pair: called with the name of each composite before it is measured.
+
+    Raises:
+        InputError: the data set or a picture cannot be read, or sizes differ.
+    """
+    scores = []
+    for sample in read_dataset(root, composites=True):
+        name = sample.composite.stem
+        if on_pair is not None:
+            on_pair(name)
+        composite, mask, real = read_parts(sample)
+        parts = [composite], [np.rint(mask * 255).astype(np.uint8)], [real]
+        scores += [score(name, "pair", key, method, *parts) for key, method in methods.items()]
     return scores
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from co2net.files import make_folder, write_beside
 
@@ -47,9 +46,3 @@ class WorstAndBest:
                 Image.fromarray(values).save(buffer, format="png")
                 write_beside(output / FOLDER / name / f"{picture}.png", buffer.getvalue())
         return list(found)
-
-
-def to_picture(image: Tensor) -> np.ndarray:
-    """``(3, H, W)`` or ``(1, H, W)`` in [0, 1] to ``(H, W, 3)`` or ``(H, W)`` uint8; clamped and rounded."""
-    values = (image.float() * 255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return np.ascontiguousarray(values if values.shape[2] == 3 else values[..., 0])

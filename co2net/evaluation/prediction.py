@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, resize_plane
+from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, resize_plane, to_picture
 from co2net.errors import InputError
 from co2net.evaluation.images import predict, to_batch
-from co2net.evaluation.pictures import to_picture
 from co2net.files import make_folder, write_beside
 from co2net.models.backbones import Backbone
 from co2net.pipeline.images import ImagesReport, mask_of, masks_in, pictures_in

@@ -10,15 +10,16 @@ from typing import Any
 import torch
 
 from co2net.data.clips import PAPER_SIZE
-from co2net.data.frame_lists import STEP, FrameEntry
+from co2net.data.frame_lists import STEP
+from co2net.data.samples import Sample
 from co2net.data.stored_results import stored_path
 from co2net.errors import InputError
-from co2net.evaluation.clip_pass import ARITHMETICS, Arithmetic
 from co2net.evaluation.methods import OF_MODEL, choose
 from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.metrics.registry import metrics_of
 from co2net.models.co2net import CO2Net
+from co2net.models.precision import ARITHMETICS, Arithmetic
 from co2net.provenance import state_sha256
 
 GPU_BATCH = 16  # frames per backbone pass on a GPU; on a CPU, more than one leaves the caches and takes longer
@@ -135,7 +136,7 @@ class EvaluationSettings:
         """Frames per backbone pass."""
         return self.batch_size or (1 if device.type == "cpu" else GPU_BATCH)
 
-    def stored_all(self, entry: FrameEntry) -> bool:
+    def stored_all(self, entry: Sample) -> bool:
         """Whether every result of a frame that is to be stored is there."""
         return all(stored_path(folder, entry).is_file() for folder in self.stored.values())
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from PIL import Image
 
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.data.stored_results import NAME, read_origin, write_image, write_lut, write_origin
 from co2net.errors import InputError
 from co2net.evaluation.clip_pass import HarmonizedFrames
@@ -94,7 +94,7 @@ def note_origin(settings: EvaluationSettings, model: CO2Net, *, overwrite: bool 
     write_origin(folder, origin)
 
 
-def disk_use(entries: list[FrameEntry], settings: EvaluationSettings) -> int:
+def disk_use(entries: list[Sample], settings: EvaluationSettings) -> int:
     """Bytes that the stored results of all listed frames take, about.
 
     Raises:

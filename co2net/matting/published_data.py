@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 
 from co2net.data.pictures import encode_picture, read_image
+from co2net.data.samples import pictures_in
 from co2net.errors import InputError
 from co2net.files import make_folder, write_beside
 from co2net.matting.chroma import KEY, TOLERANCE, chroma_mask, compose, cut_out
 from co2net.video import open_video
-from co2net.video.pictures import PICTURE_ENDINGS
 
 FOLDERS = {
     "training": ("original_training", "ground_truth_training"),
@@ -71,9 +71,9 @@ def find_frames(images: Path, masks: Path | None, *, need_masks: bool = True) ->
         raise InputError(f"{images} is not a folder; it must hold original<clip>_<frame>.jpg")
     truth: dict[tuple[int, int], Path] = {}
     if masks is not None and masks.is_dir():
-        truth = {key: path for path in _pictures(masks) if (key := _key(path, "gt")) is not None}
+        truth = {key: path for path in pictures_in(masks) if (key := _key(path, "gt")) is not None}
     frames = []
-    for path in _pictures(images):
+    for path in pictures_in(images):
         key = _key(path, "original")
         if key is None:
             continue
@@ -181,7 +181,7 @@ def extract_clips(
         InputError: no clips, no backgrounds, or an annotation that cannot be read.
     """
     found = _numbered_clips(clips, numbers)
-    pictures = [] if backgrounds is None else _pictures(backgrounds)
+    pictures = [] if backgrounds is None else pictures_in(backgrounds)
     if backgrounds is not None and not pictures:
         raise InputError(f"{backgrounds} holds no picture")
     tests, count = {*testing}, 0
@@ -238,10 +238,6 @@ def _annotation(path: Path) -> tuple[list[tuple[int, int]], tuple[slice, slice]]
         except ValueError as error:
             raise InputError(f"{path}: {line!r} is neither 'first last' nor 'box left top width height'") from error
     return ranges, box
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
 
 
 def _key(path: Path, prefix: str) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from co2net.data.pictures import read_image, resize_image, resize_mask
+from co2net.data.pictures import read_image, resize_image, resize_mask, to_tensor
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
 from co2net.matting.moving_mask import THRESHOLD, FlowOrder, Motion, moving_pair, network_input
@@ -117,7 +117,7 @@ class MattingSamples:
         """What moves: ``(H, W)`` float32 in [0, 1]."""
         if number not in self._moving:
             before, now = (self._read(f) for f in (self._before[number], self.frames[number]))
-            first, second = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (before, now))
+            first, second = (to_tensor(picture)[None] for picture in (before, now))
             r = self._recipe
             with torch.no_grad():
                 found = moving_pair(self._estimate, first, second, r.flow_threshold, r.motion, r.flow_order)

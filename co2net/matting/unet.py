@@ -7,7 +7,7 @@ in the small padded form that flow-based matting systems use. Module names are t
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -159,39 +159,26 @@ class MattingNetwork(nn.Module):
             raise ShapeError(f"planes must be at least {smallest} pixels high and wide, got {tuple(planes.shape)}")
 
 
-def create_network(
-    weights: str | os.PathLike[str] | None = None,
-    *,
-    in_channels: int = PLANES,
-    n_classes: int = 1,
-    depth: int = DEPTH,
-    wf: int = WF,
-    batch_norm: bool = False,
-    up_mode: UpMode = "upsample",
-) -> MattingNetwork:
+def create_network(weights: str | os.PathLike[str] | None = None, **settings: Any) -> MattingNetwork:
     """Make the U-Net, in evaluation mode.
 
     Args:
         weights: a checkpoint with the official names (``unet.down_path.0.block.0.weight``, ...); None: fresh values.
-        in_channels: see :class:`MattingNetwork`; so are the following.
-        n_classes: planes of the output.
-        depth: levels.
-        wf: log2 of the first level's width. With `weights`, depth, width and batch norm are read from the file.
-        batch_norm: normalize after every ReLU.
-        up_mode: "upsample" or "upconv".
+        settings: those of :class:`MattingNetwork`; with `weights`, ``depth``, ``wf`` and ``batch_norm`` are read from the
+            file.
 
     Raises:
         InputError: a setting is unknown.
         WeightsError: the file cannot be read or does not fit.
     """
     if weights is None:
-        return MattingNetwork(in_channels, n_classes, depth, wf, batch_norm, up_mode).eval()
+        return MattingNetwork(**settings).eval()
     file = read_weights(weights)
     first = file.state.get("unet.down_path.0.block.0.weight")
     levels = {name.split(".")[2] for name in file.state if name.startswith("unet.down_path.")}
     if first is not None and first.ndim == 4 and len(first).bit_count() == 1:
-        wf, depth = len(first).bit_length() - 1, len(levels)
-        batch_norm = "unet.down_path.0.block.2.running_mean" in file.state
-    network = MattingNetwork(in_channels, n_classes, depth, wf, batch_norm, up_mode)
+        settings |= {"wf": len(first).bit_length() - 1, "depth": len(levels)}
+        settings["batch_norm"] = "unet.down_path.0.block.2.running_mean" in file.state
+    network = MattingNetwork(**settings)
     load_whole(network, file.state, file.path, "the matting U-Net")
     return network.eval()

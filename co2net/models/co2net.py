@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import trilinear
 from co2net.checks import check_image, check_mask
+from co2net.color_mapping.clip_window import ClipWindow
 from co2net.color_mapping.mappings import ColorMapping, color_mapping
 from co2net.errors import Co2netError, InputError, ShapeError
 from co2net.models.backbones.base import Backbone, BackboneOutput
@@ -223,11 +224,9 @@ class CO2Net(nn.Module):
         """
         check_image(image)
         check_mask(mask, image)
-        volume = self.neighbor_volume(image, neighbor_images, neighbor_masks)
         out = self.run_backbone(image, mask)
-        if self.mapping.counts_the_frame:
-            own = self.frame_volume(image, mask, out)
-            volume = own if volume is None else volume + own
+        own = self.frame_volume(image, mask, out) if self.mapping.counts_the_frame else None
+        volume = self.window_volume(image, neighbor_images, neighbor_masks, own)
         mapping = None if volume is None else self.color_mapping(volume)
         return self.merge(out, mapping, image, mask)
 
@@ -247,13 +246,16 @@ class CO2Net(nn.Module):
         lut_output, unseen = self.apply_mapping(*mapping, image, mask, out.image)
         return self._merge(out, lut_output, unseen, image, mask)
 
-    def neighbor_volume(self, image: Tensor, images: Tensor | None, masks: Tensor | None) -> Tensor | None:
-        """Steps 3 to 5: one backbone pass per neighbor, all volumes summed; None without neighbors.
+    def window_volume(
+        self, image: Tensor, images: Tensor | None, masks: Tensor | None, own: Tensor | None = None
+    ) -> Tensor | None:
+        """Steps 3 to 5: one backbone pass per neighbor, all volumes summed; None without any.
 
-        Arguments as in :meth:`forward`. Stacking all neighbors first, as the paper does, gives the same sums.
+        Arguments as in :meth:`forward`; `own` is the frame's volume where it counts. Stacking all neighbors first, as
+        the paper does, gives the same sums.
         """
         if images is None and masks is None:
-            return None
+            return own
         if images is None or masks is None:
             raise ShapeError("neighbor_images and neighbor_masks belong together; one of them is None")
         count = images.shape[1] if images.ndim == 5 else 0
@@ -263,23 +265,25 @@ class CO2Net(nn.Module):
                 pattern = f"(B, N, {channels}, H, W)"
                 raise ShapeError(f"{name} must be {pattern} = {wanted} to fit the frame, got {tuple(tensor.shape)}")
         if count == 0:
-            return None
+            return own
         # Item 0's neighbors first, then item 1's: a chunk may end one item and begin the next.
         flat_images, flat_masks = images.flatten(0, 1), masks.flatten(0, 1)
-        owner = torch.arange(image.shape[0], device=image.device).repeat_interleave(count)
         pixels = self.neighbor_pixels
         if pixels is None:
             pixels = 1 if image.device.type == "cpu" else 16 * 256 * 256
         step = max(1, pixels // (image.shape[2] * image.shape[3]))
-        total: Tensor | None = None
+        windows = [ClipWindow(self.mapping) for _ in image]
         for start in range(0, len(flat_images), step):
             part = slice(start, start + step)
             out = self.run_backbone(flat_images[part], flat_masks[part])
             volumes = self.frame_volume(flat_images[part], flat_masks[part], out)
-            if total is None:
-                total = volumes.new_zeros(image.shape[0], *volumes.shape[1:])
-            total = total.index_add(0, owner[part], volumes)
-        return total
+            for number, volume in enumerate(volumes.split(1), start):
+                windows[number // count].add(number, volume)
+        if own is not None:
+            for window, volume in zip(windows, own.split(1), strict=True):
+                window.add(len(flat_images), volume)
+        sums = [window.volume(len(flat_images), dict.fromkeys(window.numbers, 1)) for window in windows]
+        return torch.cat([total for total in sums if total is not None])
 
     def from_stored(
         self,

@@ -1,4 +1,4 @@
-"""Backbone passes in fewer digits, where the processor is faster at it."""
+"""In how many digits networks compute: as asked for, or in fewer where the processor is faster at it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone, BackboneOutput
 
+Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 Precision = Literal["auto", "full"]
 """Digits of the backbone's convolutions: "full" float32, "auto" bfloat16 where that is faster."""
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Context in which networks compute in "bf16" or "fp16", or ("fp32", "tf32") as ever; losses belong outside."""
+    return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision in _DTYPES)
 
 
 def backbone_pass(backbone: Backbone, device: torch.device, precision: Precision) -> Callable[..., BackboneOutput]:

@@ -36,7 +36,7 @@ class Release(WeightHeader):
 
     @property
     def advice(self) -> dict[str, str]:
-        """What the card's first LUT says to people who choose: "good at" and "not for", where it has them."""
+        """What the card's first table says to people who choose: "good at" and "not for", where it has them."""
         rows = (line.strip().strip("|").split("|", 1) for line in (self.card or "").splitlines() if line.count("|") > 2)
         return {row[0].strip(): row[1].strip() for row in rows if row[0].strip() in ("good at", "not for")}
 

@@ -13,8 +13,8 @@ _HOMES = {
     "lut_monotonicity": "co2net.models.backbones.losses",
     "lut_smoothness": "co2net.models.backbones.losses",
     "stage1_loss": "co2net.models.backbones.losses",
-    "stage2_loss": "co2net.training.losses",
-    "temporal_term": "co2net.training.losses",
+    "stage2_loss": "co2net.models.backbones.losses",
+    "temporal_term": "co2net.training.temporal",
 }
 
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

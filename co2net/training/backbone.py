@@ -8,75 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from co2net.data.samples import Sample
 from co2net.flow import FlowEstimator
 from co2net.metrics import fmse
 from co2net.models.backbones import Backbone, BackboneOutput
+from co2net.models.precision import autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.processes import Processes
 from co2net.training.adversary import Adversary
 from co2net.training.backbone_config import Stage1Config
 from co2net.training.composites import CompositeMix
-from co2net.training.interrupts import ignore_in_worker
-from co2net.training.loop import LoopSettings, Run, Summary, train
-from co2net.training.losses import temporal_term
+from co2net.training.loop import Run
 from co2net.training.picture_samples import Stage1Batch, Stage1Dataset, scene_batch, to_batch
 from co2net.training.schedule import PAPER_EPOCHS, SCHEDULES, milestones
-from co2net.training.task import Shares, Task, Update, Validation, autocast
-from co2net.training.temporal import in_samples, motion, validate_pairs
+from co2net.training.task import Shares, Task, Update, Validation, sample_loader
+from co2net.training.temporal import in_samples, motion, temporal_term, validate_pairs
 
 _VALIDATED_AT_ONCE = 16
 
 
-def train_stage1(
-    network: Backbone,
-    examples: Sequence[Sample],
-    validation: Sequence[Sample],
-    luts: Tensor,
-    validation_luts: Tensor,
-    config: Stage1Config,
-    folder: Path,
-    processes: Processes,
-    *,
-    estimate: FlowEstimator | None = None,
-    settings: LoopSettings | None = None,
-) -> Summary:
-    """Train `network` in place; goes on from ``folder/training_state.pth`` when it is there.
+class BackboneTask(Task):
+    """Train a backbone on single frames, or on pairs of frames of a clip.
+
+    The last scores of a run have ``error_share``: the foreground error on the held-out pictures as a share of the
+    composites' own (lower is better).
 
     Args:
-        network: freshly initialized backbone.
+        network: freshly initialized backbone; trained in place.
         examples: training pictures; with ``config.temporal`` those of :func:`co2net.data.clips.with_previous`.
         validation: held-out pictures.
         luts: ``(N, 3, 33, 33, 33)`` LUTs for training composites.
         validation_luts: LUTs for the validation composites.
         config: settings.
-        folder: of the run; ``<backbone>.safetensors`` is its result.
-        processes: this process among those that train together.
         estimate: the flow estimator that ``config.temporal`` names.
-        settings: how the run is watched and saved; by default as `config` says.
 
     Raises:
-        InputError: a picture cannot be read, or the folder belongs to other settings.
-        DivergedError: the loss is not finite; the last checkpoint stays.
-        KeyboardInterrupt: after a checkpoint was written.
-
-    Returns:
-        Its ``progress.last_scores["error_share"]`` is the foreground error on the held-out pictures as a share of the
-        composites' own (lower is better).
+        InputError: a setting makes no sense.
     """
-    task = BackboneTask(network, examples, validation, luts, validation_luts, config, estimate)
-    settings = settings or LoopSettings(config.log_every, config.checkpoint_every)
-    return train(task, settings, folder, processes)
-
-
-class BackboneTask(Task):
-    """Stage 1 as a task; arguments as of :func:`train_stage1`."""
 
     title = "stage 1"
 
@@ -150,14 +122,7 @@ class BackboneTask(Task):
                 least_foreground=config.least_foreground,
                 scenes=config.composites == "scenes",
             )
-            loader = DataLoader(
-                dataset,
-                batch_sampler=part,
-                num_workers=config.workers,
-                collate_fn=list,
-                worker_init_fn=ignore_in_worker,
-            )
-            for samples in run.waiting(loader):
+            for samples in run.waiting(sample_loader(dataset, part, config.workers)):
                 if config.composites == "scenes":
                     yield scene_batch(samples, self.luts, CompositeMix(), config.seed)
                 else:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from co2net.data.clips import Clip, group_clips, read_frame
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.data.stored_results import read_lut, stored_path
 from co2net.errors import InputError
 from co2net.training.refinement_config import Stage2Config
@@ -104,9 +104,9 @@ class Frames:
         InputError: stored results are missing, or a folder cannot be listed.
     """
 
-    def __init__(self, entries: Sequence[FrameEntry], config: Stage2Config, stored: StoredFolders | None) -> None:
+    def __init__(self, entries: Sequence[Sample], config: Stage2Config, stored: StoredFolders | None) -> None:
         self.entries, self.config, self.stored = list(entries), config, stored
-        self._clips: dict[FrameEntry, Clip] = {}
+        self._clips: dict[Sample, Clip] = {}
         if stored is not None:
             _check_stored(self.entries, stored)
         elif config.previous + config.future:
@@ -117,7 +117,7 @@ class Frames:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def neighbors(self, entry: FrameEntry) -> dict[FrameEntry, int]:
+    def neighbors(self, entry: Sample) -> dict[Sample, int]:
         """The distinct neighbors of a frame, by number, and how often each counts; empty without neighbors."""
         clip = self._clips.get(entry)
         if clip is None:
@@ -158,7 +158,7 @@ class Frames:
         return batch
 
 
-def _check_stored(entries: Sequence[FrameEntry], stored: StoredFolders) -> None:
+def _check_stored(entries: Sequence[Sample], stored: StoredFolders) -> None:
     for folder, flag in zip(stored, ("`lut_output_dir`", "`lut_map_dir`"), strict=True):
         try:
             there = {path.name for path in folder.iterdir()}

@@ -52,7 +52,7 @@ class ColorChange:
     """One drawn color change; see :func:`apply_color_changes` for the order of the steps.
 
     Attributes:
-        LUT: index of the LUT, or -1 for none.
+        lut: index of the LUT, or -1 for none.
         strength: 0 leaves the picture as it is, 1 is the full change, above 1 exaggerates.
         exposure: stops (factors of two).
         gains: per-channel factors (white balance).
@@ -136,28 +136,49 @@ def apply_color_changes(color_changes: list[ColorChange], images: Tensor, luts: 
     blended = [i for i, color_change in enumerate(color_changes) if color_change.second >= 0]
     if blended:
         chosen = [color_changes[i] for i in blended]
-        share = _column([color_change.share for color_change in chosen], images)
+        share = _values([color_change.share for color_change in chosen], images)
         second = _through_luts([color_change.second for color_change in chosen], images[blended], luts)
         change = torch.lerp(out[blended], second, share) - images[blended]
-        # Two changes partly cancel in their blend; this keeps it about as strong as they are.
-        out[blended] = images[blended] + change * ((share**2 + (1 - share) ** 2) ** -0.5).clamp(max=1.3)
+        out[blended] = images[blended] + change * blend_gain(share)
     distorted = [i for i, color_change in enumerate(color_changes) if color_change.distorts]
     if distorted:
         out[distorted] = _distort([color_changes[i] for i in distorted], out[distorted])
-    strength = _column([color_change.strength for color_change in color_changes], images)
+    strength = _values([color_change.strength for color_change in color_changes], images)
     return torch.lerp(images, out, strength).clamp(0, 1)
 
 
 def _distort(color_changes: list[ColorChange], images: Tensor) -> Tensor:
-    scale = _column(
-        [[gain * 2**color_change.exposure for gain in color_change.gains] for color_change in color_changes], images
-    )
-    out = (images * scale).clamp(min=0) ** _column([color_change.gamma for color_change in color_changes], images)
-    out = (out - 0.5) * _column([color_change.contrast for color_change in color_changes], images) + 0.5
-    gray = (out * torch.tensor(LUMA, dtype=out.dtype, device=out.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    out = gray + (out - gray) * _column([color_change.saturation for color_change in color_changes], images)
-    lift = _column([list(color_change.lift) for color_change in color_changes], images)
-    return out * (1 - lift) + lift
+    scale = _values([[gain * 2**c.exposure for gain in c.gains] for c in color_changes], images)
+    out = (images * scale).clamp(min=0) ** _values([c.gamma for c in color_changes], images)
+    out = with_contrast(out, _values([c.contrast for c in color_changes], images))
+    out = with_saturation(out, _values([c.saturation for c in color_changes], images))
+    return with_lift(out, _values([list(c.lift) for c in color_changes], images))
+
+
+def luma(images: Tensor) -> Tensor:
+    """``(B, 1, H, W)``, Rec. 709, of display codes."""
+    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def with_contrast(images: Tensor, factor: Tensor, pivot: Tensor | float = 0.5) -> Tensor:
+    """Distances from `pivot` times `factor`."""
+    return (images - pivot) * factor + pivot
+
+
+def with_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Distances from gray times `factor`."""
+    gray = luma(images)
+    return gray + (images - gray) * factor
+
+
+def with_lift(images: Tensor, lift: Tensor) -> Tensor:
+    """Black becomes `lift`, white stays."""
+    return images * (1 - lift) + lift
+
+
+def blend_gain(share: Tensor) -> Tensor:
+    """What keeps a blend of two changes, which partly cancel, about as strong as they are."""
+    return ((share**2 + (1 - share) ** 2) ** -0.5).clamp(max=1.3)
 
 
 def _through_luts(wanted: list[int], images: Tensor, luts: Tensor) -> Tensor:
@@ -172,8 +193,13 @@ def _through_luts(wanted: list[int], images: Tensor, luts: Tensor) -> Tensor:
     return out
 
 
-def _column(values: list, like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(len(values), -1, 1, 1)
+def _values(values: list, like: Tensor) -> Tensor:
+    return column(torch.tensor(values, dtype=like.dtype, device=like.device))
+
+
+def column(values: Tensor) -> Tensor:
+    """``(B,)`` or ``(B, C)`` to a shape that multiplies pictures."""
+    return values.view(len(values), -1, 1, 1)
 
 
 def load_luts(source: str | Path, split: str | None = None) -> Tensor:

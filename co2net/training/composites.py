@@ -24,8 +24,15 @@ from torch.nn import functional as F
 
 import trilinear
 from co2net.color_mapping.completion import identity_lut
+from co2net.training.color_changes import (
+    LUMA,
+    blend_gain,
+    column,
+    with_contrast,
+    with_lift,
+    with_saturation,
+)
 
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 KNOTS = 6  # of random tone curves
 LEVELS = 64  # of histograms
 LARGEST_CHANGE = 0.31  # root mean square over the foreground; stronger changes are weakened to it
@@ -121,7 +128,7 @@ def make_composites(
     graded = draws.happens(mix.graded)
     target = _where(graded, real, generator, lambda chosen, few: _grade_scenes(real[chosen], luts, few))
     kept = graded & draws.happens(mix.kept)
-    source = torch.where(_column(kept), real, target)
+    source = torch.where(column(kept), real, target)
     # A foreground that kept its colors while the scene was graded is wrong enough for half of them.
     touched = ~(kept & draws.happens(0.5))
     changed = _change_foregrounds(source, real, masks, luts, mix, touched, draws)
@@ -131,7 +138,7 @@ def make_composites(
     change = changed - target
     size = _masked_mean(change.square().mean(dim=1, keepdim=True), masks).sqrt()[:, 0]
     strength = torch.minimum(strength, LARGEST_CHANGE / size.clamp(min=1e-6))
-    changed = (target + _column(strength) * change).clamp(0, 1)
+    changed = (target + column(strength) * change).clamp(0, 1)
     composite = torch.lerp(target, changed, masks)
     composite, mask = _disturb(composite, masks, mix.disturbed, draws)
     return Composites(composite, target, mask)
@@ -165,11 +172,9 @@ def _light(images: Tensor, draws: Draws) -> Tensor:
     gains = torch.where(draws.happens(0.2)[:, None], draws.normal(0.35, 3), gains).exp()
     gains = gains / (gains @ torch.tensor(LUMA))[:, None]
     gains = gains * (draws.normal(0.3) - 0.15).exp()[:, None]
-    linear = images**2.2 * _column(gains)
+    linear = images**2.2 * column(gains)
     # Dim scenes keep less color, and what is brighter than white rolls off.
-    gray = _luma(linear)
-    linear = gray + (linear - gray) * _column((draws.normal(0.25) - 0.05).exp())
-    linear = linear.clamp(min=0)
+    linear = with_saturation(linear, column((draws.normal(0.25) - 0.05).exp())).clamp(min=0)
     shoulder = linear / (1 + (linear / 1.2) ** 4) ** 0.25
     return shoulder ** (1 / 2.2)
 
@@ -199,9 +204,7 @@ def _through_luts(images: Tensor, luts: Tensor, blended: float, draws: Draws) ->
         share = draws.uniform(0, 1)[mixed]
         identity = identity_lut(luts.shape[-1], luts)
         blend = torch.lerp(first[mixed], luts[second[mixed]], share.view(-1, 1, 1, 1, 1)) - identity
-        # Two changes partly cancel in their blend; this keeps it about as strong as they are.
-        stronger = ((share**2 + (1 - share) ** 2) ** -0.5).clamp(max=1.3).view(-1, 1, 1, 1, 1)
-        first[mixed] = identity + stronger * blend
+        first[mixed] = identity + blend_gain(share).view(-1, 1, 1, 1, 1) * blend
     return trilinear.apply_lut(first, images)
 
 
@@ -213,23 +216,21 @@ def _adjust(images: Tensor, draws: Draws) -> Tensor:
 
     gains = sometimes(0.75, draws.normal(0.17, 3)).exp()
     gains = gains / (gains @ torch.tensor(LUMA))[:, None]  # brightness belongs to the exposure
-    out = images * _column(gains * (2 ** sometimes(0.8, draws.normal(0.48)))[:, None])
+    out = images * column(gains * (2 ** sometimes(0.8, draws.normal(0.48)))[:, None])
     # A shoulder instead of a hard white for half of them, as cameras have it.
     soft = out / (1 + (out / 1.1) ** 6) ** (1 / 6)
-    out = torch.where(_column(draws.happens(0.5)), soft, out).clamp(0, 1.5)
+    out = torch.where(column(draws.happens(0.5)), soft, out).clamp(0, 1.5)
     mixing = sometimes(0.3, draws.normal(0.06, 3, 3))
     mixing = mixing - mixing.mean(dim=2, keepdim=True) + torch.eye(3)  # gray stays gray
     out = torch.einsum("bij,bjhw->bihw", mixing, out).clamp(min=0)
-    out = out ** _column(sometimes(0.6, draws.normal(0.30)).exp())
+    out = out ** column(sometimes(0.6, draws.normal(0.30)).exp())
     curve = sometimes(0.4, draws.normal(0.45, 1, KNOTS)) + sometimes(0.3, draws.normal(0.15, 3, KNOTS))
     steps = curve.exp()
     out = _curves(out.clamp(0, 1), F.pad(steps.cumsum(dim=2) / steps.sum(dim=2, keepdim=True), (1, 0)))
-    pivot = _column(draws.uniform(0.3, 0.6))
-    out = (out - pivot) * _column(sometimes(0.5, draws.normal(0.25)).exp()) + pivot
-    gray = _luma(out)
-    out = gray + (out - gray) * _column(sometimes(0.6, draws.normal(0.35)).exp())
-    lift = sometimes(0.3, draws.normal(0.06, 3).abs())
-    return (out * (1 - _column(lift)) + _column(lift)).clamp(0, 1)
+    pivot = column(draws.uniform(0.3, 0.6))
+    out = with_contrast(out, column(sometimes(0.5, draws.normal(0.25)).exp()), pivot)
+    out = with_saturation(out, column(sometimes(0.6, draws.normal(0.35)).exp()))
+    return with_lift(out, column(sometimes(0.3, draws.normal(0.06, 3).abs()))).clamp(0, 1)
 
 
 def _curves(images: Tensor, values: Tensor) -> Tensor:
@@ -242,13 +243,13 @@ def _curves(images: Tensor, values: Tensor) -> Tensor:
 
 def _transfer(source: Tensor, masks: Tensor, reference: Tensor, region: Tensor, draws: Draws) -> Tensor:
     """The statistics of another photograph's region on each foreground, at 0.4 to 1 of the strength."""
-    region = torch.where(_column(draws.happens(0.3)), 1 - region, region)
+    region = torch.where(column(draws.happens(0.3)), 1 - region, region)
     kind, out = draws.uniform(0, 1), source.clone()
     lab, covariance, histogram = ((kind >= low) & (kind < high) for low, high in ((0, 0.4), (0.4, 0.7), (0.7, 1)))
     for chosen, match in ((lab, _match_spread), (covariance, _match_covariance), (histogram, _match_histograms)):
         if chosen.any():
             out[chosen] = match(source[chosen], masks[chosen], reference[chosen], region[chosen])
-    return torch.lerp(source, out.clamp(0, 1), _column(draws.uniform(0.5, 1.0)))
+    return torch.lerp(source, out.clamp(0, 1), column(draws.uniform(0.5, 1.0)))
 
 
 def _to_lab(images: Tensor) -> Tensor:
@@ -266,7 +267,7 @@ def _match_spread(source: Tensor, mask: Tensor, reference: Tensor, region: Tenso
     mean, deviation = _spread(source, mask)
     wanted, wide = _spread(_to_lab(reference), region)
     ratio = (wide / deviation.clamp(min=1e-3)).clamp(0.4, 2.5)
-    return _from_lab((source - _column(mean)) * _column(ratio) + _column(wanted))
+    return _from_lab((source - column(mean)) * column(ratio) + column(wanted))
 
 
 def _spread(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -282,12 +283,12 @@ def _match_covariance(source: Tensor, mask: Tensor, reference: Tensor, region: T
     inverse = _power(covariance, -0.5)
     matrix = inverse @ _power(root @ wide @ root, 0.5) @ inverse
     size = torch.linalg.matrix_norm(matrix, 2).clamp(min=2.5)[:, None, None] / 2.5
-    return torch.einsum("bij,bjhw->bihw", matrix / size, source - _column(mean)) + _column(wanted)
+    return torch.einsum("bij,bjhw->bihw", matrix / size, source - column(mean)) + column(wanted)
 
 
 def _covariance(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     mean = _masked_mean(images, mask)
-    centered = (images - _column(mean)).flatten(2)
+    centered = (images - column(mean)).flatten(2)
     weights = mask.flatten(2)
     covariance = (centered * weights) @ centered.transpose(1, 2) / weights.sum(dim=2, keepdim=True).clamp(min=1)
     return mean, covariance + 1e-3 * torch.eye(3)
@@ -323,31 +324,22 @@ def _disturb(composite: Tensor, mask: Tensor, share: float, draws: Draws) -> tup
         return composite, mask
     few = Draws(len(chosen), draws.generator)
     image, alpha = composite[chosen], mask[chosen]
-    part = torch.where(_column(few.happens(0.5)), alpha, 1 - alpha)
+    part = torch.where(column(few.happens(0.5)), alpha, 1 - alpha)
     blurred = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    blurred = torch.lerp(image, blurred, part * _column(few.uniform(0, 1)) * _column(few.happens(0.5)))
+    blurred = torch.lerp(image, blurred, part * column(few.uniform(0, 1)) * column(few.happens(0.5)))
     noise = torch.randn(image.shape, generator=draws.generator)
     noise = torch.lerp(noise, noise.mean(dim=1, keepdim=True), 0.6)
-    amount = part * _column(few.uniform(0, 0.03) * few.happens(0.6))
+    amount = part * column(few.uniform(0, 0.03) * few.happens(0.6))
     composite, mask = composite.clone(), mask.clone()
     composite[chosen] = (blurred + noise * amount).clamp(0, 1)
     border = few.uniform(0, 1)
     wider = F.max_pool2d(alpha, 3, 1, 1)
     narrower = 1 - F.max_pool2d(1 - alpha, 3, 1, 1)
     narrower = torch.where((narrower.sum(dim=(1, 2, 3)) > 50).view(-1, 1, 1, 1), narrower, alpha)
-    alpha = torch.where(_column(border < 0.25), wider, torch.where(_column(border > 0.75), narrower, alpha))
+    alpha = torch.where(column(border < 0.25), wider, torch.where(column(border > 0.75), narrower, alpha))
     mask[chosen] = alpha
     return composite, mask
 
 
 def _masked_mean(images: Tensor, mask: Tensor) -> Tensor:
     return (images * mask).sum(dim=(2, 3)) / mask.sum(dim=(2, 3)).clamp(min=1e-3)
-
-
-def _luma(images: Tensor) -> Tensor:
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-
-
-def _column(values: Tensor) -> Tensor:
-    """``(B,)`` or ``(B, C)`` to a shape that multiplies pictures."""
-    return values.view(len(values), -1, 1, 1)

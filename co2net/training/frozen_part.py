@@ -15,12 +15,12 @@ from torch import Tensor
 
 from co2net.color_mapping.clip_window import ClipWindow
 from co2net.data.clips import read_frame
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
+from co2net.models.precision import autocast
 from co2net.training.clip_samples import Frames, Stage2Batch, View
 from co2net.training.log import Ticker
-from co2net.training.task import autocast
 
 _ITSELF = -1  # number of the frame whose window it is
 _GPU_FRAMES = 32  # neighbor frames per backbone pass; bounds the memory
@@ -108,7 +108,7 @@ def prepare(model: CO2Net, batch: Stage2Batch, precision: str = "fp32") -> Prepa
 @torch.no_grad()
 def prepare_all(
     model: CO2Net, frames: Frames, precision: str, device: torch.device, *, quiet: bool = True
-) -> dict[FrameEntry, Prepared]:
+) -> dict[Sample, Prepared]:
     """Every frame of a list, batches of one in CPU memory.
 
     Goes clip by clip and runs the backbone once per frame, however many frames it is a neighbor of.
@@ -116,7 +116,7 @@ def prepare_all(
     Raises:
         InputError: a file cannot be used; names it.
     """
-    prepared: dict[FrameEntry, Prepared] = {}
+    prepared: dict[Sample, Prepared] = {}
     with Ticker("preparing", len(frames), "frame", quiet=quiet) as ticker:
         for clip in frames.clips():
             batches = {frames.entries[i]: frames.read(i, with_neighbors=False).to(device) for i in clip}

@@ -16,22 +16,23 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from co2net.data.pictures import read_image, read_mask, resize_mask, resize_plane
+from co2net.data.clips import read_parts
+from co2net.data.pictures import resize_mask, resize_plane, to_picture
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.files import make_folder, write_beside
 from co2net.metrics import mse, psnr_paper
 from co2net.models.backbones import Backbone, Recipe, backbone_class
+from co2net.models.precision import autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.training.checkpoint import cpu_copy, write_state
-from co2net.training.interrupts import ignore_in_worker
 from co2net.training.loop import Run
-from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
-from co2net.training.views import KEPT_ANYWAY
+from co2net.training.task import Shares, Task, Update, Validation, epochs_of, sample_loader
+from co2net.training.views import ASPECT, KEPT_ANYWAY, draw_window
 
-SMALLEST, SQUAREST, WIDEST = 0.5, 3 / 4, 4 / 3  # crops: share of the area, and width over height
+SMALLEST = 0.5  # crops, as a share of the picture's area
 JPEG_QUALITY = 85
 
 
@@ -140,18 +141,15 @@ class PairDataset(Dataset[dict[str, np.ndarray]]):
         if self.augment:
             position = np.random.default_rng((self.seed, 1 << 40, epoch)).permutation(len(self.entries))[position]
         entry = self.entries[position]
-        composite, real, mask = read_image(entry.composite), read_image(entry.real), read_mask(entry.mask)
-        for path, other in ((entry.real, real), (entry.mask, mask)):
-            if other.shape[:2] != composite.shape[:2]:
-                raise InputError(f"{path} is {other.shape[:2]}, its composite {composite.shape[:2]}")
+        composite, mask, real = read_parts(entry)
         planes = {"composite": composite, "real": real, **self.prepare(composite)}
         if not self.augment:
             shown = {name: resize_plane(plane, self.shape) for name, plane in planes.items()}
             return {**shown, "mask": resize_mask(mask, self.shape)}
         rng = np.random.default_rng((self.seed, number))
         while True:
-            top, height, left, width = draw_crop(rng, *mask.shape)
-            window = slice(top, top + height), slice(left, left + width)
+            top, bottom, left, right = draw_crop(rng, *mask.shape)
+            window = slice(top, bottom), slice(left, right)
             seen = resize_mask(np.ascontiguousarray(mask[window]), self.shape)
             if seen.sum() > self.least_foreground or rng.random() < KEPT_ANYWAY:
                 break
@@ -163,16 +161,13 @@ class PairDataset(Dataset[dict[str, np.ndarray]]):
 
 
 def draw_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
-    """A window ``(top, height, left, width)`` of half the area or more, 3 : 4 to 4 : 3; else the largest such one."""
-    for _ in range(10):
-        area = height * width * rng.uniform(SMALLEST, 1.0)
-        aspect = math.exp(rng.uniform(math.log(SQUAREST), math.log(WIDEST)))
-        h, w = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
-        if 0 < h <= height and 0 < w <= width:
-            return int(rng.integers(height - h + 1)), h, int(rng.integers(width - w + 1)), w
-    w = min(width, max(1, round(height * WIDEST)))
-    h = min(height, max(1, round(width / SQUAREST)))
-    return (height - h) // 2, h, (width - w) // 2, w
+    """``(top, bottom, left, right)``: half the area or more, 3 : 4 to 4 : 3; else the largest such window."""
+    found = draw_window(rng, height, width, SMALLEST)
+    if found:
+        return found
+    w, h = min(width, max(1, round(height * ASPECT))), min(height, max(1, round(width * ASPECT)))
+    top, left = (height - h) // 2, (width - w) // 2
+    return top, top + h, left, left + w
 
 
 def to_tensors(samples: Sequence[dict[str, np.ndarray]], device: torch.device) -> dict[str, Tensor]:
@@ -250,14 +245,7 @@ class PairsTask(Task):
             seed=self.config.seed,
             least_foreground=self.recipe.least_foreground,
         )
-        loader = DataLoader(
-            dataset,
-            batch_sampler=shares,
-            num_workers=self.saving.workers,
-            collate_fn=list,
-            worker_init_fn=ignore_in_worker,
-        )
-        for samples in run.waiting(loader):
+        for samples in run.waiting(sample_loader(dataset, shares, self.saving.workers)):
             yield to_tensors(samples, run.device)
 
     def train_mode(self) -> None:
@@ -289,8 +277,7 @@ class PairsTask(Task):
         return {"loss": total, **found}
 
     def _show(self, row: Tensor) -> None:
-        picture = (row.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        _, jpeg = cv2.imencode(".jpg", to_picture(row)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         folder = self._run.folder / "vis" / "train"
         make_folder(folder)
         write_beside(folder / f"{self._run.progress.step:06d}_reconstruction.jpg", jpeg.tobytes())
@@ -302,15 +289,9 @@ class PairsTask(Task):
         self.network.eval()
         shape = self.config.height, self.config.width
         dataset = PairDataset(self.validation, shape, self.network, augment=False)
-        loader = DataLoader(
-            dataset,
-            batch_sampler=[[n] for n in run.processes.share(range(len(dataset)))],
-            num_workers=self.saving.workers,
-            collate_fn=list,
-            worker_init_fn=ignore_in_worker,
-        )
+        numbers = [[n] for n in run.processes.share(range(len(dataset)))]
         sums, shown = [0.0, 0.0, 0.0], []
-        for samples in loader:
+        for samples in sample_loader(dataset, numbers, self.saving.workers):
             batch = to_tensors(samples, run.device)
             composite, real, mask = batch["composite"], batch["real"], batch["mask"]
             with torch.no_grad(), autocast(run.device, self.precision):

@@ -20,13 +20,12 @@ from co2net.models.checkpoints import infer_settings, read_weights
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, start_backbone, weights_path
 from co2net.models.weight_header import read_header
-from co2net.processes import process_group
-from co2net.training.backbone import train_stage1
+from co2net.training.backbone import BackboneTask
 from co2net.training.backbone_config import stage1_config
 from co2net.training.clip_samples import StoredFolders
 from co2net.training.color_changes import load_luts
-from co2net.training.loop import LoopSettings, Summary
-from co2net.training.refinement import BEST, train_stage2
+from co2net.training.loop import LoopSettings, Summary, train_on
+from co2net.training.refinement import BEST, RefinementTask
 from co2net.training.refinement_config import Stage2Config
 from co2net.training.temporal import TemporalConfig
 
@@ -93,20 +92,18 @@ def train_backbone(
     kind = choose_device(device)
     if train_list and not val_list:
         raise InputError("`train_list` needs `val_list` too: the list of the held-out clips")
-    train, held_out = (_examples(dataset_path, n, p, temporal) for n, p in (("train", train_list), ("val", val_list)))
-    if not train[0].has_composite and not luts:
+    samples, held_out = (_examples(dataset_path, n, p, temporal) for n, p in (("train", train_list), ("val", val_list)))
+    if not samples[0].has_composite and not luts:
         raise InputError(f"{dataset_path} holds no composites; give `luts` to make them")
     own, other = (load_luts(luts, split) if luts else torch.zeros(_NO_LUTS) for split in ("train", "test"))
-    config = stage1_config(backbone, recipe, samples=len(train), temporal=temporal, **(changes or {}))
+    config = stage1_config(backbone, recipe, samples=len(samples), temporal=temporal, **(changes or {}))
     torch.manual_seed(config.seed)
     network, missing = start_backbone(backbone, init, as_identity=config.start_as_identity, **config.settings)
     if missing:
         warnings.warn(f"{init} does not hold {missing}; these start anew", stacklevel=2)
+    task = BackboneTask(network, samples, held_out, own, other, config, estimate)
     settings = LoopSettings(config.log_every, config.checkpoint_every, time_limit=time_limit, quiet=quiet)
-    with process_group(kind) as processes:
-        summary = train_stage1(
-            network, train, held_out, own, other, config, folder, processes, estimate=estimate, settings=settings
-        )
+    summary = train_on(kind, task, settings, folder)
     return Outcome(summary, folder / f"{backbone}.safetensors", len(held_out))
 
 
@@ -140,7 +137,7 @@ def train_refinement(
     Args:
         dataset_path: in HYouTube's layout.
         train_list: list of clips or frames.
-        folder: of the run.
+        folder: as of :func:`train_backbone`, like the last three.
         config: settings.
         val_list: list of the held-out clips; without it the newest epoch counts as the best.
         backbone: weights of the backbone, or "default"; needed unless `checkpoint` is given.
@@ -149,14 +146,12 @@ def train_refinement(
         checkpoint: full model to start from; its backbone replaces `backbone`.
         mapping: color mapping; None: as the weights ask.
         stored: folders of stored LUT outputs and LUT maps, with ``config.stored``.
-        device: as of :func:`~co2net.devices.choose_device`.
-        time_limit: seconds after which the run stops with a checkpoint.
+        device: where to compute.
+        time_limit: in seconds.
         quiet: show nothing.
 
     Raises:
-        InputError: something given cannot be used; names it.
-        DivergedError: the loss is not finite.
-        KeyboardInterrupt: after a checkpoint was written.
+        InputError, DivergedError, KeyboardInterrupt: as :func:`train_backbone`.
     """
     config.check()
     if not backbone and not checkpoint:
@@ -167,19 +162,17 @@ def train_refinement(
     kind = choose_device(device)
     if config.precision == "fp16" and kind.type != "cuda":
         raise InputError(f"`precision` fp16 needs a CUDA GPU, and this runs on {kind.type}; use bf16 or fp32")
-    train = read_dataset(dataset_path, train_list, composites=True)
+    samples = read_dataset(dataset_path, train_list, composites=True)
     held_out = read_dataset(dataset_path, val_list, composites=True) if val_list else []
     torch.manual_seed(config.seed)
     if checkpoint:
         model, name = _full_model(checkpoint, backbone_type, mapping)
     else:
         model, name = _fresh_refinement(backbone, backbone_type, config, mapping, use_feature=use_feature)
+    task = RefinementTask(model, samples, held_out, config, stored, name)
     settings = LoopSettings(config.log_every, config.checkpoint_every, time_limit=time_limit, quiet=quiet)
-    with process_group(kind) as processes:
-        summary = train_stage2(
-            model, train, held_out, config, folder, processes, stored=stored, backbone_name=name, settings=settings
-        )
-    best_epoch = summary.progress.best_step // -(-len(train) // config.batch_size)
+    summary = train_on(kind, task, settings, folder)
+    best_epoch = summary.progress.best_step // -(-len(samples) // config.batch_size)
     return Outcome(summary, folder / BEST, len(held_out), best_epoch)
 
 

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from co2net.data.frame_lists import FrameEntry
+from co2net.data.samples import Sample
 from co2net.data.stored_results import read_origin
 from co2net.errors import InputError
 from co2net.metrics import fmse
-from co2net.models.backbones.losses import foreground_loss
+from co2net.models.backbones.losses import foreground_loss, stage2_loss
 from co2net.models.co2net import CO2Net
+from co2net.models.precision import autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
-from co2net.processes import Processes
 from co2net.provenance import differences, state_sha256
 from co2net.training.checkpoint import cpu_copy, write_state
 from co2net.training.clip_samples import (
@@ -40,57 +40,30 @@ from co2net.training.clip_samples import (
     collate_joined,
 )
 from co2net.training.frozen_part import Prepared, join_prepared, prepare, prepare_all, prepared_bytes
-from co2net.training.interrupts import ignore_in_worker
-from co2net.training.loop import LoopSettings, Run, Summary, train
-from co2net.training.losses import stage2_loss
+from co2net.training.loop import Run
 from co2net.training.refinement_config import Stage2Config
 from co2net.training.schedule import stage2_factor
-from co2net.training.task import Shares, Task, Update, Validation, autocast, epochs_of
+from co2net.training.task import Shares, Task, Update, Validation, epochs_of, sample_loader
 
 BEST = "best.safetensors"
 WEIGHT_DECAY = 0.01  # AdamW's default, which the original uses
 _SHOWN = 4  # validation frames in the picture
 
 
-def train_stage2(
-    model: CO2Net,
-    training: Sequence[FrameEntry],
-    validation: Sequence[FrameEntry],
-    config: Stage2Config,
-    folder: Path,
-    processes: Processes,
-    *,
-    stored: StoredFolders | None = None,
-    backbone_name: str = "issam",
-    settings: LoopSettings | None = None,
-) -> Summary:
-    """Train the refinement of `model` in place; goes on from ``folder/training_state.pth`` when it is there.
+class RefinementTask(Task):
+    """Train the refinement of a model.
 
     Args:
-        model: with refinement; its backbone is finished and stays as it is.
+        model: with refinement, which is trained in place; its backbone is finished and stays as it is.
         training: training frames.
         validation: held-out frames; without any, the newest epoch counts as the best.
         config: settings.
-        folder: see the top of this file; made if missing.
-        processes: this process among those that train together (:func:`~co2net.processes.process_group`).
         stored: folders of stored LUT outputs and LUT maps, with ``config.stored``.
         backbone_name: registered name of the backbone, for the weight file's metadata.
-        settings: how the run is watched and saved; by default as `config` says.
 
     Raises:
-        InputError: a frame or stored result cannot be used, the folder belongs to another run or cannot be written.
-        DivergedError: the loss is not finite; the last checkpoint stays.
-        KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
-
-    Returns:
-        Its ``progress.best_scores`` are those of :meth:`RefinementTask.validate`.
+        InputError: there is nothing to train, or a frame or stored result cannot be used.
     """
-    task = RefinementTask(model, training, validation, config, stored, backbone_name)
-    return train(task, settings or LoopSettings(config.log_every, config.checkpoint_every), folder, processes)
-
-
-class RefinementTask(Task):
-    """Stage 2 as a task; arguments as of :func:`train_stage2`."""
 
     title = "stage 2"
     result = BEST
@@ -98,8 +71,8 @@ class RefinementTask(Task):
     def __init__(
         self,
         model: CO2Net,
-        training: Sequence[FrameEntry],
-        validation: Sequence[FrameEntry],
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
         config: Stage2Config,
         stored: StoredFolders | None = None,
         backbone_name: str = "issam",
@@ -109,12 +82,8 @@ class RefinementTask(Task):
             raise InputError("stage 2 trains the refinement, and this model has none")
         if not training:
             raise InputError("the training list is empty")
-        self.model, self.refinement, self.config, self.backbone_name = (
-            model,
-            model.refine_network,
-            config,
-            backbone_name,
-        )
+        self.model, self.refinement = model, model.refine_network
+        self.config, self.backbone_name = config, backbone_name
         self.facts = {
             **config.as_dict(),
             "backbone": backbone_name,
@@ -139,7 +108,7 @@ class RefinementTask(Task):
         self.judges, self.judges_start = bool(validation), config.start == "lut"
         self.steps_per_epoch = -(-len(training) // config.batch_size)
         self.steps = self.steps_per_epoch * config.epochs
-        self._kept: dict[FrameEntry, Prepared] = {}
+        self._kept: dict[Sample, Prepared] = {}
 
     def to(self, device: torch.device) -> None:
         """The whole model."""
@@ -181,14 +150,8 @@ class RefinementTask(Task):
 
     def _loader(self, dataset: Any, numbers: Any, device: torch.device) -> DataLoader[LoadedStep]:
         on_gpu = device.type == "cuda"
-        return DataLoader(
-            dataset,
-            batch_sampler=numbers,
-            num_workers=self.config.workers,
-            collate_fn=collate_joined if on_gpu else collate,
-            pin_memory=on_gpu,
-            worker_init_fn=ignore_in_worker,
-            prefetch_factor=2 if self.config.workers else None,
+        return sample_loader(
+            dataset, numbers, self.config.workers, collate_joined if on_gpu else collate, pin_memory=on_gpu
         )
 
     def _prepare(self, loaded: LoadedStep, device: torch.device) -> list[Prepared]:
@@ -336,7 +299,7 @@ def _check_origin(folder: Path, model: CO2Net, config: Stage2Config) -> None:
         )
 
 
-def _list_digest(entries: Sequence[FrameEntry]) -> str:
+def _list_digest(entries: Sequence[Sample]) -> str:
     """Tells lists apart, wherever the data set is."""
     text = "\n".join("/".join(entry.composite.parts[-3:]) for entry in entries)
     return f"{len(entries)} frames, {hashlib.sha256(text.encode()).hexdigest()[:12]}"

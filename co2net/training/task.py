@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from co2net.training.interrupts import ignore_in_worker
 
 if TYPE_CHECKING:
     from co2net.training.loop import Run
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Update = Callable[..., float]
 """``update(loss, *names)``: one step of the named optimizers (all, if none is named) against the scalar `loss`, the
@@ -199,9 +199,30 @@ class Task(ABC):
         """Write :attr:`result` after the last step, as :meth:`keep`: for tasks that want the last, not the best."""
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context in which networks compute with fewer digits; losses belong outside."""
-    return torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32")
+def sample_loader(
+    dataset: Dataset[Any],
+    numbers: Iterable[Sequence[int]],
+    workers: int,
+    collate: Callable[..., Any] = list,
+    **more: Any,
+) -> DataLoader[Any]:
+    """Samples of a dataset, batch by batch, made in `workers` processes (0: in this one), which ignore Ctrl-C.
+
+    Args:
+        dataset: samples by number.
+        numbers: of each batch; :class:`Shares`, for example.
+        workers: number of processes.
+        collate: what becomes of a batch's list.
+        more: see ``DataLoader``.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=numbers,  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=ignore_in_worker,
+        **more,
+    )
 
 
 def epochs_of(frames: int, batch: int, step: int) -> range:

@@ -18,12 +18,12 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from co2net.checks import check_alike
 from co2net.data.frame_lists import STEP
 from co2net.data.samples import Sample
 from co2net.errors import InputError
-from co2net.flow import FlowEstimator, list_flows
+from co2net.flow import FlowEstimator, list_flows, warp
 from co2net.models.backbones.base import Backbone
-from co2net.training.losses import temporal_term
 from co2net.training.picture_samples import FlowInput, Stage1Batch, Stage1Dataset, to_batch
 
 PAPER_WEIGHT = 0.01
@@ -68,6 +68,26 @@ class TemporalConfig:
     def runs_on_cpu(self) -> bool:
         """Whether the fields are estimated where samples are made (in the workers), not on the training device."""
         return self.flow == "dis"
+
+
+def temporal_term(output: Tensor, previous_output: Tensor, field: Tensor) -> Tensor:
+    """Mean squared change of a network's output along the motion (the HYouTube baseline of Huang et al.).
+
+    Args:
+        output: raw output for frame t, ``(B, 3, H, W)`` in the network's normalized space.
+        previous_output: that for the frame before, likewise.
+        field: ``(B, 2, H, W)`` in pixels, channel 0 = x: displacement from frame t to the frame before,
+            ``estimate(frame, previous_frame)`` of :func:`co2net.flow.create_flow`. Gets no gradient.
+
+    Returns:
+        Scalar: mean over batch, channels and pixels of ``(output - warp(previous_output, field))^2``. Gradients reach
+        both outputs.
+
+    Raises:
+        ShapeError: shape, type or device do not fit.
+    """
+    check_alike(output, previous_output, ("output", "previous_output"))
+    return (output - warp(previous_output, field.detach())).square().mean()
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import numpy as np
 from co2net.data.pictures import resize_image, resize_mask
 
 KEPT_ANYWAY = 0.05  # share of the views with too little foreground that are taken all the same
+ASPECT = 4 / 3  # how far the shapes of windows are from their picture's, or from a square
 
 
 class View(NamedTuple):
@@ -43,7 +44,7 @@ def draw_view(
             more than a hundredth of it is foreground, in one of ten draws.
     """
     height, width = mask.shape
-    window = 0, height, 0, width
+    whole = window = 0, height, 0, width
     draws: Iterable[int] = range(10) if enough is None else repeat(0)
 
     def shows(window: tuple[int, int, int, int]) -> bool:
@@ -53,7 +54,7 @@ def draw_view(
         return bool((mask[top:bottom:4, left:right:4] > 127).mean() > 0.01)
 
     for _ in draws:
-        window = _draw_window(rng, height, width, smallest)
+        window = draw_window(rng, height, width, smallest, width / height) or whole
         if shows(window) or rng.random() < KEPT_ANYWAY:
             break
     return View(*window, flip=rng.random() < 0.5, smooth=rng.random() < 0.5)
@@ -103,12 +104,23 @@ def resize_as_published(picture: np.ndarray, size: int, *, nearest: bool = False
     return resize_image(picture, (size, size)).astype(np.float32) / 255
 
 
-def _draw_window(rng: np.random.Generator, height: int, width: int, smallest: float) -> tuple[int, int, int, int]:
+def draw_window(
+    rng: np.random.Generator, height: int, width: int, smallest: float, aspect: float = 1.0
+) -> tuple[int, int, int, int] | None:
+    """``(top, bottom, left, right)`` in pixels; None where ten draws did not fit in.
+
+    Args:
+        rng: source of randomness.
+        height: of the picture.
+        width: of the picture.
+        smallest: area of the smallest window, as a share of the picture's.
+        aspect: middle of the windows' widths over heights, which vary by :data:`ASPECT` both ways.
+    """
     for _ in range(10):
         area = height * width * rng.uniform(smallest, 1.0)
-        aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3))) * width / height
-        w, h = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        ratio = np.exp(rng.uniform(np.log(1 / ASPECT), np.log(ASPECT))) * aspect
+        w, h = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
             return top, top + h, left, left + w
-    return 0, height, 0, width
+    return None

@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from co2net.data import FrameEntry
+from co2net.data import Sample
 from co2net.data.clips import Clip, group_clips, read_frame
 from co2net.data.stored_results import read_lut, read_stored_image, stored_path, write_image, write_lut
 from co2net.errors import InputError
 
 
-def _clip(root: Path, numbers: list[int], name: str = "object_0", size: tuple[int, int] = (12, 16)) -> list[FrameEntry]:
+def _clip(root: Path, numbers: list[int], name: str = "object_0", size: tuple[int, int] = (12, 16)) -> list[Sample]:
     rng, entries = np.random.default_rng(3), []
     for number in numbers:
-        entry = FrameEntry(
+        entry = Sample(
             root / "real_videos" / "vid" / f"{number:05d}.png",
             root / "foreground_mask" / "vid" / name / f"{number:05d}.png",
             root / "synthetic_composite_videos" / "vid" / name / f"{number:05d}.png",

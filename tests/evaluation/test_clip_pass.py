@@ -23,14 +23,6 @@ GAPS = [0, 5, 10, 25, 30, 50]
 SIZE = 32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def clip(tmp_path):
     """Six frames with gaps, three of them listed; 10 and 50 are neighbors only, 5 is listed twice."""
@@ -162,7 +154,7 @@ def test_frames_of_another_size_are_named(tmp_path):
     step=st.integers(1, 6),
 )
 def test_plan_reads_what_counts_and_nothing_else(numbers, share, previous, future, step):
-    entry = data.FrameEntry(*(Path(f"{column}/v/o/00000.png") for column in "rmc"))
+    entry = data.Sample(*(Path(f"{column}/v/o/00000.png") for column in "rmc"))
     listed = sorted(share.sample(sorted(numbers), share.randint(1, len(numbers))))
     clip = Clip(entry.at(number) for number in reversed(listed))
     clip.__dict__["on_disk"] = {number: entry.at(number) for number in numbers}
@@ -190,7 +182,7 @@ def test_recorded_cases_come_out_of_a_pass(name):
     numbers = [15 - 5 * k for k in range(1, previous + 1)] + [15 + 5 * k for k in range(1, future + 1)]
     found: dict[str, list[torch.Tensor]] = {}
     for item in range(len(images)):
-        entry = data.FrameEntry(*(Path(f"{column}/v/o/00015.png") for column in "rmc"))
+        entry = data.Sample(*(Path(f"{column}/v/o/00015.png") for column in "rmc"))
         clip = Clip([entry])
         clip.__dict__["on_disk"] = {number: entry.at(number) for number in (*numbers, 15)}
         tensors = dict(zip(numbers, zip(images[item], masks[item], strict=True), strict=True))

@@ -28,14 +28,6 @@ from co2net.provenance import state_sha256
 SIZE = 32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def root(tmp_path):
     return write_data_set(tmp_path / "data", clips=2, frames=3)
@@ -315,9 +307,7 @@ def test_killed_runs_leave_nothing_half_written(root, model, tmp_path):
 
 def test_clips_with_one_name_are_refused(root):
     entries = entries_of(root)
-    elsewhere = [
-        data.FrameEntry(*(path.parents[0] / ".." / path.parent.name / path.name for path in e)) for e in entries
-    ]
+    elsewhere = [data.Sample(*(path.parents[0] / ".." / path.parent.name / path.name for path in e)) for e in entries]
     with pytest.raises(InputError, match="would have the same names"):
         clips_of([*entries, *elsewhere])
     assert len(clips_of(entries, limit=1)) == 1

@@ -10,10 +10,11 @@ import pytest
 from video import clips
 
 from co2net.cli import main
+from co2net.data import read_dataset
 from co2net.errors import InputError
 from co2net.evaluation.clips import summarize
+from co2net.evaluation.measure import measure_pairs
 from co2net.evaluation.methods import baselines
-from co2net.evaluation.pairs import find_pairs, measure_pairs
 
 SIZE = (48, 32)
 
@@ -30,19 +31,21 @@ def folder(tmp_path):
 
 
 def test_real_pictures_are_found_by_iharmony4s_names(folder):
-    assert [(pair.name, pair.real.stem) for pair in find_pairs(folder)] == [("a0065_1_2", "a0065"), ("f1", "f1")]
+    found = [(sample.composite.stem, sample.real.stem) for sample in read_dataset(folder)]
+    assert found == [("a0065_1_2", "a0065"), ("f1", "f1")]
+    (folder / "mask" / "f1.png").unlink()
+    with pytest.raises(InputError, match=r"mask holds no picture for f1\.png"):
+        read_dataset(folder)
 
 
 def test_an_index_says_which_real_picture_belongs_to_a_composite(folder):
     (folder / "real" / "a0065.png").rename(folder / "real" / "other.png")
-    with pytest.raises(InputError, match=r"real holds no picture for a0065_1_2\.png"):
-        find_pairs(folder)
     (folder / "index.csv").write_text("name,real\na0065_1_2,other\n", encoding="utf-8")
-    assert find_pairs(folder)[0].real.stem == "other"
+    assert read_dataset(folder)[0].real.stem == "other"
 
 
 def test_a_perfect_method_leaves_nothing(folder):
-    real = {pair.name: clips.picture(*SIZE, len(pair.name)) for pair in find_pairs(folder)}
+    real = {pair.composite.stem: clips.picture(*SIZE, len(pair.composite.stem)) for pair in read_dataset(folder)}
     pictures = iter(real.values())
     methods = {"composite": baselines()["composite"], "perfect": lambda frames, masks: [next(pictures)]}
     composite, perfect = summarize(measure_pairs(folder, methods))

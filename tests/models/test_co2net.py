@@ -130,7 +130,7 @@ def test_neighbor_volumes_add_up_to_the_papers_stacked_image():
     harmonized = torch.stack([model.run_backbone(x, m).image for x, m in zip(images, masks, strict=True)])
     tall = [x.transpose(1, 2).flatten(2, 3) for x in (images, harmonized, masks)]
     expected = tridistribute.accumulate(*tall)
-    torch.testing.assert_close(model.neighbor_volume(image, images, masks), expected, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(model.window_volume(image, images, masks), expected, atol=1e-4, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -138,14 +138,14 @@ def test_chunks_of_neighbors_do_not_change_the_result():
     image, _, images, masks = clip(batch=3, neighbors=5)
     model = CO2Net(Tint()).eval()
     model.neighbor_pixels = 1 << 30
-    whole = model.neighbor_volume(image, images, masks)
+    whole = model.window_volume(image, images, masks)
     assert model.backbone.passes == [15]
     model.neighbor_pixels = 4 * image[0, 0].numel()  # chunks of four: items begin and end inside chunks
     model.backbone.passes.clear()
-    torch.testing.assert_close(model.neighbor_volume(image, images, masks), whole, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(model.window_volume(image, images, masks), whole, atol=1e-5, rtol=1e-6)
     assert model.backbone.passes == [4, 4, 4, 3]
     model.neighbor_pixels = 1
-    torch.testing.assert_close(model.neighbor_volume(image, images, masks), whole, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(model.window_volume(image, images, masks), whole, atol=1e-5, rtol=1e-6)
 
 
 @torch.no_grad()

@@ -8,15 +8,6 @@ from co2net.models.registry import create_backbone
 from co2net.weight_files import save_weights
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Frames here are tiny: threads would only wait for each other, the more so where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     return make_set(tmp_path_factory.mktemp("set"))

@@ -23,9 +23,9 @@ from co2net.flow import create_flow, warp
 from co2net.models.backbones.base import Backbone
 from co2net.processes import Processes
 from co2net.training.adversary import Adversary
-from co2net.training.backbone import train_stage1
+from co2net.training.backbone import BackboneTask
 from co2net.training.backbone_config import Phase, Stage1Config, stage1_config
-from co2net.training.loop import LoopSettings
+from co2net.training.loop import LoopSettings, train
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.temporal import TemporalConfig, in_samples, motion, validate_pairs
 
@@ -56,13 +56,11 @@ def config(temporal: TemporalConfig | None, **changes) -> Stage1Config:
 
 def run(root, folder, chosen, **options):
     network = Gain()
-    train, held_out = (with_previous(read_dataset(root, f"clips_{name}.txt"), 5) for name in ("train", "test"))
+    examples, held_out = (with_previous(read_dataset(root, f"clips_{name}.txt"), 5) for name in ("train", "test"))
     estimate = create_flow("dis") if chosen.temporal else None
     loop = LoopSettings(chosen.log_every, quiet=True, **options)
-    alone = Processes(CPU)
-    summary = train_stage1(
-        network, train, held_out, NO_LUTS, NO_LUTS, chosen, folder, alone, estimate=estimate, settings=loop
-    )
+    task = BackboneTask(network, examples, held_out, NO_LUTS, NO_LUTS, chosen, estimate)
+    summary = train(task, loop, folder, Processes(CPU))
     return network, summary.progress.last_scores.get("error_share")
 
 

@@ -76,10 +76,10 @@ def test_crops_keep_to_their_bounds():
     random = np.random.default_rng(0)
     for height, width in ((40, 56), (200, 30), (30, 200)):
         for _ in range(50):
-            top, h, left, w = draw_crop(random, height, width)
-            assert 0 <= top and top + h <= height and 0 <= left and left + w <= width
-            assert 0.7 < w / h < 1.37
-    areas = [h * w / 2500 for _, h, _, w in (draw_crop(random, 50, 50) for _ in range(200))]
+            top, bottom, left, right = draw_crop(random, height, width)
+            assert 0 <= top < bottom <= height and 0 <= left < right <= width
+            assert 0.7 < (right - left) / (bottom - top) < 1.37
+    areas = [(b - t) * (right - left) / 2500 for t, b, left, right in (draw_crop(random, 50, 50) for _ in range(200))]
     assert min(areas) > 0.48 and np.mean(areas) < 0.95
 
 

@@ -13,9 +13,9 @@ from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone
 from co2net.models.registry import create_backbone
 from co2net.processes import Processes
-from co2net.training.backbone import train_stage1, validate
+from co2net.training.backbone import BackboneTask, validate
 from co2net.training.backbone_config import Phase, Stage1Config
-from co2net.training.loop import LoopSettings
+from co2net.training.loop import LoopSettings, train
 from co2net.training.picture_samples import Stage1Dataset, to_batch
 from co2net.training.schedule import constant, cosine, milestones
 from co2net.training.views import draw_scene_view
@@ -65,9 +65,9 @@ def config(**changes) -> Stage1Config:
 
 def run(pictures, folder, settings, **options):
     network = Tint()
-    train, held_out = read_dataset(pictures, split="train"), read_dataset(pictures, split="val")
-    loop, alone = LoopSettings(quiet=True, **options), Processes(CPU)
-    summary = train_stage1(network, train, held_out, darker(), darker(), settings, folder, alone, settings=loop)
+    examples, held_out = read_dataset(pictures, split="train"), read_dataset(pictures, split="val")
+    task = BackboneTask(network, examples, held_out, darker(), darker(), settings)
+    summary = train(task, LoopSettings(quiet=True, **options), folder, Processes(CPU))
     return network, summary.progress.last_scores.get("error_share")
 
 

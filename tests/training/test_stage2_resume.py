@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import load_file
 from stage2_sets import arguments, environment
 
-from co2net.cli.errors import exit_code
-from co2net.cli.train_refinement import main, parser, run_refinement
+from co2net.cli.train_refinement import main
 from co2net.training import checkpoint, loop, refinement
 from co2net.training.refinement import RefinementTask
 
@@ -109,7 +108,7 @@ def test_killed_between_two_files(command, unbroken, monkeypatch, cut):
     monkeypatch.setattr(loop, "write_state", until)
     monkeypatch.setattr(refinement, "write_state", until)
     with contextlib.suppress(Killed):
-        run_refinement(parser().parse_args(line))
+        main(line)
     assert len(written) == cut
     monkeypatch.undo()
     assert main(line) == 0
@@ -171,7 +170,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(command, unbroken, capsys, m
     learn = RefinementTask.learn
     monkeypatch.setattr(RefinementTask, "learn", until)
     try:
-        code = exit_code(lambda: run_refinement(parser().parse_args(line)))
+        code = main(line)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     err = capsys.readouterr().err

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from co2net.data.frame_lists import COLUMNS, FrameEntry, list_lines, read_frame_list
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask
+from co2net.data.frame_lists import COLUMNS, list_lines, read_frame_list
+from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, to_tensor
+from co2net.data.samples import Sample
 from co2net.data.stored_results import read_stored_image, stored_path
 from co2net.errors import InputError
 from co2net.evaluation.methods import TRUTH
@@ -32,8 +33,8 @@ Progress = Callable[[int, int | None], None]
 class StoredPair:
     """Frame t, in the data set, and frame t + 1, in the second root."""
 
-    current: FrameEntry
-    following: FrameEntry
+    current: Sample
+    following: Sample
 
     @property
     def step(self) -> int:
@@ -84,7 +85,7 @@ def listed_pairs(
     for entry in entries:
         moved = entry.at(entry.number + step)
         parts = (moved.real.parts[-2:], moved.mask.parts[-3:], moved.composite.parts[-3:])
-        pairs.append(StoredPair(entry, FrameEntry(*(c.joinpath(*p) for c, p in zip(columns, parts, strict=True)))))
+        pairs.append(StoredPair(entry, Sample(*(c.joinpath(*p) for c, p in zip(columns, parts, strict=True)))))
     missing = [pair.following.real for pair in pairs if not pair.following.real.is_file()]
     if missing:
         raise InputError(
@@ -198,13 +199,12 @@ def _measure(
     }  # fmt: skip
 
 
-def _timed(entry: FrameEntry, folder: Path, composites: bool, device: torch.device) -> TimedFrame:
+def _timed(entry: Sample, folder: Path, composites: bool, device: torch.device) -> TimedFrame:
     result = read_stored_image(folder, entry)
     size = (result.shape[1], result.shape[2])
 
     def picture(path: Path) -> torch.Tensor:
-        pixels = resize_image(read_image(path), size)
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float() / 255
+        return to_tensor(resize_image(read_image(path), size))
 
     real = picture(entry.real)
     images = [*([picture(entry.composite)] if composites else []), result, real]

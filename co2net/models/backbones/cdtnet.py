@@ -27,7 +27,7 @@ from torch.nn import functional as F
 import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.errors import InputError
-from co2net.models.backbones.base import Backbone, BackboneOutput, Recipe, register
+from co2net.models.backbones.base import PAPER, Backbone, BackboneOutput, Recipe, register
 from co2net.models.backbones.issam import Decoder, Encoder
 from co2net.models.backbones.losses import foreground_normalized_loss, scaled_area
 
@@ -38,19 +38,7 @@ ANY_SIZE = 1 << 20
 
 # Published: three losses over whole pictures, Adam 1e-3, a tenth at epochs 50 and 100; the generator comes from iSSAM
 # weights and stays as it is.
-RECIPE = Recipe(
-    phases=((256, 0, 16),),
-    epochs=120,
-    schedule="milestones",
-    milestones=(50, 100),
-    loss="paper",
-    varied=False,
-    caution=0.0,
-    start_as_identity=False,
-    precision="fp32",
-    least_foreground=1.0,
-    frozen=("encoder", "decoder"),
-)
+RECIPE = replace(PAPER, milestones=(50, 100), least_foreground=1.0, frozen=("encoder", "decoder"))
 
 # Half an hour on one core of a CPU, from iSSAM weights, with a base size of 96: all parts together first, then the
 # refinement as it will be used, on pictures twice as large as the generator's.

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from co2net.checks import check_image, check_mask
 from co2net.color_spaces import lab_codes, lab_planes
 from co2net.errors import ShapeError
-from co2net.models.backbones.base import Backbone, BackboneOutput, Recipe, register
+from co2net.models.backbones.base import PAPER, Backbone, BackboneOutput, Recipe, register
 from co2net.models.backbones.issam import DecoderStep, Encoder, EncoderStep
 from co2net.models.backbones.losses import foreground_normalized_loss
 
@@ -38,18 +38,7 @@ PADDED = 32  # sizes that are no multiples of 8 are padded to multiples of this,
 BLACK = (0, 128, 128)  # Lab codes of black
 
 # Published: the loss below in the normalized space, Adam 1e-3 at a batch of 64, a tenth at epochs 105 and 115.
-RECIPE = Recipe(
-    phases=((256, 0, 64),),
-    epochs=120,
-    schedule="milestones",
-    loss="paper",
-    varied=False,
-    caution=0.0,
-    start_as_identity=False,
-    precision="fp32",
-    rate_batch=64,
-    least_foreground=10.0,
-)
+RECIPE = replace(PAPER, phases=((256, 0, 64),), rate_batch=64, least_foreground=10.0)
 
 
 @dataclass(kw_only=True)

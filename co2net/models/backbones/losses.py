@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from co2net.checks import check_image, check_mask
-from co2net.errors import ShapeError
+from co2net.checks import check_alike, check_mask
 
 PAPER_MINIMUM_AREA = 1000.0  # pixels, at 256 x 256
 
@@ -35,9 +34,7 @@ def foreground_normalized_loss(
     Raises:
         ShapeError: if shapes do not fit.
     """
-    check_image(pred, "pred")
-    if target.shape != pred.shape:
-        raise ShapeError(f"target {tuple(target.shape)} and pred {tuple(pred.shape)} must have the same shape")
+    check_alike(pred, target, ("pred", "target"))
     check_mask(mask, pred)
     error = (pred - target) ** 2
     if weighted:
@@ -47,39 +44,27 @@ def foreground_normalized_loss(
 
 
 def stage1_loss(output: Tensor, target: Tensor, mask: Tensor, minimum_area: float = PAPER_MINIMUM_AREA) -> Tensor:
-    """Backbone loss as published: whole-frame squared error over ``3 * max(mask area, 1000)``.
+    """Backbone loss as published: whole-frame squared error over ``3 * max(mask area, 1000)``, mean over the batch.
 
-    Args:
-        output: raw network output ``(B, 3, H, W)`` in its normalized space (not blended by the mask, so that changes
-            of the background are penalized too).
-        target: real frame in the same space.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-        minimum_area: pixels; smaller foregrounds count as this large.
-
-    Returns:
-        Scalar, mean over the batch.
-
-    Raises:
-        ShapeError: if shapes do not fit.
+    Arguments as of :func:`foreground_normalized_loss`, in the network's normalized space; the output not blended by the
+    mask, so that changes of the background are penalized too.
     """
     return foreground_normalized_loss(output, target, mask, minimum_area).mean()
+
+
+def stage2_loss(output: Tensor, target: Tensor, mask: Tensor, minimum_area: float = 1.0) -> Tensor:
+    """Refinement loss: the same in [0, 1] space over ``3 * mask area``.
+
+    The published loss has no floor for the area; one pixel changes nothing for masks that are not empty.
+    """
+    return stage1_loss(output, target, mask, minimum_area)
 
 
 def foreground_loss(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Squared error inside the mask only, over ``3 * max(mask area, 1000)`` scaled to the picture's size.
 
     The harmonized frame keeps its background whatever the network says there, so a short training spends nothing on it.
-
-    Args:
-        output: network output ``(B, 3, H, W)``, any space.
-        target: real frame in the same space.
-        mask: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        Scalar, mean over the batch.
-
-    Raises:
-        ShapeError: if shapes do not fit.
+    Mean over the batch; arguments as of :func:`foreground_normalized_loss`.
     """
     return foreground_normalized_loss(output, target, mask, scaled_area(target), weighted=True).mean()
 

@@ -32,12 +32,12 @@ from co2net.models.backbones.losses import foreground_normalized_loss, roughness
 from co2net.models.backbones.region_statistics import (
     QUANTILES,
     Regions,
+    area_average,
     color_quantiles,
     color_statistics,
     find_regions,
     look_closer,
     moments,
-    shrink,
 )
 from co2net.weight_files import WeightFile
 
@@ -163,9 +163,9 @@ class LUTNet(Backbone):
         check_image(image)
         check_mask(mask, image)
         if self.training:  # which draws windows of its own
-            image, mask = shrink(image, mask, self.training_size)
+            image, mask = area_average(image, mask, self.training_size)
         else:
-            image, mask = look_closer(*shrink(image, mask, self.frame_size), self.training_size)
+            image, mask = look_closer(*area_average(image, mask, self.frame_size), self.training_size)
         count = image.shape[0]
         # What does not depend on weights is computed once, and for a frame and its mirror image alike.
         regions = find_regions(mask, self.near)

@@ -15,7 +15,7 @@ QUANTILES = (0.005, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
 LEVELS = 48  # that colors are sorted into for their quantiles
 
 
-def shrink(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def area_average(image: Tensor, mask: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Both with at most `side` rows and columns, by area averaging."""
     shape = min(image.shape[2], side), min(image.shape[3], side)
     if shape == image.shape[2:]:
