@@ -21,7 +21,7 @@ examples:
   co2net before-after composites/ --masks masks/ -o sheet.png
   co2net dataset check HYouTube --list test_list.txt
   co2net models
-  co2net train refinement --help
+  co2net train backbone --help     # or refinement, images, cpnet, ssnet, matting
 
 `co2net VERB --help` tells more. Exit codes: 0 done, 2 bad input, 1 our fault, 130 interrupted, 143 terminated.
 """

@@ -6,7 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from co2net.cli.options import add_quiet
+from co2net.cli.options import add_quiet, picked
 from co2net.errors import InputError
 
 EXAMPLES = """\
@@ -173,13 +173,8 @@ def run_build(options: argparse.Namespace) -> None:
     from co2net.dataset_building import BuildSettings, LutChanges, build_dataset
 
     settings = BuildSettings(
-        luts_per_clip=options.luts_per_clip,
-        seed=options.seed,
         changes=LutChanges(options.contrast, options.vibrance, options.exposure, options.gamma),
-        step=options.step,
-        format=options.format,
-        quality=options.quality,
-        layout=options.layout,
+        **picked(options, "luts_per_clip seed step format quality layout"),
     )
     with FrameBar(quiet=options.quiet, title="build") as bar:
         summary = build_dataset(
@@ -188,11 +183,8 @@ def run_build(options: argparse.Namespace) -> None:
             options.luts,
             options.output,
             settings,
-            clips=options.clips,
-            train_share=options.train_share,
-            overwrite=options.overwrite,
-            workers=options.workers,
             on_progress=bar.update,
+            **picked(options, "clips train_share overwrite workers"),
         )
     print(f"{options.output}: {summary.built} clip(s) made ({summary.frames} frames), {summary.skipped} there before")
     if summary.empty_masks:
@@ -208,20 +200,15 @@ def run_stills(options: argparse.Namespace) -> None:
     if options.size != "keep" and not options.size.isdecimal():
         raise InputError(f"--size {options.size}: give a number of pixels, or keep")
     settings = StillsSettings(
-        frames=options.frames,
         size=None if options.size == "keep" else int(options.size),
-        per_picture=options.per_picture,
-        seed=options.seed,
-        format=options.format,
+        **picked(options, "frames per_picture seed format"),
     )
     with FrameBar(quiet=options.quiet, title="stills") as bar:
         summary = make_stills(
             options.root,
             options.output,
             settings,
-            split=options.split,
-            overwrite=options.overwrite,
-            workers=options.workers,
+            **picked(options, "split overwrite workers"),
             on_progress=lambda done, total: bar.update(done * settings.frames, total and total * settings.frames),
         )
     print(f"{options.output}: {summary.built} clip(s) made, {summary.skipped} there before")

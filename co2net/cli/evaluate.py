@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.options import add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, picked
 
 if TYPE_CHECKING:
     from co2net.evaluation.run import Evaluation
@@ -86,7 +86,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def add_common_options(group: argparse._ArgumentGroup) -> None:
     """Options that the verb and ``scripts/evaluate_model.py`` share."""
     group.add_argument(
-        "--mapping", choices=("paper", "smooth"), help="the color table's form; default: what the weights ask for"
+        "--mapping", choices=("paper", "smooth"), help="the LUT's form; default: what the weights ask for"
     )
     group.add_argument(
         "--unseen-rule",
@@ -158,15 +158,8 @@ def run(options: argparse.Namespace) -> None:
         return evaluate(
             "sample" if options.sample else options.dataset,
             options.list,
-            weights=options.weights,
-            backbone=options.backbone,
-            lut_only=options.lut_only,
-            paper_lut_only=options.paper_lut_only,
-            mapping=options.mapping,
-            unseen_rule=options.unseen_rule,
-            task=options.task,
             methods=methods,
-            method_weights=options.method_weights,
+            **picked(options, "weights backbone lut_only paper_lut_only mapping unseen_rule task method_weights"),
             **settings,
             **how,
         )
@@ -197,10 +190,7 @@ def settings_from(
     }  # fmt: skip
     return {
         "size": None if options.size == "own" else int(options.size),
-        **{
-            name: getattr(options, name)
-            for name in ("previous", "future", "step", "precision", "batch_size", "workers")
-        },
+        **picked(options, "previous future step precision batch_size workers"),
         "metrics": not options.no_metrics,
         "pictures": not options.no_pictures,
         "flow": flow_from(options) if options.temporal else None,

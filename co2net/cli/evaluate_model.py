@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from co2net.cli.errors import exit_code
 from co2net.cli.evaluate import (
     add_common_options,
     add_output_options,
@@ -16,7 +15,7 @@ from co2net.cli.evaluate import (
     evaluate_and_print,
     settings_from,
 )
-from co2net.cli.options import OptionParser, add_quiet
+from co2net.cli.options import add_quiet, run_script
 
 DESCRIPTION = """\
 Score a model on a data set in HYouTube's layout, with the flags of the original script. Without --checkpoint the color
@@ -24,11 +23,11 @@ mapping alone is evaluated (no refinement), blended as published. `co2net evalua
 """
 EXAMPLES = """\
 examples:
-  python scripts/evaluate_model.py --dataset_path HYouTube --val_list test_frames.txt --backbone issam_backbone.pth \\
+  {command} --dataset_path HYouTube --val_list test_frames.txt --backbone issam_backbone.pth \\
     --previous_num 8 --future_num 8 --use_feature --checkpoint issam_final.pth --output runs/published
-  python scripts/evaluate_model.py --dataset_path HYouTube --val_list all_frames.txt --backbone issam_backbone.pth \\
+  {command} --dataset_path HYouTube --val_list all_frames.txt --backbone issam_backbone.pth \\
     --previous_num 8 --future_num 8 --write_lut_output lut --write_lut_map map --no_metrics
-  python scripts/evaluate_model.py DucoNet DucoNet256.pth --resize-strategy Fixed256 --gpu 0   # single pictures;
+  {command} DucoNet DucoNet256.pth --resize-strategy Fixed256 --gpu 0   # single pictures;
                                                  # `evaluate_model.py DucoNet DucoNet256.pth --help` has the options
 """
 IGNORED = {
@@ -37,13 +36,8 @@ IGNORED = {
 }  # fmt: skip
 
 
-def parser() -> argparse.ArgumentParser:
-    """Options of the script."""
-    p = OptionParser(
-        prog="evaluate_model.py",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-    )
+def _add_options(p: argparse.ArgumentParser, command: str) -> None:
+    p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
     known = p.add_argument_group("flags of the original")
     known.add_argument("--gpu", metavar="N", help="number of the GPU; default: see --device")
     known.add_argument("--dataset_path", required=True, help="folder of the data set")
@@ -72,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add_output_options(new)
     new.add_argument("--limit-clips", type=int, metavar="N", help="only the first N clips")
     add_quiet(new, "no progress bar, no notes")
-    return p
+    p.set_defaults(run=_run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from co2net.cli import evaluate_images
 
         return evaluate_images.main(words)
-    options = parser().parse_args(words)
-    return exit_code(lambda: _run(options), options.flags)
+    return run_script("evaluate_model.py", _add_options, words)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -128,7 +121,7 @@ def _refuse(options: argparse.Namespace) -> None:
 
     if options.normalize_outside:
         raise InputError(
-            "--normalize_outside is refused: it indexes color tables with normalized colors and mixes color spaces; "
+            "--normalize_outside is refused: it reads LUTs with normalized colors and mixes color spaces; "
             "leave it out, the model normalizes by itself"
         )
     if options.gpu is not None and options.device != "auto":

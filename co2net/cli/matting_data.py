@@ -7,13 +7,10 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.errors import exit_code
-from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, run_script
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from co2net.matting.training import MattingRecipe
 
 
@@ -77,14 +74,6 @@ def extract_main(argv: list[str] | None = None) -> int:
         p.set_defaults(run=_extract)
 
     return run_script("data_extraction.py", add, argv)
-
-
-def run_script(name: str, add: Callable[[argparse.ArgumentParser, str], None], argv: list[str] | None) -> int:
-    """Run a script whose options `add` adds; returns the exit code."""
-    p = OptionParser(prog=name)
-    add(p, f"python scripts/{name}")
-    options = p.parse_args(argv)
-    return exit_code(lambda: options.run(options), options.flags)
 
 
 def add_motion(p: argparse.ArgumentParser, mask_threshold: bool = True) -> None:

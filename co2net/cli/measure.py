@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from co2net.cli.options import add_device, add_prior, add_quiet, key_frames
+from co2net.cli.options import add_device, add_prior, add_quiet, key_frames, picked
 
 DESCRIPTION = """\
 Measure a model on real clips with masks. Every clip becomes several composites, one per LUT; the model,
 classical color transfer and the composite itself are compared with the real frames.
 "worse" counts those that came out worse by more than 1 %, of the composites with an fMSE above 100.
 Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
-Pairs: single composites whose real picture is known, PAIRS/composite/<name>.*, PAIRS/mask/<name>.*, PAIRS/real/<name>.*
-(iHarmony4's names, or an index.csv with the columns name and real). "95 %" is an interval over clips or pairs.
+Pairs: a data set whose composites are measured one by one, of any layout that `co2net dataset check` knows; single
+ones are PAIRS/composite/<name>.*, PAIRS/mask/<name>.*, PAIRS/real/<name>.* (iHarmony4's names, or an index.csv with
+the columns name and real). "95 %" is an interval over clips or pairs.
 --task matting scores masks that are carried through clips, or found by motion; --task keying keys photographs
 (PHOTOS/images/*, PHOTOS/masks/*) that are composed over screens of several lights and grains.
 """
@@ -130,9 +131,8 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
     from co2net.devices import choose_device
     from co2net.errors import InputError
     from co2net.evaluation.clips import Score
-    from co2net.evaluation.measure import measure_clips, table
+    from co2net.evaluation.measure import measure_clips, measure_pairs, table
     from co2net.evaluation.methods import baselines, network_methods
-    from co2net.evaluation.pairs import measure_pairs
     from co2net.models.registry import load_model
     from co2net.training.color_changes import load_luts
 
@@ -158,12 +158,8 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
             {split or "all": load_luts(options.luts, split) for split in splits},
             model,
             names=_words(options.names),
-            lut_count=options.lut_count,
-            frames=options.frames,
-            every=options.every,
             sizes=[None if size == "own" else int(size) for size in sizes],
-            key_frames=options.key_frames,
-            graded=options.graded,
+            **picked(options, "lut_count frames every key_frames graded"),
             on_clip=lambda size, name: show(f"size {size}", name),
         )
     for title, group in scores.items():

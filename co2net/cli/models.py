@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _parts(release: Release) -> str:
-    if release.mapping == "predicted":
+    from co2net.color_mapping.mappings import MAPPINGS
+
+    if release.mapping in MAPPINGS and MAPPINGS[release.mapping].needs_prediction:
         return "predicts the color mapping"
     return "backbone and refinement" if release.refinement else "backbone; the color mapping follows from it"

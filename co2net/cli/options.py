@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Literal
+
+from co2net.cli.errors import exit_code
 
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -48,6 +50,22 @@ class OptionParser(argparse.ArgumentParser):
         if not name.startswith("--") or name in self._option_string_actions:
             return word
         return "=".join((defined.get(name.replace("_", "-"), name), *value))
+
+
+def run_script(
+    name: str, add_options: Callable[[argparse.ArgumentParser, str], None], argv: Sequence[str] | None = None
+) -> int:
+    """Run a program of ``scripts/``: what its options' ``run`` says; returns its exit code.
+
+    Args:
+        name: of the file.
+        add_options: describes and adds the options, given the words that examples begin with.
+        argv: the words; None: the command line's.
+    """
+    p = OptionParser(prog=name)
+    add_options(p, f"python scripts/{name}")
+    options = p.parse_args(argv)
+    return exit_code(lambda: options.run(options), options.flags)
 
 
 def add_encoding(group: Group, default: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from co2net.cli.options import picked
+
 DESCRIPTION = """\
 Write a checkpoint as a .safetensors file that says what it holds and how to use it. With --average-with the file lies
 between two checkpoints of one run: a refinement that was trained on few scenes does better on others when it goes only
@@ -66,12 +68,7 @@ def run(options: argparse.Namespace) -> None:
     header = write_release(
         options.checkpoints,
         options.output,
-        mapping=options.mapping,
-        training_size=options.training_size,
-        average_with=options.average_with,
-        share=options.share,
-        prior=options.prior,
-        half=options.half,
         facts=facts,
+        **picked(options, "mapping training_size average_with share prior half"),
     )
     print(f"{options.output}: {header.backbone}, {'with' if header.refinement else 'without'} refinement")

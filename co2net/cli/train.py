@@ -1,4 +1,4 @@
-"""``co2net train backbone`` and ``refinement``, the two stages of training, and ``images``: single pictures."""
+"""``co2net train``: one sub-command per network or stage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb to the command."""
     p = verbs.add_parser(
         "train",
-        help="train a backbone (stage 1), the refinement (stage 2), or CDTNet or DucoNet on iHarmony4",
-        description="Train a backbone on single frames (stage 1), then the refinement on clips (stage 2); or "
-        "networks for single pictures by their published recipes.",
+        help="train a network: backbone (stage 1), refinement (stage 2), images, cpnet, ssnet, matting",
+        description="Train a backbone on single frames (stage 1), then the refinement on clips (stage 2); networks for "
+        "single pictures by their published recipes; SVCNet's networks for color; the U-Net of moving masks.",
     )
     stages = p.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for name, module in (("backbone", train_backbone), ("refinement", train_refinement), ("images", train_images)):

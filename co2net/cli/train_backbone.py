@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.errors import exit_code
 from co2net.cli.evaluate import add_flow_options, flow_from
-from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, picked, run_script
 from co2net.cli.training_options import add_time_limit, notes, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.training.temporal import TemporalConfig
 
-SCRIPT = "python scripts/train_backbone.py"
 DESCRIPTION = "Train a backbone on single frames (stage 1)."
 SHARES = {
     "untouched": "look right already",
@@ -55,13 +54,6 @@ examples:
 
 A run that was stopped goes on when the same command is given again. Watch it with: tensorboard --logdir runs/
 """
-
-
-def parser() -> argparse.ArgumentParser:
-    """Options of the script."""
-    p = OptionParser(prog="train_backbone.py")
-    add_options(p, SCRIPT)
-    return p
 
 
 def add_options(p: argparse.ArgumentParser, command: str) -> None:
@@ -124,21 +116,14 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
         metavar="WEIGHT",
         help="train against a network that looks for changed pixels, with this weight of its disbelief (try 0.01)",
     )
-    p.set_defaults(run=run_backbone)
+    p.set_defaults(run=_run)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the script; returns the exit code."""
-    options = parser().parse_args(argv)
-    return exit_code(lambda: run_backbone(options), options.flags)
+main = partial(run_script, "train_backbone.py", add_options)
 
 
-def run_backbone(options: argparse.Namespace) -> None:
-    """Train; only the first of several processes speaks."""
-    spoken_by_first(lambda first: _run(options, quiet=options.quiet or not first))
-
-
-def _run(options: argparse.Namespace, *, quiet: bool) -> None:
+@spoken_by_first
+def _run(options: argparse.Namespace, quiet: bool) -> None:
     from co2net.training.jobs import train_backbone
 
     temporal = _temporal(options)
@@ -154,17 +139,10 @@ def _run(options: argparse.Namespace, *, quiet: bool) -> None:
             Path(options.dataset_path),
             Path(options.folder),
             backbone=options.backbone_type,
-            recipe=options.recipe,
             changes=changes,
-            train_list=options.train_list,
-            val_list=options.val_list,
-            luts=options.luts,
-            init=options.init,
             temporal=temporal,
             estimate=flow_from(options).create() if temporal else None,
-            device=options.device,
-            time_limit=options.time_limit,
-            quiet=options.quiet,
+            **picked(options, "recipe train_list val_list luts init device time_limit quiet"),
         )
     if quiet:
         return

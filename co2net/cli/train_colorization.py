@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from co2net.cli.errors import exit_code
-from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, run_script
 from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.colorization.training import Recipe
     from co2net.colorization.training_samples import Strokes
+    from co2net.training.task import Task
 
 DESCRIPTIONS = {
     "cpnet": "Train CPNet, which colors single pictures from strokes.",
@@ -99,15 +99,12 @@ def add_options(p: argparse.ArgumentParser, command: str, which: str) -> None:
         data.add_argument("--val_root", type=Path, help="held-out pictures, for a score and the best file")
     for name in _UNUSED:
         p.add_argument(f"--{name}", help=argparse.SUPPRESS)
-    p.set_defaults(run=lambda options: spoken_by_first(lambda _: (_ssnet if ssnet else _cpnet)(options)))
+    p.set_defaults(run=_ssnet if ssnet else _cpnet)
 
 
 def main(which: str, argv: list[str] | None = None) -> int:
     """Run the script of "cpnet" or "ssnet"; returns the exit code."""
-    p = OptionParser(prog=f"train_{which}.py")
-    add_options(p, f"python scripts/train_{which}.py", which)
-    options = p.parse_args(argv)
-    return exit_code(lambda: options.run(options), options.flags)
+    return run_script(f"train_{which}.py", lambda p, command: add_options(p, command, which), argv)
 
 
 def _checked(options: argparse.Namespace) -> tuple[tuple[int, int], Strokes, Recipe]:
@@ -152,15 +149,13 @@ def _checked(options: argparse.Namespace) -> tuple[tuple[int, int], Strokes, Rec
     return size, Strokes(options.color_point_prob, options.color_point, options.color_width, least), recipe
 
 
-def _cpnet(options: argparse.Namespace) -> None:
+@spoken_by_first
+def _cpnet(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
     from co2net.colorization.networks import create_cpnet
     from co2net.colorization.training import TrainCPNet
     from co2net.colorization.training_samples import Pictures, find_pictures
-    from co2net.devices import choose_device
-    from co2net.processes import process_group
-    from co2net.training.loop import LoopSettings, train
     from co2net.weight_files import read_weights
 
     size, strokes, recipe = _checked(options)
@@ -176,24 +171,17 @@ def _cpnet(options: argparse.Namespace) -> None:
     root, val = options.base_root, options.val_root
     samples = Pictures(root, options.seg_root, size, strokes, options.seed, find_pictures(root))
     held_out = None if val is None else Pictures(val, None, size, strokes, options.seed, find_pictures(val))
-    with process_group(choose_device(options.device)) as processes:
-        settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
-        summary = train(TrainCPNet(network, samples, held_out, recipe), settings, options.save_path, processes)
-    if processes.first and not options.quiet:
-        report(summary, options.save_path)
-        print(options.save_path / TrainCPNet.result)
+    _train(TrainCPNet(network, samples, held_out, recipe), options, quiet)
 
 
-def _ssnet(options: argparse.Namespace) -> None:
+@spoken_by_first
+def _ssnet(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
     from co2net.colorization.networks import create_cpnet, create_ssnet
     from co2net.colorization.training import TrainSSNet
     from co2net.colorization.training_samples import Clips, find_pictures
-    from co2net.devices import choose_device
     from co2net.flow import create_flow
-    from co2net.processes import process_group
-    from co2net.training.loop import LoopSettings, train
     from co2net.weight_files import load_whole, read_weights
 
     size, strokes, recipe = _checked(options)
@@ -213,10 +201,16 @@ def _ssnet(options: argparse.Namespace) -> None:
     samples = Clips(list(clips.values()), size, strokes, options.seed, options.upsample_ratio)
     flow = "dis" if options.pwcnet_path is None else "pwcnet"
     estimate = create_flow(flow, options.pwcnet_path)
-    with process_group(choose_device(options.device)) as processes:
-        settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
-        task = TrainSSNet(cpnet, ssnet, samples, estimate, recipe, published=options.arrangement == "published")
-        summary = train(task, settings, options.save_path, processes)
-    if processes.first and not options.quiet:
+    task = TrainSSNet(cpnet, ssnet, samples, estimate, recipe, published=options.arrangement == "published")
+    _train(task, options, quiet)
+
+
+def _train(task: Task, options: argparse.Namespace, quiet: bool) -> None:
+    from co2net.devices import choose_device
+    from co2net.training.loop import LoopSettings, train_on
+
+    settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
+    summary = train_on(choose_device(options.device), task, settings, options.save_path)
+    if not quiet:
         report(summary, options.save_path)
-        print(options.save_path / TrainSSNet.result)
+        print(options.save_path / task.result)

@@ -130,7 +130,7 @@ def run_images(options: argparse.Namespace, itself: Sequence[str] = ()) -> None:
         options: what was asked for.
         itself: how Python starts this command; the installed one by default.
     """
-    script = _script(options.model_path)
+    _script(options.model_path)
     count = _gpus(options)
     if count > 1 and "WORLD_SIZE" not in os.environ:
         # One name for all processes: the next free number is another one as soon as the first has made its folder.
@@ -138,7 +138,7 @@ def run_images(options: argparse.Namespace, itself: Sequence[str] = ()) -> None:
         starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         itself = itself or ["-m", "co2net", *sys.argv[1:]]
         raise SystemExit(subprocess.call([*starter, *itself]))  # noqa: S603  (this very command)
-    spoken_by_first(lambda first: _run(options, script, speaks=first and not options.quiet))
+    _run(options)
 
 
 def _script(path: str) -> Script:
@@ -173,7 +173,8 @@ def _gpus(options: argparse.Namespace) -> int:
     return len(asked)
 
 
-def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
+@spoken_by_first
+def _run(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
     from co2net.data.config_file import find_checkpoint, merged_config, read_sub_sets
@@ -186,7 +187,7 @@ def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
     at_least(options, 0, "workers", "seed", "start_epoch")
     at_least(options, 1, "hr_h", "hr_w", "n_lut", "epochs")
     positive(options, "lr", "learning_rate")
-    config = merged_config(options.model_path)
+    script, config = _script(options.model_path), merged_config(options.model_path)
     for key, value in config.items():  # as published, keys of the file win over options of the same name
         if key.lower() in vars(options) and key.lower() not in ("model_path", "run", "flags"):
             setattr(options, key.lower(), value)
@@ -200,7 +201,7 @@ def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
     weights = weights or (find_checkpoint(options.weights, config) if options.weights else None)
     torch.manual_seed(pairs.seed)
     network, missing = start_backbone(pairs.backbone, weights, **pairs.settings)
-    if missing and speaks:
+    if missing and not quiet:
         print(f"co2net: note: {weights} does not hold {missing}; these start anew", file=sys.stderr)
     task = PairsTask(
         network, entries, validation, pairs, HowToSave(options.workers, script.numbered, script.show_every)
@@ -211,13 +212,13 @@ def _run(options: argparse.Namespace, script: Script, *, speaks: bool) -> None:
             if Path(options.model_path).is_file():
                 stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
                 shutil.copy(options.model_path, folder / f"{Path(options.model_path).stem}_{stamp}.py")
-            if speaks:
+            if not quiet:
                 rate = task.learning_rate
                 print(f"{folder}: {len(entries)} pictures, {task.steps} steps of {pairs.batch}, rate {rate:g}")
         processes.wait()
         settings = LoopSettings(25, 5000, time_limit=options.time_limit, quiet=options.quiet)
         summary = train(task, settings, folder, processes)
-    if speaks:
+    if not quiet:
         report(summary, folder)
         for name, value in summary.progress.last_scores.items():
             print(f"{name.upper()} on {len(validation)} held-out pictures: {value:.4f}")

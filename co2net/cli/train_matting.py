@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.matting_data import add_common, add_motion, device_of, flow_of, recipe_of, run_script
-from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
+from co2net.cli.matting_data import add_common, add_motion, device_of, flow_of, recipe_of
+from co2net.cli.options import run_script
+from co2net.cli.training_options import add_time_limit, at_least, positive, report
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     clips.add_argument("--lines", type=int, default=128, help="height of what the network sees (default 128)")
     add_common(p)
     add_time_limit(p.add_argument_group("time"))
-    p.set_defaults(run=lambda options: spoken_by_first(lambda _: _train(options)))
+    p.set_defaults(run=_train)
 
 
 def train_main(argv: list[str] | None = None) -> int:
@@ -115,7 +116,8 @@ def _configured(options: argparse.Namespace) -> None:
         options.dataset = options.dataset / name
 
 
-def _train(options: argparse.Namespace) -> None:
+@spoken_by_first
+def _train(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
     from co2net.matting.published_data import FOLDERS, find_frames, make_dummy
@@ -155,7 +157,7 @@ def _train(options: argparse.Namespace) -> None:
         summary = train(task, settings, options.output, processes)
         if not processes.first:
             return
-        if not options.quiet:
+        if not quiet:
             report(summary, options.output)
         if summary.finished and options.clips is None and (root / FOLDERS["testing"][0]).is_dir():
             best = create_network(options.output / TrainMatting.result)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from co2net.cli.errors import exit_code
-from co2net.cli.options import OptionParser, add_quiet
+from co2net.cli.options import add_quiet, picked, run_script
 from co2net.cli.training_options import (
     add_settings,
     add_time_limit,
@@ -25,7 +25,6 @@ from co2net.errors import InputError
 if TYPE_CHECKING:
     from co2net.training.jobs import Outcome
 
-SCRIPT = "python scripts/my_train.py"
 DESCRIPTION = "Train the refinement on video clips, with a finished backbone (stage 2)."
 EXAMPLES = """\
 examples:
@@ -43,13 +42,6 @@ examples:
 A run that was stopped goes on when the same command is given again. Its best model is EXP_NAME/best.safetensors, for
 `co2net harmonize --weights`. Watch it with: tensorboard --logdir runs/
 """
-
-
-def parser() -> argparse.ArgumentParser:
-    """Options of ``scripts/my_train.py``."""
-    p = OptionParser(prog="my_train.py")
-    add_options(p, SCRIPT)
-    return p
 
 
 def add_options(p: argparse.ArgumentParser, command: str) -> None:
@@ -90,21 +82,14 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     ignored.add_argument("--config-path", help=argparse.SUPPRESS)
     ignored.add_argument("--eval-prefix", help=argparse.SUPPRESS)
     ignored.description = "--config-path, --eval-prefix"
-    p.set_defaults(run=run_refinement)
+    p.set_defaults(run=_run)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the script; returns the exit code."""
-    options = parser().parse_args(argv)
-    return exit_code(lambda: run_refinement(options), options.flags)
+main = partial(run_script, "my_train.py", add_options)
 
 
-def run_refinement(options: argparse.Namespace) -> None:
-    """Train; only the first of several processes speaks."""
-    spoken_by_first(lambda first: _run(options, quiet=options.quiet or not first))
-
-
-def _run(options: argparse.Namespace, *, quiet: bool) -> None:
+@spoken_by_first
+def _run(options: argparse.Namespace, quiet: bool) -> None:
     if options.normalize_inside is False:
         raise InputError(
             "--no-normalize_inside: training outside the model's color space mixes spaces and is refused; leave it out"
@@ -137,16 +122,9 @@ def _run(options: argparse.Namespace, *, quiet: bool) -> None:
             options.train_list,
             Path(options.folder),
             config,
-            val_list=options.val_list,
-            backbone=options.backbone,
-            backbone_type=options.backbone_type,
-            use_feature=options.use_feature,
-            checkpoint=options.checkpoint,
-            mapping=options.mapping,
             stored=stored,
             device=device,
-            time_limit=options.time_limit,
-            quiet=options.quiet,
+            **picked(options, "val_list backbone backbone_type use_feature checkpoint mapping time_limit quiet"),
         )
     if not quiet:
         report(outcome.summary, Path(options.folder))

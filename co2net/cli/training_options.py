@@ -90,15 +90,27 @@ def set_given(config: Any, options: argparse.Namespace) -> None:
             setattr(config, field.name, getattr(options, field.name))
 
 
-def spoken_by_first(run: Callable[[bool], None]) -> None:
-    """Call `run` with whether this is the first of several processes; the others end without a word."""
-    first = not int(os.environ.get("RANK", "0"))
-    try:
-        run(first)
-    except (InputError, DivergedError) as error:
-        if first:
-            raise
-        raise SystemExit(2 if isinstance(error, InputError) else 1) from None  # the first one says the same
+def first_process() -> bool:
+    """Whether this is the first of several processes, or the only one."""
+    return not int(os.environ.get("RANK", "0"))
+
+
+def spoken_by_first(run: Callable[[argparse.Namespace, bool], None]) -> Callable[[argparse.Namespace], None]:
+    """A command whose ``run(options, quiet)`` is told to be quiet in all processes but the first.
+
+    Those end without a word.
+    """
+
+    def alone(options: argparse.Namespace) -> None:
+        first = first_process()
+        try:
+            run(options, options.quiet or not first)
+        except (InputError, DivergedError) as error:
+            if first:
+                raise
+            raise SystemExit(2 if isinstance(error, InputError) else 1) from None  # the first one says the same
+
+    return alone
 
 
 @contextlib.contextmanager

@@ -164,8 +164,7 @@ def create_network(weights: str | os.PathLike[str] | None = None, **settings: An
 
     Args:
         weights: a checkpoint with the official names (``unet.down_path.0.block.0.weight``, ...); None: fresh values.
-        settings: those of :class:`MattingNetwork`; with `weights`, ``depth``, ``wf`` and ``batch_norm`` are read from the
-            file.
+        settings: those of :class:`MattingNetwork`; ``depth``, ``wf`` and ``batch_norm`` are read from the file.
 
     Raises:
         InputError: a setting is unknown.

@@ -12,15 +12,6 @@ from co2net.weight_files import save_weights
 SIZE = (96, 64)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Frames here are tiny: threads would only wait for each other, the more so where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def models_folder(tmp_path_factory):
     """Random weights that work at 32 pixels: fast, and their result differs from the composite."""
@@ -50,19 +41,25 @@ def clip(tmp_path):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run the command in `tmp_path`; returns its exit code, stdout and stderr."""
+def run_with(capsys, monkeypatch, tmp_path):
+    """A command's main function, run in `tmp_path`: returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments):
+    def call(command, *arguments):
         capsys.readouterr()
         try:
-            code = main([str(argument) for argument in arguments])
+            code = command([str(argument) for argument in arguments])
         except SystemExit as stop:  # argparse
             code = stop.code
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.fixture
+def run(run_with):
+    """Run ``co2net``."""
+    return lambda *arguments: run_with(main, *arguments)
 
 
 @pytest.fixture

@@ -37,19 +37,9 @@ def full_weights(tmp_path_factory):
 
 
 @pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """Run the script in `tmp_path` at 32 pixels; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            code = script(["--size", "32", *(str(argument) for argument in arguments)])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+def call(run_with):
+    """Run the script at 32 pixels."""
+    return lambda *arguments: run_with(script, "--size", 32, *arguments)
 
 
 def rows(text, heading):

@@ -18,9 +18,12 @@ HEAVY = ("torch", "numpy", "cv2", "av", "PIL", "safetensors", "tqdm")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["harmonize", "--help"], ["demo", "--help"], ["models", "-h"]]
+    "words",
+    ["--help", "--version", "harmonize --help", "demo --help", "models -h"]
+    + [f"train{stage} --help" for stage in ("", " backbone", " refinement")],
 )
-def test_help_and_version_are_instant(arguments):
+def test_help_and_version_are_instant(words):
+    arguments = words.split()
     code = (
         "import sys\nfrom co2net.cli import main\n"
         f"try: main({arguments})\nexcept SystemExit as stop: assert stop.code == 0\n"
@@ -28,6 +31,7 @@ def test_help_and_version_are_instant(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+    assert len(arguments) < 3 or f"co2net {' '.join(arguments[:2])} " in done.stdout  # its own examples
 
 
 def test_version(run):
