@@ -1,7 +1,7 @@
 """Fitting weight files to networks: what a file holds, and loading it whole or not at all.
 
-Takes the official files unchanged. The original skips missing entries and wrong
-shapes silently and so runs on random numbers; here every name has to be there, but for ``num_batches_tracked``.
+Takes the official files unchanged. The original skips missing entries and wrong shapes silently and so runs on random
+numbers; here every name has to be there, but for ``num_batches_tracked``.
 """
 
 from __future__ import annotations
@@ -15,20 +15,7 @@ from torch import Tensor, nn
 from co2net.errors import WeightsError
 from co2net.models.backbones import BACKBONES, Backbone
 from co2net.models.weight_header import WeightHeader
-from co2net.weight_files import WeightFile, load_whole, read_metadata, read_weights, save_weights, some_names
-
-__all__ = [
-    "InferredSettings",
-    "WeightFile",
-    "backbone_state",
-    "infer_settings",
-    "load_backbone",
-    "load_model",
-    "load_start",
-    "read_metadata",
-    "read_weights",
-    "save_weights",
-]
+from co2net.weight_files import WeightFile, load_whole, some_names
 
 BACKBONE_PREFIX, REFINEMENT_PREFIX = "backbone.", "refine_network."
 

@@ -33,11 +33,7 @@ __all__ = [
 
 MODELS = ("co2net",)
 DEFAULT_BACKBONE = "issam"  # of the paper's model
-PREFERRED_BACKBONES = (
-    "tonenet",
-    "lutnet",
-    "issam",
-)  # of the model that is used where nobody names one, the first that ships
+PREFERRED_BACKBONES = ("tonenet", "lutnet", "issam")  # where nobody names one, the first that ships
 
 Weights = str | os.PathLike[str] | None
 

@@ -16,7 +16,7 @@ from co2net.data.samples import Sample
 from co2net.devices import choose_device
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
-from co2net.models.checkpoints import infer_settings, read_weights
+from co2net.models.checkpoints import infer_settings
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, start_backbone, weights_path
 from co2net.models.weight_header import read_header
@@ -28,6 +28,7 @@ from co2net.training.loop import LoopSettings, Summary, train_on
 from co2net.training.refinement import BEST, RefinementTask
 from co2net.training.refinement_config import Stage2Config
 from co2net.training.temporal import TemporalConfig
+from co2net.weight_files import read_weights
 
 _NO_LUTS = (0, 3, 33, 33, 33)
 
