@@ -207,7 +207,8 @@ def _ssnet(options: argparse.Namespace, quiet: bool) -> None:
 
 def _train(task: Task, options: argparse.Namespace, quiet: bool) -> None:
     from co2net.devices import choose_device
-    from co2net.training.loop import LoopSettings, train_on
+    from co2net.training.jobs import train_on
+    from co2net.training.loop import LoopSettings
 
     settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
     summary = train_on(choose_device(options.device), task, settings, options.save_path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from co2net.cli.matting_data import add_common, add_motion, device_of, flow_of, recipe_of
 from co2net.cli.options import run_script
-from co2net.cli.training_options import add_time_limit, at_least, positive, report
+from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:

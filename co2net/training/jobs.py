@@ -20,13 +20,15 @@ from co2net.models.checkpoints import infer_settings
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, start_backbone, weights_path
 from co2net.models.weight_header import read_header
+from co2net.processes import process_group
 from co2net.training.backbone import BackboneTask
 from co2net.training.backbone_config import stage1_config
 from co2net.training.clip_samples import StoredFolders
 from co2net.training.color_changes import load_luts
-from co2net.training.loop import LoopSettings, Summary, train_on
+from co2net.training.loop import LoopSettings, Summary, train
 from co2net.training.refinement import BEST, RefinementTask
 from co2net.training.refinement_config import Stage2Config
+from co2net.training.task import Task
 from co2net.training.temporal import TemporalConfig
 from co2net.weight_files import read_weights
 
@@ -106,6 +108,12 @@ def train_backbone(
     settings = LoopSettings(config.log_every, config.checkpoint_every, time_limit=time_limit, quiet=quiet)
     summary = train_on(kind, task, settings, folder)
     return Outcome(summary, folder / f"{backbone}.safetensors", len(held_out))
+
+
+def train_on(device: torch.device, task: Task, settings: LoopSettings, folder: Path) -> Summary:
+    """Train on a device, or on several of its kind if ``torchrun`` started more processes; see :mod:`.loop`."""
+    with process_group(device) as processes:
+        return train(task, settings, folder, processes)
 
 
 def _examples(root: Path, split: str, path: str | None, temporal: TemporalConfig | None) -> list[Sample]:

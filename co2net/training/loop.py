@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from co2net.errors import DivergedError, InputError, OutputError
-from co2net.processes import Processes, process_group
+from co2net.processes import Processes
 from co2net.training.averaging import running_mean
 from co2net.training.batch_norm import count_in_batch_norm, use_global_batch_norm
 from co2net.training.checkpoint import Progress, cpu_copy, read_state, take_up, write_state
@@ -90,12 +90,6 @@ def train(task: Task, settings: LoopSettings, folder: Path, processes: Processes
     """
     with Interrupts(speaks=processes.first) as interrupts:
         return Run(task, settings, folder, processes, interrupts).train()
-
-
-def train_on(device: torch.device, task: Task, settings: LoopSettings, folder: Path) -> Summary:
-    """:func:`train` on a device, or on several of its kind if ``torchrun`` started more processes."""
-    with process_group(device) as processes:
-        return train(task, settings, folder, processes)
 
 
 class Run:
