@@ -6,19 +6,20 @@ theirs to say: the clip-end rule of the paper (:func:`neighbor_weights`), or the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from co2net.color_mapping.mappings import ColorMapping
+from co2net.data.neighbors import neighbor_numbers
 
 
 def neighbor_weights(frame: int, last: int, previous: int, following: int, first: int = 0) -> dict[int, int]:
     """How often each frame counts for `frame` in a clip (or shot) of frames `first` to `last`.
 
-    The paper's rule at the ends of a clip: a neighbor that does not exist is replaced by the nearest one of the same
-    direction that does, or by the frame itself if there is none; otherwise the frame is not its own neighbor.
+    The rule at the ends of a clip is that of :func:`co2net.data.neighbor_numbers`.
 
     Args:
         frame: number of the current frame.
@@ -30,12 +31,7 @@ def neighbor_weights(frame: int, last: int, previous: int, following: int, first
     Returns:
         ``{frame number: count}``; the counts sum to ``previous + following``.
     """
-    weights: dict[int, int] = {}
-    offsets = [-k for k in range(1, previous + 1)] + [k for k in range(1, following + 1)]
-    for offset in offsets:
-        neighbor = min(max(frame + offset, first), last)
-        weights[neighbor] = weights.get(neighbor, 0) + 1
-    return weights
+    return dict(Counter(neighbor_numbers(frame, range(first, last + 1), previous, following, step=1)))
 
 
 class ClipWindow:

@@ -1,4 +1,4 @@
-"""Which frames lend their colors to a frame."""
+"""Which frames lend their colors to a frame, also at the ends of a clip."""
 
 from __future__ import annotations
 

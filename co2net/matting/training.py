@@ -135,7 +135,7 @@ class MattingSamples:
             raise InputError(f"{self.frames[number].image} has no true mask")
         mask = read_truth(path)
         if mask.shape != self.size:
-            mask = (resize_mask(mask, (self.size[1], self.size[0])) > 0.5).astype(np.float32)
+            mask = (resize_mask(mask, self.size) > 0.5).astype(np.float32)
         return torch.from_numpy(mask)[None, None]
 
     def pair(self, number: int, draw: int) -> tuple[Tensor, Tensor]:
@@ -145,8 +145,7 @@ class MattingSamples:
     def _read(self, frame: MattingFrame) -> np.ndarray:
         if frame in self._kept:
             return self._kept[frame]
-        picture = read_image(frame.image)
-        picture = picture if picture.shape[:2] == self.size else resize_image(picture, (self.size[1], self.size[0]))
+        picture = resize_image(read_image(frame.image), self.size)
         if len(self._kept) * picture.nbytes < KEPT_BYTES:
             self._kept[frame] = picture
         return picture

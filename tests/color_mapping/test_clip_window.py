@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from co2net.color_mapping.clip_window import ClipWindow, neighbor_weights
 from co2net.color_mapping.mappings import MAPPINGS
-from co2net.data import neighbor_numbers
 
 
 @given(last=st.integers(0, 40), frame=st.integers(0, 40), previous=st.integers(0, 20), following=st.integers(0, 20))
@@ -18,12 +17,12 @@ from co2net.data import neighbor_numbers
 @example(last=5, frame=5, previous=0, following=3)
 @example(last=5, frame=0, previous=3, following=0)
 @settings(deadline=None)
-def test_weights_are_the_papers_list_counted(last, frame, previous, following):
+def test_weights_are_those_of_a_clip_whose_ends_are_repeated(last, frame, previous, following):
     frame = min(frame, last)
-    listed = neighbor_numbers(frame, range(last + 1), previous, following, step=1)
+    offsets = [*range(-previous, 0), *range(1, following + 1)]
     weights = neighbor_weights(frame, last, previous, following)
-    assert weights == dict(Counter(listed))
-    assert sum(weights.values()) == previous + following
+    assert weights == Counter(min(max(frame + offset, 0), last) for offset in offsets)
+    assert neighbor_weights(frame + 7, last + 7, previous, following, 7) == {n + 7: w for n, w in weights.items()}
 
 
 def test_a_frame_in_the_middle_is_not_its_own_neighbor():

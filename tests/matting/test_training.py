@@ -10,8 +10,9 @@ from co2net.cli.matting_data import extract_main, masks_main, predict_main
 from co2net.cli.train_matting import train_main
 from co2net.data.pictures import read_image
 from co2net.errors import InputError
+from co2net.flow import create_flow
 from co2net.matting.published_data import find_frames, make_dummy, previous_of, split_clips
-from co2net.matting.training import Plateau, auroc
+from co2net.matting.training import MattingRecipe, MattingSamples, Plateau, auroc
 from co2net.matting.unet import create_network
 from co2net.weight_files import read_weights, save_weights
 
@@ -47,6 +48,18 @@ def test_validation_is_of_other_clips(layout):
     one = [f for f in frames if f.clip == 1]
     assert [f.number for f in split_clips(one, 34)[1]] == [10]
     assert split_clips(frames, 0)[1] == []
+
+
+def test_frames_of_another_size_are_brought_to_the_first_ones(layout):
+    frames = find_frames(*layout)
+    for path in (frames[1].image, frames[1].mask):
+        with Image.open(path) as picture:
+            picture.resize((48, 20)).save(path)
+    samples = MattingSamples(frames, create_flow("dis"), MattingRecipe())
+    height, width = samples.size
+    assert samples.picture(1).shape == (height, width, 3)
+    assert samples.truth(1).shape == (1, 1, height, width)
+    assert samples.planes(1).shape == (1, 4, height, width)
 
 
 def test_auroc():
