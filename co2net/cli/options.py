@@ -76,7 +76,11 @@ def add_encoding(group: Group, default: str) -> None:
         help="the name chooses the format: .mp4 H.264, .mkv lossless FFV1, .mov ProRes, .webm VP9, a picture, or a "
         f"folder of PNG frames; default: {default}",
     )
-    group.add_argument("--codec", help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own")
+    group.add_argument(
+        "--codec",
+        help="h264, h265, ffv1, prores, vp9 or av1 in place of the ending's own; on a graphics processor h264_nvenc, "
+        "hevc_nvenc, av1_nvenc, h264_qsv, hevc_qsv, av1_qsv, h264_amf or hevc_amf",
+    )
     group.add_argument(
         "--quality", type=float, help="the encoder's quality, for H.264 its CRF: lower is better, 0 to 51"
     )

@@ -18,6 +18,7 @@ from co2net.models.precision import has_bfloat16
 from co2net.models.releases import list_releases, releases_folder
 from co2net.provenance import file_sha256, version
 from co2net.video.codecs import CODECS
+from co2net.video.hardware import encoder_fails
 
 _LIBRARIES = ("torch", "numpy", "av", "pillow", "opencv-python-headless", "safetensors")
 Report = dict[str, Any]
@@ -77,7 +78,10 @@ def _kernels(problems: list[str]) -> Report:
 
 def _codecs(problems: list[str]) -> Report:
     found = {name: codec.encoder in av.codecs_available for name, codec in CODECS.items()}
-    missing = [name for name, there in found.items() if not there]
+    missing = [name for name, there in found.items() if not there and not CODECS[name].needs]
+    for name, codec in CODECS.items():
+        if found[name] and codec.needs:
+            found[name] = not encoder_fails(codec.encoder)
     if missing:
         names = ", ".join(missing)
         problems.append(f"PyAV's FFmpeg lacks encoders for {names}: install PyAV's own wheel (pip install av)")

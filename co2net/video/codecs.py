@@ -8,6 +8,7 @@ import av
 
 from co2net.errors import OutputError
 from co2net.video.color import Layout
+from co2net.video.hardware import encoder_fails
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Codec:
     encoder: str
     title: str
     options: dict[str, str] = field(default_factory=dict)
-    quality: str | None = None
-    """The encoder's option that `quality` sets."""
+    quality: str | tuple[str, ...] | None = None
+    """The encoder's option that `quality` sets, or several that it sets alike."""
     default_quality: int | None = None
     worst_quality: int = 0
     """Greatest value; 0 is the best for all of them."""
@@ -29,6 +30,12 @@ class Codec:
     """The codec holds an alpha channel."""
     presets: tuple[str, ...] = ()
     """Names of the encoder's speeds, fastest first; they weigh time against the size of the file."""
+    family: str = ""
+    """The codec of the same files, if another name than its own: what endings and players go by."""
+    needs: str = ""
+    """The hardware that encodes, with its driver; empty: the processor."""
+    deep: bool = True
+    """More than 8 bits per channel can be encoded."""
 
 
 # Constant-quality settings that cannot be told from the source at normal viewing; the outside of the mask is encoded
@@ -47,6 +54,32 @@ CODECS = {
     ),
     "av1": Codec("libsvtav1", "AV1", {"preset": "7"}, "crf", 20, 63, presets=tuple(map(str, range(13, -1, -1)))),
 }
+
+
+def _on_graphics_processors() -> dict[str, Codec]:
+    """Encoders of graphics processors, by FFmpeg's names: constant quality, on the scale of the same codec's CRF."""
+    found: dict[str, Codec] = {}
+    for family, base, title, quality, worst in (
+        ("h264", "h264", "H.264", 18, 51),
+        ("h265", "hevc", "H.265", 20, 51),
+        ("av1", "av1", "AV1", 22, 63),
+    ):
+        for kind, options, sets, presets, needs in (
+            ("nvenc", {"rc": "vbr", "b": "0"}, "cq", tuple(f"p{n}" for n in range(1, 8)), "an NVIDIA GPU (NVENC)"),
+            ("qsv", {}, "global_quality", (*_SPEEDS[2:],), "Intel graphics (Quick Sync)"),
+            ("amf", {"rc": "cqp"}, ("qp_i", "qp_p"), ("speed", "balanced", "quality"), "an AMD GPU (AMF)"),
+        ):
+            name = f"{base}_{kind}"
+            if name == "av1_amf":  # counts its quality another way
+                continue
+            found[name] = Codec(
+                name, title, options, sets, quality, worst if kind == "nvenc" else 51, presets=presets, family=family,
+                needs=needs, deep=family != "h264",
+            )  # fmt: skip
+    return found
+
+
+CODECS |= _on_graphics_processors()
 _ALIASES = {"hevc": "h265", "avc": "h264", "x264": "h264", "x265": "h265", "libx264": "h264", "libx265": "h265"}
 _ALIASES |= {"libvpx-vp9": "vp9", "prores_ks": "prores", "libsvtav1": "av1"}
 
@@ -76,17 +109,20 @@ def choose_codec(ending: str, codec: str | None, name: str) -> Codec:
     wanted = _ALIASES.get(codec.lower(), codec.lower()) if codec else default
     if wanted not in CODECS:
         raise OutputError(f"codec {codec}: unknown; choose one of {', '.join(CODECS)}")
-    if wanted not in allowed:
-        raise OutputError(
-            f"{name}: {ending} files do not hold {CODECS[wanted].title} here; choose {', '.join(allowed)}"
-        )
     chosen = CODECS[wanted]
+    if (chosen.family or wanted) not in allowed:
+        raise OutputError(f"{name}: {ending} files do not hold {chosen.title} here; choose {', '.join(allowed)}")
     try:
         av.Codec(chosen.encoder, "w")
     except ValueError as error:
         raise OutputError(
             f"{name}: this PyAV was built without the encoder {chosen.encoder}; pip install --upgrade av"
         ) from error
+    if chosen.needs and (cause := encoder_fails(chosen.encoder)):
+        raise OutputError(
+            f"codec {codec}: needs {chosen.needs} with its driver, and this machine offers none ({cause}); codec "
+            f"{chosen.family} encodes on the processor"
+        )
     return chosen
 
 
@@ -106,14 +142,19 @@ def quality_options(codec: Codec, quality: float | None) -> dict[str, str]:
     Raises:
         OutputError: the codec has no such setting, or the value is out of its range.
     """
+    names = (codec.quality,) if isinstance(codec.quality, str) else codec.quality or ()
     if quality is None:
-        return codec.options | ({codec.quality: str(codec.default_quality)} if codec.quality else {})
-    if codec.quality is None:
+        return codec.options | {name: str(codec.default_quality) for name in names}
+    if not names:
         why = "it is lossless" if codec.lossless else "its profile fixes it"
         raise OutputError(f"quality {quality}: {codec.title} has no quality setting ({why}); leave it out")
     if not 0 <= quality <= codec.worst_quality:
         raise OutputError(f"quality {quality}: {codec.title} takes 0 (best) to {codec.worst_quality}")
-    return codec.options | {codec.quality: f"{quality:g}"}
+    if codec.needs and codec.quality != "cq" and quality != int(quality):
+        raise OutputError(f"quality {quality:g}: {codec.encoder} takes whole numbers")
+    # Quick Sync and AMF take 0 for "none given".
+    least = 1 if codec.needs else 0
+    return codec.options | {name: f"{max(quality, least):g}" for name in names}
 
 
 def preset_options(codec: Codec, preset: str | None) -> dict[str, str]:
@@ -147,13 +188,15 @@ def choose_pixel_format(
             return "yuva444p10le"
         is_444 = source.kind == "rgb" or (source.kind == "yuv" and (source.shift_x, source.shift_y) == (0, 0))
         return "yuv444p10le" if is_444 else "yuv422p10le"
-    deep = source.bits > 8
+    deep = source.bits > 8 and codec.deep
     scheme = {(0, 0): "444", (1, 0): "422"}.get((source.shift_x, source.shift_y), "420")
     scheme = scheme if deep and source.kind == "yuv" else "420"
     if interlaced and source.kind == "yuv":
         # Chroma is not scaled down the picture: that would mix the fields.
         scheme = "420" if source.shift_y else "422" if source.shift_x else "444"
-    if (width % 2 or height % 2) and codec.encoder in ("libx264", "libx265"):
+    if (width % 2 or height % 2) and (codec.needs or codec.encoder in ("libx264", "libx265")):
+        if codec.needs and "yuv444p" not in offered:
+            raise OutputError(f"codec {codec.encoder}: takes no odd size ({width}x{height}); codec {codec.family} does")
         scheme = "444"
         notes.append(
             f"{codec.title} has no 4:2:0 for the odd size {width}x{height}: written as 4:4:4, which not every player "
@@ -167,14 +210,14 @@ def choose_pixel_format(
     if source.alpha and not alpha:
         notes.append(f"{codec.title} has no alpha channel: dropped; .mov (ProRes 4444), .webm and .mkv keep it")
     wanted = f"yuv{'a' if alpha else ''}{scheme}p"
-    for name in (f"{wanted}10le", f"yuv{scheme}p10le", "yuv420p10le") if deep else ():
+    for name in (f"{wanted}10le", f"yuv{scheme}p10le", "yuv420p10le", "p010le") if deep else ():
         if name in offered:
             return name
-    if deep:
+    if source.bits > 8 and not alpha:
         notes.append(
             f"{codec.title} here has 8 bits per channel, the source {source.bits}: rounded; .mkv and .mov keep more"
         )
-    return wanted if wanted in offered else "yuv420p"
+    return wanted if wanted in offered else "yuv420p" if "yuv420p" in offered else "nv12"
 
 
 def _lossless_format(source: Layout, offered: list[str]) -> str:

@@ -26,10 +26,15 @@ def require_pyav() -> None:
         raise InputError(f"PyAV {av.__version__} is too old to keep colors exact; pip install --upgrade 'av>=17.1'")
 
 
-def open_input(path: Path) -> Any:
-    """Open a file for reading, whatever its tags hold; only this file, even where it is a list of others."""
+def open_input(path: Path, decoder: Any = None) -> Any:
+    """Open a file for reading, whatever its tags hold; only this file, even where it is a list of others.
+
+    `decoder`: a graphics processor's (:func:`co2net.video.hardware.decoding`).
+    """
     # From 19 on PyAV keeps the bytes of tags that are not UTF-8; before, it stops at them unless told otherwise.
     reading: dict[str, Any] = {} if _version() >= (19, 0) else {"metadata_errors": "replace"}
+    if decoder is not None:
+        reading["hwaccel"] = decoder
     return av.open(file_url(path), options={"format_whitelist": _formats(), "protocol_whitelist": "file"}, **reading)
 
 

@@ -17,6 +17,7 @@ from co2net.errors import InputError
 from co2net.video import color
 from co2net.video.clock import Clock
 from co2net.video.float_pictures import Transfer
+from co2net.video.hardware import Hardware, decoding
 from co2net.video.lazy_colors import LazyColors
 from co2net.video.metadata import Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT, Orientation
@@ -37,6 +38,7 @@ def open_video(
     part: Part | None = None,
     keep_partial: bool = False,
     transfer: Transfer = "auto",
+    hardware: Hardware = "off",
 ) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
 
@@ -48,6 +50,7 @@ def open_video(
         keep_partial: Of a video that is damaged or cut off, read what is before that; ``notes`` says where it ends.
         transfer: What the samples of floating-point pictures are, linear light or coded for display; "auto" goes by
             the format. Others are always display-coded.
+        hardware: "auto" has video decoded by a graphics processor where there is one for it: the same samples.
 
     Returns:
         A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
@@ -65,13 +68,13 @@ def open_video(
         return PictureReader(place, frame_rate, as_mask, part, transfer)
     if part is not None:
         raise InputError(f"{place}: is no sequence of pictures, so no part of it can be chosen by numbers")
-    return VideoReader(place, keep_partial)
+    return VideoReader(place, keep_partial, hardware)
 
 
 class VideoReader(Closing):
     """A video file, decoded frame by frame; made by :func:`open_video`. The first frame is decoded on opening."""
 
-    def __init__(self, path: Path, keep_partial: bool = False) -> None:
+    def __init__(self, path: Path, keep_partial: bool = False, hardware: Hardware = "off") -> None:
         self.path, self._keep_partial = path, keep_partial
         self.notes: list[str] = []
         """Where a damaged file ends, if that is allowed; complete after the walk."""
@@ -80,7 +83,7 @@ class VideoReader(Closing):
         self.luma_only = False
         """Set for masks: frames of YUV and grey video then come with an empty `image`."""
         self._scratch = color.Scratch()
-        self._container = _open_container(path)
+        self._container = _open_container(path, hardware)
         try:
             self._stream = self._choose_stream()
             self._clock = Clock(self._container, self._stream.index)
@@ -316,13 +319,13 @@ class VideoReader(Closing):
             )
 
 
-def _open_container(path: Path) -> Any:
+def _open_container(path: Path, hardware: Hardware) -> Any:
     require_pyav()
     av.logging.set_level(None)  # FFmpeg's own chatter on stderr helps nobody here
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; write it again")
     try:
-        return open_input(path)
+        return open_input(path, decoding(hardware)[0])
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read it") from error
     except (FFmpegError, OSError) as error:
