@@ -4,6 +4,7 @@
 #include <cfloat>
 
 #include "apply_frame.h"
+#include "apply_planes.h"
 #include "color_grid.h"
 #include "packed_lut.h"
 
@@ -256,6 +257,36 @@ CO2NET_API int co2net_apply_lut_frame(const float* lut, const void* frame, const
     const int64_t begin = number * band;
     blend_rows(job, begin, begin + band < height ? begin + band : height, run);
   });
+  return kDone;
+} catch (const std::bad_alloc&) {
+  return kNoMemory;
+}
+
+// Whole planes of 8 bits (height, width) and their chroma, each with its stride in bytes, and those laid over them (or
+// null); lut (3, dim^3). The mask and the outputs are of the box; the mask is codes with a table of 256 values, or floats.
+// settings: 3 x 4 from codes to RGB, 3 x 3 back, the strength, 3 x 4 for what is laid over.
+CO2NET_API int co2net_apply_lut_planes(const float* lut, const uint8_t* luma, const uint8_t* u, const uint8_t* v,
+                                       int64_t luma_stride, int64_t u_stride, int64_t v_stride,
+                                       const uint8_t* front_luma, const uint8_t* front_u, const uint8_t* front_v,
+                                       int64_t front_luma_stride, int64_t front_u_stride, int64_t front_v_stride,
+                                       const void* mask, int64_t mask_stride, const float* table,
+                                       const float* settings, uint8_t* luma_output, uint8_t* u_output,
+                                       uint8_t* v_output, int64_t height, int64_t width, int64_t dim,
+                                       int64_t shift_x, int64_t shift_y, int64_t top, int64_t bottom, int64_t left,
+                                       int64_t right, int64_t threads) try {
+  const Buffer<float> packed = pack_pairs(lut, nullptr, 1, dim, 255.0f, threads);
+  Planes job{packed.get(), {luma, u, v}, {front_luma, front_u, front_v}, mask, table,
+             {luma_output, u_output, v_output}, {luma_stride, u_stride, v_stride},
+             {front_luma_stride, front_u_stride, front_v_stride}, mask_stride, height, width, top, bottom, left, right,
+             static_cast<int>(shift_x), static_cast<int>(shift_y), {}, {}, {}, settings[21],
+             Steps(static_cast<int>(dim))};
+  std::memcpy(job.to_rgb, settings, sizeof job.to_rgb);
+  std::memcpy(job.from_rgb, settings + 12, sizeof job.from_rgb);
+  std::memcpy(job.front_to_rgb, settings + 22, sizeof job.front_to_rgb);
+  const auto run = change_strip_best();
+  const int64_t step = int64_t{1} << shift_y, strips = (bottom - top + step - 1) / step;
+  parallel(strips, useful_threads((bottom - top) * (right - left), threads),
+           [&](int64_t number) { run({&job, top + number * step}); });
   return kDone;
 } catch (const std::bad_alloc&) {
   return kNoMemory;
