@@ -135,8 +135,8 @@ class Clock:
             self.patch(LazyColors, "at", "samples to RGB"),
             self.patch(LazyColors, "__getitem__", "samples to RGB"),
             self.patch(MaskReader, "_values", "reading masks"),
-            self.patch(stream, "shrink_foreground", "shrinking"),
-            self.patch(stream, "mean_foreground", "shrinking"),
+            self.patch(stream, "shrunk_for", "shrinking"),
+            self.patch(stream, "mean_colors", "shrinking"),
             self.patch(FrameStream, "_look_at", "backbone"),
             self.patch(FrameStream, "_ready", "building the LUT"),  # less what follows
             self.patch(CO2Net, "merge", "refinement at the working size"),

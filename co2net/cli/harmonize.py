@@ -34,7 +34,7 @@ The mask is white on the foreground. Sound, frame times, size, rotation, color t
 _SAME = (
     "composite mask output foreground background mask_fit mask_retime mask_channel frames keep_partial frame_rate "
     "previous future strength key_frames precision per_shot cube cube_size cube_type cube_range "
-    "cube_per_shot look transfer"
+    "cube_per_shot look transfer hardware"
 )
 """Options that are arguments of :func:`co2net.harmonize_video` as they are."""
 
@@ -106,6 +106,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     source.add_argument(
         "--keep-partial", action="store_true", help="of a damaged or cut-off video keep what is before that"
+    )
+    source.add_argument(
+        "--hardware",
+        choices=("auto", "off"),
+        default="off",
+        help="auto: videos are decoded by a graphics processor where there is one; masks are not",
     )
     source.add_argument(
         "--frame-rate", type=frame_rate, metavar="FPS", help="of a folder of frames, for example 24 or 30000/1001"

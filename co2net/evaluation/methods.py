@@ -19,9 +19,9 @@ import torch
 
 from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.arrays import harmonize_frames
 from co2net.pipeline.frames import Picture, as_tensor, frame_to_tensor, mask_to_tensor
 from co2net.pipeline.key_frames import KeyFrames
-from co2net.pipeline.stream import harmonize_frames
 from co2net.video.mask_files import MaskArrays
 
 Run = Callable[[Iterable[Picture], Iterable[Picture]], Iterable[Picture]]

@@ -13,7 +13,7 @@ from co2net.data.frame_lists import PICTURES
 from co2net.errors import InputError
 from co2net.files import write_beside
 from co2net.models.co2net import CO2Net
-from co2net.pipeline.stream import harmonize_frames
+from co2net.pipeline.arrays import harmonize_frames
 from co2net.video import open_mask, open_video, pair
 
 ENDINGS = (".png", ".jpg", ".jpeg")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,10 +17,12 @@ import trilinear
 from co2net.devices import upload
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
-from co2net.pipeline.frames import Pixels, as_tensor, cut, frame_shape, frame_to_tensor, put_back
+from co2net.pipeline.frames import Pixels, as_tensor, cut, frame_shape, frame_to_tensor, mask_to_tensor, put_back
 from co2net.pipeline.resolution import enlarge
-from co2net.video.color import nonzero
-from co2net.video.lazy_colors import Box, LazyColors, Patch
+from co2net.video import coded_masks
+from co2net.video.coded_masks import Box, CodedMask
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, Patch, PlanesPatch
+from trilinear.planes import Planes, apply_lut_planes, serves
 
 
 @dataclass
@@ -31,28 +32,34 @@ class Foreground:
     Attributes:
         box: rows and columns that hold it; whole chroma blocks of a frame of planes.
         mask: ``(1, 1, H, W)`` in [0, 1], of the whole frame; of the box only where the frame is one of planes, whose
-            neighbors need not be kept then.
+            neighbors need not be kept then; it may be codes there.
     """
 
     box: Box
-    mask: Tensor
+    mask: Tensor | CodedMask
 
     @classmethod
-    def of(cls, frame: Pixels, mask: Tensor) -> Foreground | None:
+    def of(cls, frame: Pixels, mask: Tensor | CodedMask) -> Foreground | None:
         """The foreground of a frame with the mask ``(1, 1, H, W)``; None where it has none."""
-        box = bounding_box(mask)
-        if box is None or not isinstance(frame, LazyColors):
-            return None if box is None else cls(box, mask)
-        box = frame.aligned(box)
-        return cls(box, mask[..., box[0], box[1]].contiguous())
+        box = mask.box() if isinstance(mask, CodedMask) else bounding_box(mask)
+        if box is None:
+            return None
+        if isinstance(frame, LazyColors):
+            box = frame.aligned(box)
+            return cls(box, mask[box] if isinstance(mask, CodedMask) else mask[..., box[0], box[1]].contiguous())
+        return cls(box, mask_to_tensor(mask, frame_shape(frame)) if isinstance(mask, CodedMask) else mask)
 
     def inside(self) -> Tensor:
         """The mask inside the box, ``(1, 1, h, w)``."""
+        if isinstance(self.mask, CodedMask):
+            return torch.from_numpy(np.asarray(self.mask))[None, None]
         height, width = (part.stop - part.start for part in self.box)
         return self.mask if self.mask.shape[-2:] == (height, width) else self.mask[..., self.box[0], self.box[1]]
 
 
-def apply_lut(frame: Pixels, lut: Tensor, foreground: Foreground, strength: float) -> Pixels | Patch:
+def apply_lut(
+    frame: Pixels, lut: Tensor, foreground: Foreground, strength: float, on_planes: bool = False
+) -> Pixels | Patch | PlanesPatch:
     """A copy of `frame`, same kind, with a complete LUT's colors blended in by the mask; own bits where the mask is 0.
 
     Args:
@@ -60,15 +67,20 @@ def apply_lut(frame: Pixels, lut: Tensor, foreground: Foreground, strength: floa
         lut: ``(1, 3, D, D, D)``, on the device that computes.
         foreground: where the mask is.
         strength: how much of the change is made; 1 is all of it.
+        on_planes: new samples may come back in place of new colors, where the kernel makes them.
     """
     box = foreground.box
+    if isinstance(frame, LazyColors) and on_planes:
+        planes = _on_planes(frame, lut, foreground, strength)
+        if planes is not None:
+            return PlanesPatch(box, planes)
     if isinstance(frame, LazyColors):
         before = frame[box]
-        share = upload(foreground.mask[0, 0], lut.device)
+        share = upload(foreground.inside()[0, 0], lut.device)
         after = trilinear.apply_lut_frame(lut, upload(torch.from_numpy(before), lut.device), share, strength)
         return Patch(box, before, after.cpu().numpy())
-    mask = foreground.mask
-    picture = as_tensor(frame)
+    mask, picture = foreground.mask, as_tensor(frame)
+    assert isinstance(mask, Tensor)  # noqa: S101  # codes only go with planes
     if picture.is_floating_point():
         image = frame_to_tensor(cut(frame, box), lut.device)
         part = upload(foreground.inside(), lut.device)
@@ -87,6 +99,23 @@ def apply_lut(frame: Pixels, lut: Tensor, foreground: Foreground, strength: floa
     painted = picture.clone()
     painted[box] = part
     return painted
+
+
+def _on_planes(frame: LazyColors, lut: Tensor, foreground: Foreground, strength: float) -> list[np.ndarray] | None:
+    """New samples of the foreground's box; None where the kernel does not take the frame."""
+    stored, front = Planes(*frame.codes()), None
+    if isinstance(frame, ComposedColors):
+        if not isinstance(frame, LayeredColors) or frame.box != foreground.box:
+            return None
+        front = Planes(*frame.front.codes())
+    if not serves(lut, stored, *([] if front is None else [front])):
+        return None
+    mask, table = foreground.mask, None
+    if isinstance(mask, CodedMask):
+        values, table = mask.codes, mask.table
+    else:
+        values = np.ascontiguousarray(mask[0, 0].numpy())
+    return apply_lut_planes(lut, stored, values, strength, foreground.box, table=table, front=front)
 
 
 def apply_merged(
@@ -167,9 +196,7 @@ def _at_full_size(
 def bounding_box(mask: Tensor) -> Box | None:
     """Rows and columns that hold the mask ``(1, 1, H, W)``, None if it is empty: nothing outside needs computing."""
     if mask.device.type == "cpu":  # in one pass, without waking other threads
-        inside = nonzero(mask[0, 0].numpy())
-        left, top, width, height = cv2.boundingRect(inside)
-        return (slice(top, top + height), slice(left, left + width)) if width else None
+        return coded_masks.bounding_box(mask[0, 0].numpy())
     rows = torch.nonzero(mask[0, 0].amax(dim=1) > 0)
     if len(rows) == 0:
         return None

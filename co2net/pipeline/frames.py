@@ -8,7 +8,8 @@ from torch import Tensor
 
 from co2net.devices import upload
 from co2net.errors import ShapeError
-from co2net.video.lazy_colors import Box, LazyColors, Patch
+from co2net.video.coded_masks import Box, CodedMask
+from co2net.video.lazy_colors import LazyColors, Patch
 from co2net.video.mask_files import MaskArrays
 
 Picture = np.ndarray | Tensor
@@ -65,7 +66,7 @@ def as_bytes(frame: Pixels) -> np.ndarray:
     return values.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def mask_to_tensor(mask: Picture, shape: tuple[int, int], read: MaskArrays | None = None) -> Tensor:
+def mask_to_tensor(mask: Picture | CodedMask, shape: tuple[int, int], read: MaskArrays | None = None) -> Tensor:
     """``(1, H, W)`` or ``(H, W)``, float in [0, 1], uint8, uint16 or bool, to float32 ``(1, 1, H, W)`` in [0, 1].
 
     It stays on its device; float32 is not copied.
@@ -79,7 +80,7 @@ def mask_to_tensor(mask: Picture, shape: tuple[int, int], read: MaskArrays | Non
         ShapeError: if it is something else or does not have the frame's `shape`.
         InputError: integers that could mean two things.
     """
-    tensor = as_tensor(mask, "mask")
+    tensor = as_tensor(np.asarray(mask) if isinstance(mask, CodedMask) else mask, "mask")
     if tensor.ndim == 3 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tuple(tensor.shape) != tuple(shape):

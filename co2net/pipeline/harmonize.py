@@ -24,6 +24,7 @@ from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
 from co2net.pipeline.stream import FrameStream, Strength
 from co2net.video import Composing, Frame, MaskOptions, Part
 from co2net.video.float_pictures import Transfer
+from co2net.video.hardware import Hardware
 from co2net.video.picture_clips import frame_number
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def harmonize_video(
     per_shot: bool = False,
     cube_per_shot: PathLike | None = None,
     cube_size: int = 33,
+    hardware: Hardware = "off",
     cube_type: Literal["3d", "1d"] = "3d",
     cube_range: Literal["full", "video"] = "full",
     transfer: Transfer = "auto",
@@ -117,6 +119,7 @@ def harmonize_video(
         precision: of the backbone: "auto" computes in bfloat16 where the processor is faster at it, "full" in float32.
         per_shot: one LUT for each shot, in two passes over the inputs: nothing flickers, nothing follows the light.
         cube_size: points per axis of `cube`: 2 to 129, of curves up to 65536.
+        hardware: "auto" has videos decoded by a graphics processor where there is one; the masks are not.
         cube_per_shot: a folder for a ``.cube`` LUT of each shot.
         cube_type: of `cube`: a 3D LUT, or three curves, one for each channel: those nearest to the results.
         cube_range: of `cube` and `cube_per_shot`: "video" for programs that feed a LUT limited-range codes.
@@ -143,6 +146,7 @@ def harmonize_video(
         composing,
         keep_partial=keep_partial,
         transfer=transfer,
+        hardware=hardware,
     )
     if frames is not None and per_shot:
         raise InputError(

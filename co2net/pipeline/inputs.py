@@ -25,6 +25,7 @@ from co2net.video import (
     pair,
 )
 from co2net.video.float_pictures import Transfer
+from co2net.video.hardware import Hardware, decoding
 from co2net.video.pictures import PICTURE_ENDINGS
 
 
@@ -49,6 +50,7 @@ class CompositeInputs:
     part: Part | None = None
     keep_partial: bool = False
     transfer: Transfer = "auto"
+    hardware: Hardware = "off"
 
     def __post_init__(self) -> None:
         composes = self.foreground is not None or self.background is not None
@@ -92,9 +94,12 @@ class CompositeInputs:
                     frame_rate=self.frame_rate,
                     part=self.part,
                     transfer=self.transfer,
+                    hardware=self.hardware,
                 )
             )
             self._check_transfer(*composed.inputs)
+            composed.coded = True
+            composed.notes += self._who_decodes()
             return composed.info, iter(composed), composed.notes
         assert self.composite is not None  # noqa: S101  (checked on making)
         reader = stack.enter_context(
@@ -104,6 +109,7 @@ class CompositeInputs:
                 part=self.part,
                 keep_partial=self.keep_partial,
                 transfer=self.transfer,
+                hardware=self.hardware,
             )
         )
         self._check_transfer(reader.info)
@@ -121,7 +127,20 @@ class CompositeInputs:
             raise InputError(f"{self.composite} has no alpha channel; say where its foreground is with `mask`")
         stack.enter_context(masks)
         masks.follow(reader)
+        masks.coded = True
+        masks.notes += self._who_decodes()
         return reader.info, pair(reader, masks), masks.notes
+
+    def _who_decodes(self) -> list[str]:
+        """A note, where a graphics processor was asked for."""
+        if self.hardware == "off":
+            return []
+        kind = decoding(self.hardware)[1]
+        return [
+            f"decoded by {kind} where it knows the codec"
+            if kind
+            else "no graphics processor decodes here: decoded on the processor"
+        ]
 
     def _check_transfer(self, *infos: VideoInfo) -> None:
         if self.transfer not in ("auto", "linear", "display"):

@@ -22,7 +22,9 @@ It may lag behind and yield any number of results per push, but in order and one
 went in. What a result is depends on the kind of output (:data:`~co2net.pipeline.outputs.OutputKind`).
 
 A stream with ``takes_planes = True`` gets the frames of YUV video as :class:`~co2net.video.lazy_colors.LazyColors`, so
-that only those colors are converted that it asks for.
+that only those colors are converted that it asks for, and their masks as the
+:class:`~co2net.video.coded_masks.CodedMask` that they may be. Its ``changes_planes`` is set to True where
+results may be new samples (:class:`~co2net.video.lazy_colors.PlanesPatch`).
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class OutputOptions(TypedDict, total=False):
     """How a result is written: keywords, handed on as they came, of which each may be left out.
 
     Attributes:
-        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the output ending's own.
+        codec: "h264", "h265", "ffv1", "prores", "vp9" or "av1" in place of the output ending's own; on a graphics
+            processor "h264_nvenc" and its like (docs/gpu.md).
         quality: the encoder's quality value (CRF; of JPEG and WebP 1 to 100).
         preset: the encoder's speed against the file's size, "ultrafast" to "veryslow".
         overwrite: replace an existing output; the default.
@@ -149,6 +152,8 @@ def run_job(
     place = default_output(info, word or kind, kind) if output is None else output
     shown = output_info(info, kind, place, options.get("codec"))
     with open_writer(place, shown, protect=protect, **options) as writer:
+        if getattr(stream, "takes_planes", False):
+            stream.changes_planes = writer.takes_planes  # type: ignore[attr-defined]
         if before_start is not None:
             before_start()
         frames = _stream_through(pairs, stream, writer, kind, info.frame_count, on_progress, _asked(cancel))
@@ -239,6 +244,7 @@ def _results(
             # Its result says by itself where it changes, so the mask need not wait with it.
             yield from stream.push(frame.colors, mask, (frame, None))
         else:
+            mask = None if mask is None else np.asarray(mask)
             yield from stream.push(frame.image, mask, (frame, mask))
     for found in stream.finish():
         go_on()

@@ -53,18 +53,18 @@ class KeyFrameChooser:
         self._last: tuple[int, int] | None = None
         self._colors: Tensor | None = None
 
-    def is_key(self, number: int, small: Tensor, mask: Tensor, shot: int) -> bool:
+    def is_key(self, number: int, small: Tensor | None, mask: Tensor | None, shot: int) -> bool:
         """Whether frame `number` is a key frame; call once for each frame that tells something, in order.
 
         Args:
             number: of the frame in its clip or sequence.
-            small: the frame at the working size, ``(1, 3, h, w)`` in [0, 1].
-            mask: ``(1, 1, h, w)`` in [0, 1].
+            small: the frame at the working size, ``(1, 3, h, w)`` in [0, 1]; only "auto" looks at it.
+            mask: ``(1, 1, h, w)`` in [0, 1], likewise.
             shot: number of its shot's first frame.
         """
         if self.most_apart == 1:
             return True
-        colors = _colors(small, mask) if self._adaptive else None
+        colors = None if not self._adaptive or small is None or mask is None else _colors(small, mask)
         place = (shot, number // self.most_apart)
         due = place != self._last
         if not due and colors is not None and self._colors is not None:

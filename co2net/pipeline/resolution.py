@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from co2net.devices import upload
 from co2net.models.backbones import Backbone
-from co2net.pipeline.frames import FULL_SCALE, Pixels, as_bytes, as_tensor, frame_shape, frame_to_tensor
-from co2net.video.lazy_colors import Box, LazyColors
+from co2net.pipeline.frames import FULL_SCALE, Pixels, as_bytes, as_tensor, frame_shape, frame_to_tensor, mask_to_tensor
+from co2net.video.coded_masks import Box, CodedMask
+from co2net.video.lazy_colors import LazyColors
 
 
 def working_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -95,6 +96,14 @@ def _tap_numbers(length: int, small: int) -> Tensor:
     return torch.cat([near, (near + 1).clamp(max=length - 1)])
 
 
+def shrunk_for(backbone: Backbone, frame: Pixels, mask: Tensor | CodedMask) -> tuple[Tensor, Tensor]:
+    """A frame and its mask ``(1, 1, H, W)`` as `backbone` wants them: ``(1, 3, h, w)`` in [0, 1], ``(1, 1, h, w)``."""
+    shape = frame_shape(frame)
+    shrink = mean_foreground if backbone.averages_areas else shrink_foreground
+    values = mask if isinstance(mask, Tensor) else mask_to_tensor(mask, shape)
+    return shrink(frame, values, working_shape(*shape, backbone.frame_size))
+
+
 def shrink_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down; as :func:`shrink`, unless that steps over all of the foreground.
 
@@ -124,29 +133,51 @@ def mean_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tupl
 
     Arguments and results as of :func:`shrink_foreground`.
     """
-    # Some sixteen pixels tell an area's color well enough; all of a large frame would take longer than the network.
-    rows, columns = (max(1, side // (4 * small)) for side, small in zip(mask.shape[2:], shape, strict=True))
-
-    def thinned(values: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(values[rows // 2 :: rows, columns // 2 :: columns])
-
-    def shrunk(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA))
-
     if mask.shape[2:] == shape:
         return frame_to_tensor(frame), mask
-    small_mask = shrunk(thinned(mask[0, 0].cpu().numpy()))[None, None].to(mask.device)
+    small_mask = _shrunk(_thinned(mask[0, 0].cpu().numpy(), shape), shape)[None, None].to(mask.device)
     if not bool(small_mask.any()):  # a foreground thinner than the pixels that were left out, or none
         small_mask = F.adaptive_max_pool2d(mask, shape)
+    return mean_colors(frame, shape), small_mask
+
+
+def mean_colors(frame: Pixels, shape: tuple[int, int]) -> Tensor:
+    """Mean colors of areas of a frame, ``(1, 3, h, w)`` in [0, 1].
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 / uint16, ``(3, H, W)`` float in [0, 1], or planes, which are shrunk as they are.
+        shape: how many areas down and across; at most the frame's size.
+    """
     if isinstance(frame, LazyColors):
         height, width, _ = frame.shape
-        values = frame.at(np.arange(rows // 2, height, rows), np.arange(columns // 2, width, columns))
-        return _as_floats(shrunk(values)), small_mask
+        if height >= 2 * shape[0] and width >= 2 * shape[1]:  # else chroma would have to be enlarged
+            return torch.from_numpy(frame.shrunk(shape)).permute(2, 0, 1)[None]
+        rows, columns = (_chosen(side, small) for side, small in zip((height, width), shape, strict=True))
+        values = frame.at(np.arange(height)[rows], np.arange(width)[columns])
+        return _as_floats(_shrunk(values, shape))
     picture = as_tensor(frame)
     if picture.is_floating_point():
-        return F.interpolate(frame_to_tensor(frame), shape, mode="area"), small_mask
+        return F.interpolate(frame_to_tensor(frame), shape, mode="area")
     # OpenCV averages integers directly, in a fifth of the time that a float copy would take to make.
-    return _as_floats(shrunk(thinned(picture.cpu().numpy()))).to(picture.device), small_mask
+    return _as_floats(_shrunk(_thinned(picture.cpu().numpy(), shape), shape)).to(picture.device)
+
+
+def _chosen(side: int, small: int) -> slice:
+    """Rows or columns that count in means: some sixteen pixels tell an area's color well enough.
+
+    All of a large frame would take longer than the network.
+    """
+    step = max(1, side // max(4 * small, 96))
+    return slice(step // 2, None, step)
+
+
+def _thinned(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    rows, columns = (_chosen(side, small) for side, small in zip(values.shape[:2], shape, strict=True))
+    return np.ascontiguousarray(values[rows, columns])
+
+
+def _shrunk(values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    return torch.from_numpy(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
 def _as_floats(picture: Tensor) -> Tensor:

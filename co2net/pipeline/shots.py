@@ -17,6 +17,7 @@ from co2net.errors import OutputError
 from co2net.pipeline.apply_mapping import Foreground, apply_lut
 from co2net.pipeline.frames import Picture, Pixels, frame_shape, mask_to_tensor
 from co2net.pipeline.stream import FrameStream
+from co2net.video.coded_masks import CodedMask
 from co2net.video.mask_files import MaskArrays
 
 
@@ -24,6 +25,7 @@ class ShotStream:
     """The second pass: each frame through its shot's LUT."""
 
     takes_planes = True
+    changes_planes = False
 
     def __init__(self) -> None:
         self._luts: Mapping[int, Tensor] = {}
@@ -37,7 +39,7 @@ class ShotStream:
         self._luts, self._strengths, self._starts = looked.shot_luts(), looked.shot_strengths(), looked.starts
 
     @torch.inference_mode()
-    def push(self, frame: Pixels, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Any]]:
+    def push(self, frame: Pixels, mask: Picture | CodedMask, tag: Any = None) -> Iterator[tuple[Any, Any]]:
         """The frame's result, at once."""
         start = self._starts[bisect_right(self._starts, self._number) - 1]
         self._number += 1
@@ -45,8 +47,14 @@ class ShotStream:
         if lut is None:
             yield tag, frame
             return
-        foreground = Foreground.of(frame, mask_to_tensor(mask, frame_shape(frame), self._read_mask))
-        yield tag, frame if foreground is None else apply_lut(frame, lut, foreground, self._strengths[start])
+        read = mask if isinstance(mask, CodedMask) else mask_to_tensor(mask, frame_shape(frame), self._read_mask)
+        foreground = Foreground.of(frame, read)
+        yield (
+            tag,
+            frame
+            if foreground is None
+            else apply_lut(frame, lut, foreground, self._strengths[start], self.changes_planes),
+        )
 
     def finish(self) -> Iterator[tuple[Any, Any]]:
         """Nothing is left."""

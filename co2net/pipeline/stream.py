@@ -7,9 +7,9 @@ neighbor of some frame; a frame leaves as soon as its last following neighbor ha
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -24,87 +24,18 @@ from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net, CO2NetResult
 from co2net.models.precision import Precision, backbone_pass, one_thread_for
 from co2net.pipeline.apply_mapping import Foreground, apply_lut, apply_merged
-from co2net.pipeline.cuts import CutDetector
-from co2net.pipeline.frames import Picture, Pixels, check_mask_range, frame_shape, mask_to_tensor
+from co2net.pipeline.cuts import CELLS, CutDetector
+from co2net.pipeline.frames import Picture, Pixels, frame_shape, mask_to_tensor
 from co2net.pipeline.key_frames import KeyFrameChooser, KeyFrames, check_key_frames, spread
-from co2net.pipeline.resolution import further_inputs, mean_foreground, shrink_foreground, working_shape
-from co2net.video.lazy_colors import Patch
+from co2net.pipeline.resolution import further_inputs, mean_colors, shrunk_for
+from co2net.video.coded_masks import CodedMask
+from co2net.video.lazy_colors import Patch, PlanesPatch
 from co2net.video.mask_files import MaskArrays
 
 Strength = float | Literal["auto"]
 """How much of the change is made: 0 none, 1 all, up to 1.5 more than all; "auto": less where the network expects to be
 wrong by as much as it changes."""
 MOST_STRENGTH = 1.5
-
-_MISSING: Any = object()
-
-
-def harmonize_frames(
-    frames: Iterable[Picture],
-    masks: Iterable[Picture],
-    model: CO2Net | None = None,
-    previous: int = 8,
-    future: int = 8,
-    *,
-    strength: Strength = 1.0,
-    device: str | torch.device | None = None,
-    cuts: bool | None = None,
-    key_frames: KeyFrames = None,
-    precision: Precision = "full",
-) -> Iterator[Picture]:
-    """Harmonize the foreground of a clip, frame by frame.
-
-    Args:
-        frames: composites in order, each ``(3, H, W)`` float in [0, 1] or ``(H, W, 3)`` uint8 (or uint16), as numpy
-            arrays or tensors.
-        masks: one per frame, ``(1, H, W)`` float in [0, 1] or ``(H, W)`` uint8; soft values stay soft.
-        model: from :func:`co2net.create_model`; None takes the weights that ship.
-        previous: neighbor frames before the current one that shape its color mapping.
-        future: neighbor frames after it; also how many frames the result lags behind.
-        strength: 0 changes nothing, 1 harmonizes fully, up to 1.5 exaggerates; "auto", see :data:`Strength`.
-        device: where to compute; None leaves the model where it is.
-        cuts: whether to look for scene cuts, over which no frame is a neighbor. None: unless the model's mapping is
-            "paper", which knows none.
-        key_frames: run the backbone on every k-th frame only, and where a shot begins; "auto": more often where the
-            colors of foreground or background change. All frames are read through the color mapping, gathered from the
-            key frames of the window; nothing is refined. None: every frame.
-        precision: "auto" lets the backbone's convolutions be computed in bfloat16 where the processor is faster at it.
-
-    Returns:
-        An iterator over as many frames as came in, in order, of the kind that came in. Picture whose mask is 0 are
-        untouched, the others clamped to [0, 1]. A frame in which nothing changes may come back as the same object.
-
-    Raises:
-        InputError: a setting is out of range, or key frames are asked of the mapping "paper", whose holes only the
-            frame's own pass can fill; while iterating: frames and masks are not equally many.
-        ShapeError: while iterating: a frame or mask has the wrong shape or type, or the size changes within the clip.
-    """
-    stream = FrameStream(
-        model,
-        previous,
-        future,
-        strength=strength,
-        device=device,
-        cuts=cuts,
-        key_frames=key_frames,
-        precision=precision,
-    )
-    return _stream_through(stream, frames, masks)
-
-
-def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[Picture]:
-    for frame, mask in zip_longest(frames, masks, fillvalue=_MISSING):
-        if frame is _MISSING or mask is _MISSING:
-            shorter = "frames" if frame is _MISSING else "masks"
-            raise InputError(
-                f"there are fewer {shorter} than {'masks' if shorter == 'frames' else 'frames'}; "
-                "every frame needs its mask"
-            )
-        check_mask_range(mask)
-        for _, result in stream.push(frame, mask):
-            yield result
-    for _, result in stream.finish():
-        yield result
 
 
 @dataclass
@@ -114,7 +45,7 @@ class _Entry:
     frame: Pixels
     tag: Any
     foreground: Foreground | None = None  # None where the mask is empty
-    small: Tensor | None = None  # working size; None where the mask is empty
+    small: Tensor | None = None  # working size; None where the mask is empty, and where nobody needs it
     small_mask: Tensor | None = None
     out: BackboneOutput | None = None  # None between key frames, too
 
@@ -122,7 +53,7 @@ class _Entry:
 class FrameStream:
     """The same job, pushed instead of pulled: for callers that hold the loop, such as the video pipeline.
 
-    Arguments as in :func:`harmonize_frames`. A result is of the kind that came in; of decoded planes a
+    Arguments as in :func:`co2net.harmonize_frames`. A result is of the kind that came in; of decoded planes a
     :class:`~co2net.video.lazy_colors.Patch`, or the planes themselves where nothing changes.
 
     Attributes:
@@ -140,6 +71,7 @@ class FrameStream:
     """
 
     takes_planes = True
+    changes_planes = False
 
     def __init__(
         self,
@@ -175,6 +107,13 @@ class FrameStream:
         self.collect_lut = self.collect_curves = self.collect_shots = False
         self.number_of: Callable[[Any], int] | None = None
         self.apply = self.covers_everything = True
+        # Between fixed key frames a predicted mapping asks for nothing that only the shrunk frame tells.
+        self._glances = (
+            self._key_frames not in (None, "auto")
+            and strength != "auto"
+            and self.model.backbone.averages_areas
+            and self.model.mapping.needs_prediction
+        )
         look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
@@ -190,7 +129,7 @@ class FrameStream:
         self._shape: tuple[int, int] | None = None
         self._read_mask = MaskArrays()
 
-    def push(self, frame: Pixels, mask: Picture, tag: Any = None) -> Iterator[tuple[Any, Any]]:
+    def push(self, frame: Pixels, mask: Picture | CodedMask, tag: Any = None) -> Iterator[tuple[Any, Any]]:
         """Take in one frame; yields ``(tag, result)`` of every frame that is complete now."""
         with one_thread_for(self.model.backbone, self.device):
             self._add(frame, mask, tag)
@@ -253,12 +192,16 @@ class FrameStream:
         return [0, *self.cuts]
 
     @property
+    def _changes_nothing(self) -> bool:
+        return self.strength == 0 and not (self.collect_lut or self.collect_shots)
+
+    @property
     def _fits_results(self) -> bool:
         """Whether a shot's LUT must be fitted to results, because the mapping alone does not make them."""
         return self.model.refinement or self.model.mapping.has_holes or self.model.paper_lut_only
 
     @torch.inference_mode()
-    def _add(self, frame: Pixels, mask: Picture, tag: Any) -> None:
+    def _add(self, frame: Pixels, mask: Picture | CodedMask, tag: Any) -> None:
         """Keep a frame, and what it tells; a key frame goes through the backbone."""
         shape = frame_shape(frame)
         if self._shape not in (None, shape):
@@ -266,27 +209,42 @@ class FrameStream:
                 f"frame {self._count} is {shape}, the frames before it {self._shape}; one clip has one size"
             )
         self._shape = shape
-        number = self._count
-        entry, full_mask = _Entry(frame, tag), mask_to_tensor(mask, shape, self._read_mask)
-        shrink = mean_foreground if self.model.backbone.averages_areas else shrink_foreground
-        small, small_mask = shrink(frame, full_mask, working_shape(*shape, self.model.backbone.frame_size))
-        if self._detector is not None and self._detector.is_cut(small):
-            self.cuts.append(number)
-        self.covers_everything = self.covers_everything and bool(small_mask.amin() > 0.5)
-        if bool((small_mask > 0).any()):
+        number, entry = self._count, _Entry(frame, tag)
+        given = mask if isinstance(mask, CodedMask) else mask_to_tensor(mask, shape, self._read_mask)
+        asked = not (self._glances or self._changes_nothing)
+        small, small_mask = shrunk_for(self.model.backbone, frame, given) if asked else (None, None)
+        if self._detector is not None:
+            seen = mean_colors(frame, (min(CELLS, shape[0]), min(CELLS, shape[1]))) if small is None else small
+            if self._detector.is_cut(seen):
+                self.cuts.append(number)
+        entry.foreground = Foreground.of(frame, given)
+        if entry.foreground is not None:
             self.harmonized += 1
-            entry.foreground = Foreground.of(frame, full_mask)
-            # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
-            tells = self.model.mapping.tells(small_mask)
-            shot, place = self.cuts[-1] if self.cuts else 0, number if self.number_of is None else self.number_of(tag)
-            is_key = not tells or self._chooser.is_key(place, small, small_mask, shot)
-            entry.small, entry.small_mask = upload(small, self.device), upload(small_mask, self.device)
-            if is_key:
-                self._look_at(entry, number, keep=tells or self._key_frames is None)
-            else:
-                self._between.add(number)
+            if not self._changes_nothing:
+                small, small_mask = self._learn(entry, number, small, small_mask, given)
+        if self.covers_everything:
+            small_mask = shrunk_for(self.model.backbone, frame, given)[1] if small_mask is None else small_mask
+            self.covers_everything = bool(small_mask.amin() > 0.5)
         self._entries[self._count] = entry
         self._count += 1
+
+    def _learn(
+        self, entry: _Entry, number: int, small: Tensor | None, small_mask: Tensor | None, mask: Tensor | CodedMask
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Take from a frame with a foreground what it tells about the color mapping."""
+        # A frame that tells nothing about the mapping must see the backbone, and must not stand for others.
+        tells = small_mask is None or self.model.mapping.tells(small_mask)
+        shot, place = self.cuts[-1] if self.cuts else 0, number if self.number_of is None else self.number_of(entry.tag)
+        is_key = not tells or self._chooser.is_key(place, small, small_mask, shot)
+        if is_key and small is None:
+            small, small_mask = shrunk_for(self.model.backbone, entry.frame, mask)
+        if small is not None and small_mask is not None:
+            entry.small, entry.small_mask = (upload(picture, self.device) for picture in (small, small_mask))
+        if is_key:
+            self._look_at(entry, number, keep=tells or self._key_frames is None)
+        else:
+            self._between.add(number)
+        return small, small_mask
 
     def _look_at(self, entry: _Entry, number: int, keep: bool) -> None:
         """Run the backbone; `keep` what the frame tells about the mapping."""
@@ -301,13 +259,13 @@ class FrameStream:
                 self._add_to_shot(self.cuts[-1] if self.cuts else 0, volume)
 
     @torch.inference_mode()
-    def _ready(self) -> tuple[Any, Pixels | Patch]:
+    def _ready(self) -> tuple[Any, Pixels | Patch | PlanesPatch]:
         """The result of the first frame that is still here; all its neighbors are."""
         number, last = self._done, self._count - 1
         entry = self._entries.pop(number)
         result = entry.frame
         fits = self.collect_shots and (self._fits_results or self.strength == "auto")
-        if entry.small is not None and ((self.apply and self.strength != 0) or self.collect_lut or fits):
+        if entry.foreground is not None and ((self.apply and self.strength != 0) or self.collect_lut or fits):
             first, last = self._shot(number, last)
             neighbors = neighbor_weights(number, last, self.previous, self.future, first)
             volume = self._window.volume(number, neighbors, self._shares(number, first, last))
@@ -338,13 +296,13 @@ class FrameStream:
 
     def _harmonize(
         self, entry: _Entry, mapping: tuple[Tensor, Tensor] | None, strength: float, shot: int
-    ) -> Pixels | Patch:
+    ) -> Pixels | Patch | PlanesPatch:
         small, mask, out = entry.small, entry.small_mask, entry.out
-        assert small is not None and mask is not None  # noqa: S101
         lut = self._complete_lut(mapping)
         merged: CO2NetResult | None = None
         fits = self.collect_shots and self._fits_results
         if out is not None and (lut is None or self.collect_lut or fits):
+            assert small is not None and mask is not None  # noqa: S101  # the backbone has seen them
             merged = self.model.merge(out, mapping, small, mask)
             change, read = merged.image - small, None if mapping is None else mapping[0]
             if self.collect_lut:
@@ -358,9 +316,9 @@ class FrameStream:
         if not self.apply or entry.foreground is None:
             return entry.frame
         if lut is not None:
-            return apply_lut(entry.frame, lut, entry.foreground, strength)
+            return apply_lut(entry.frame, lut, entry.foreground, strength, self.changes_planes)
         # A frame between key frames has a key frame, and so a complete LUT.
-        assert out is not None and merged is not None  # noqa: S101
+        assert out is not None and merged is not None and small is not None and mask is not None  # noqa: S101
         return apply_merged(entry.frame, entry.foreground, strength, self.model, small, mask, out, mapping, merged)
 
     def _complete_lut(self, mapping: tuple[Tensor, Tensor] | None) -> Tensor | None:

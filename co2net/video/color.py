@@ -220,6 +220,18 @@ def samples_to_rgb(
     return cv2.convertScaleAbs(cv2.transform(merged, _to_wide_rgb(layout, colorspace, full)), alpha=1 / 256)
 
 
+def matrices_of_codes(layout: Layout, colorspace: int, full: bool) -> tuple[np.ndarray, np.ndarray]:
+    """``to_rgb`` and ``from_rgb`` of :class:`trilinear.planes.Planes`, of planes of 8 bits."""
+    return _to_wide_rgb(layout, colorspace, full), (_yuv_from_rgb(layout, colorspace, full)[0] / 255).astype(np.float32)
+
+
+def means_to_rgb(means: np.ndarray, layout: Layout, colorspace: int, full: bool) -> np.ndarray:
+    """Convert mean samples ``(h, w, 3)`` float32 of areas to RGB in [0, 1], float32."""
+    matrix, offset = _yuv_from_rgb(layout, colorspace, full)
+    inverse = np.linalg.inv(matrix)
+    return cv2.transform(means, np.column_stack([inverse, -inverse @ offset]).astype(np.float32)).clip(0, 1)
+
+
 # OpenCV multiplies 8-bit samples in coarse fixed point, up to a code off. In 16 bits it is exact, and interpolated
 # chroma keeps its fractions.
 _FINER = 64

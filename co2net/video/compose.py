@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms
 
 from co2net.errors import InputError
-from co2net.video.color import nonzero
+from co2net.video.coded_masks import CodedMask, bounding_box
+from co2net.video.color_profiles import converted
 from co2net.video.float_pictures import FloatSamples, Transfer
-from co2net.video.lazy_colors import ComposedColors, Patch
+from co2net.video.hardware import Hardware
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, Patch, mix
 from co2net.video.mask_files import MaskOptions, MaskReading
 from co2net.video.masks import Fit, MaskReader, Retime, alpha_mask, open_mask
 from co2net.video.metadata import UNSPECIFIED, Closing, Frame, VideoInfo
@@ -66,6 +65,7 @@ def open_composed(
     frame_rate: Fraction | float | None = None,
     part: Part | None = None,
     transfer: Transfer = "auto",
+    hardware: Hardware = "off",
 ) -> ComposedReader:
     """Open a composite that does not exist as a file yet. Colors are mixed as stored (display-coded).
 
@@ -81,6 +81,7 @@ def open_composed(
         frame_rate: Frames per second of pictures.
         part: Only these numbers of folders of pictures, with their neighbors.
         transfer: What the samples of floating-point pictures are.
+        hardware: Who decodes both, see :func:`~co2net.video.reader.open_video`.
 
     Returns:
         A context manager with ``.info`` (the background's); iterating yields ``(frame, mask)`` pairs. ``notes`` says
@@ -92,10 +93,11 @@ def open_composed(
     composing, options = composing or Composing(), options or MaskOptions()
     opened: list[Closing] = []
     try:
-        back = open_video(background, frame_rate, part=_part_of(background, part), transfer=transfer)
+        how: Any = {"transfer": transfer, "hardware": hardware}
+        back = open_video(background, frame_rate, part=_part_of(background, part), **how)
         opened.append(back)
-        front_rate = frame_rate or back.info.frame_rate
-        front = open_video(foreground, front_rate, part=_part_of(foreground, part), transfer=transfer)
+        rate = frame_rate or back.info.frame_rate
+        front = open_video(foreground, rate, part=_part_of(foreground, part), **how)
         opened.append(front)
         composed = ComposedReader(front, back, composing, options)
         if mask is not None:
@@ -121,6 +123,8 @@ class ComposedReader(Closing):
         self._foreground, self._background, self._masks = foreground, background, None
         self._composing, self._alpha = composing, MaskReading("alpha", options)
         self._premultiplied: bool | None = {"straight": False, "premultiplied": True}.get(composing.alpha)
+        self.coded = False
+        """Set before the walk: masks may then come as :class:`~co2net.video.coded_masks.CodedMask`."""
         self.notes: list[str] = []
         """What deserves a look; complete when the frames were walked."""
         front, back = foreground.info, background.info
@@ -181,6 +185,7 @@ class ComposedReader(Closing):
                 backs.append(back)
                 yield front
 
+        self._masks.coded = self.coded
         for front, mask in pair(fronts(), self._masks):
             yield self._composite(front, backs.pop(0), mask), mask
 
@@ -215,13 +220,13 @@ class ComposedReader(Closing):
             with open_video(self._background.path, self._background.info.frame_rate) as again:
                 yield from again
 
-    def _composite(self, front: Frame, back: Frame, mask: np.ndarray) -> Frame:
+    def _composite(self, front: Frame, back: Frame, mask: np.ndarray | CodedMask) -> Frame:
         if self._fits:
             back.image = _fitted(back.image, self.info, self._composing.background_fit)
         image = front_image = None if back.colors is not None else front.image
         profiles = front.keep.get("icc_profile"), back.keep.get("icc_profile")
         if profiles[0] != profiles[1] and front.peak == 255 and "float" not in front.keep:
-            image = _converted(front.image, *profiles)
+            image = converted(front.image, *profiles)
         if self._premultiplied is None and self._masks is None:
             self._premultiplied = _is_premultiplied(front)
             if self._premultiplied:
@@ -235,9 +240,8 @@ class ComposedReader(Closing):
             _lay_over(front, back, mask)
         else:
             back.stored_image = None if back.stored is None else back.image
-            back.image = _mix(
-                front.image if image is None else image, back.image, mask, back.peak / front.peak, premultiplied
-            )
+            above = front.image if image is None else image
+            back.image = _mix(above, back.image, np.asarray(mask), back.peak / front.peak, premultiplied)
             back.colors = None
         if self._fits:
             back.stored = back.stored_image = None
@@ -336,15 +340,18 @@ def _is_premultiplied(front: Frame) -> bool | None:
     return not bool((front.image.max(axis=2).astype(np.int32) > front.alpha.astype(np.int32) + tolerance).any())
 
 
-def _lay_over(front: Frame, back: Frame, mask: np.ndarray) -> None:
+def _lay_over(front: Frame, back: Frame, mask: np.ndarray | CodedMask) -> None:
     """Make `back`, whose colors are not converted yet, the composite: only where the mask is not 0."""
     assert back.colors is not None  # noqa: S101  # the caller asked
-    left, top, width, height = cv2.boundingRect(nonzero(mask))
-    if width:
-        box = back.colors.aligned((slice(top, top + height), slice(left, left + width)))
+    inside = bounding_box(mask)
+    if inside is not None:
+        box = back.colors.aligned(inside)
+        if front.colors is not None and front.peak == back.peak and not isinstance(front.colors, ComposedColors):
+            back.colors = LayeredColors(back.colors, front.colors, mask[box], box)
+            return
         before = back.colors[box]
         above = front.image[box] if front.colors is None else front.colors[box]
-        mixed = _mix(above, before, mask[box], back.peak / front.peak)
+        mixed = _mix(above, before, np.asarray(mask[box]), back.peak / front.peak)
         back.colors = ComposedColors(back.colors, Patch(box, before, mixed))
 
 
@@ -352,6 +359,8 @@ def _mix(
     front: np.ndarray, back: np.ndarray, mask: np.ndarray, scale: float, premultiplied: bool = False
 ) -> np.ndarray:
     """Return the composite in the background's type; exactly the background where the mask is 0."""
+    if scale == 1 and not premultiplied:
+        return mix(front, back, mask)
     weight = mask[..., None]
     over = front.astype(np.float32) * np.float32(scale)
     mixed = (over if premultiplied else weight * over) + (1 - weight) * back.astype(np.float32)
@@ -375,24 +384,3 @@ def _fitted(image: np.ndarray, info: VideoInfo, how: str) -> np.ndarray:
     left, top = (wanted[0] - size[0]) // 2, (wanted[1] - size[1]) // 2
     right, bottom = wanted[0] - size[0] - left, wanted[1] - size[1] - top
     return cv2.copyMakeBorder(scaled, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-
-
-def _converted(image: np.ndarray, source: bytes | None, target: bytes | None) -> np.ndarray:
-    """Bring 8-bit colors from one profile to another; no profile means sRGB, an unusable one changes nothing."""
-    transform = _transform(source, target)
-    if transform is None:
-        return image
-    found = ImageCms.applyTransform(Image.fromarray(image), transform)
-    return image if found is None else np.asarray(found)
-
-
-@lru_cache(maxsize=4)
-def _transform(source: bytes | None, target: bytes | None) -> Any:
-    try:
-        profiles = [
-            ImageCms.ImageCmsProfile(io.BytesIO(data)) if data else ImageCms.createProfile("sRGB")
-            for data in (source, target)
-        ]
-        return ImageCms.buildTransform(profiles[0], profiles[1], "RGB", "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return None

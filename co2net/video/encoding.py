@@ -18,7 +18,7 @@ from av.error import FFmpegError
 from co2net.video import color, matroska
 from co2net.video.codecs import Codec, choose_pixel_format, preset_options, quality_options, slice_options
 from co2net.video.color import nonzero
-from co2net.video.lazy_colors import ComposedColors, Patch
+from co2net.video.lazy_colors import ComposedColors, Patch, PlanesPatch
 from co2net.video.metadata import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, Frame, VideoInfo
 from co2net.video.picture_writing import final_picture
 from co2net.video.pyav import file_url, open_input, require_pyav
@@ -108,9 +108,13 @@ class VideoEncoder:
         # swscale takes all grey for full range, so grey is coded here like RGB.
         return frame.stored is not None and not (self._source.kind != "yuv" and self._layout.kind == "yuv")
 
-    def write_patch(self, frame: Frame, patch: Patch | None) -> None:
+    def write_patch(self, frame: Frame, patch: Patch | PlanesPatch | None) -> None:
         """Encode a frame whose planes are kept, changed inside a box of whole chroma blocks; None: not at all."""
         stored: av.VideoFrame = frame.stored
+        if isinstance(patch, PlanesPatch):
+            stored.make_writable()  # a decoder may still refer to it
+            patch.put_on(color.plane_views(stored, self._source), self._source)
+            return self._encode(frame, self._converted(stored))
         if isinstance(frame.colors, ComposedColors):
             patch = frame.colors.on_planes(patch)
         if patch is not None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 
 from co2net.video import color
+from co2net.video.coded_masks import Box, CodedMask
 from co2net.video.orientation import Orientation
-
-Box = tuple[slice, slice]
 
 
 @dataclass
@@ -41,6 +42,27 @@ class Patch:
         return out
 
 
+@dataclass
+class PlanesPatch:
+    """New samples of one box of a frame's planes.
+
+    Attributes:
+        box: rows and columns of the luma plane; whole chroma blocks.
+        planes: luma and two of chroma, of the planes' type.
+    """
+
+    box: Box
+    planes: list[np.ndarray]
+
+    def put_on(self, planes: list[np.ndarray], layout: color.Layout) -> None:
+        """Write them into the planes of a frame, in place."""
+        rows, columns = self.box
+        for number, (plane, part) in enumerate(zip(planes, self.planes, strict=True)):
+            top = rows.start >> layout.shift_y if number else rows.start
+            left = columns.start >> layout.shift_x if number else columns.start
+            plane[top : top + part.shape[0], left : left + part.shape[1]] = part
+
+
 class LazyColors:
     """RGB of a frame of upright YUV planes, ``(H, W, 3)`` uint8 or uint16, converted where asked for.
 
@@ -53,7 +75,7 @@ class LazyColors:
 
     def __init__(self, frame: Any, layout: color.Layout, colorspace: int, full: bool) -> None:
         self._frame, self._layout, self._space, self._full = frame, layout, colorspace, full
-        self._planes = color.plane_views(frame, layout)
+        self.planes = color.plane_views(frame, layout)
         self.dtype = np.dtype(np.uint8 if layout.bits <= 8 else np.uint16)
 
     @staticmethod
@@ -61,10 +83,15 @@ class LazyColors:
         """Whether frames of this kind can be converted in parts."""
         return layout.kind == "yuv" and not layout.alpha and not orientation.changes_pixels
 
+    def codes(self) -> tuple[list[np.ndarray], tuple[int, int], np.ndarray, np.ndarray]:
+        """Planes, subsampling, and the matrices of :func:`co2net.video.color.matrices_of_codes`."""
+        matrices = color.matrices_of_codes(self._layout, self._space, self._full)
+        return self.planes, (self._layout.shift_x, self._layout.shift_y), *matrices
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the whole picture."""
-        height, width = self._planes[0].shape
+        height, width = self.planes[0].shape
         return height, width, 3
 
     def whole(self) -> np.ndarray:
@@ -88,13 +115,13 @@ class LazyColors:
             max(0, (part.start >> shift) - 1) << shift
             for part, shift in ((rows, layout.shift_y), (columns, layout.shift_x))
         )
-        luma = self._planes[0][top : rows.stop + (2 << layout.shift_y), left : columns.stop + (2 << layout.shift_x)]
+        luma = self.planes[0][top : rows.stop + (2 << layout.shift_y), left : columns.stop + (2 << layout.shift_x)]
         height, width = luma.shape
         chroma = [
             plane[top >> layout.shift_y :, left >> layout.shift_x :][
                 : -(-height // (1 << layout.shift_y)), : -(-width // (1 << layout.shift_x))
             ]
-            for plane in self._planes[1:]
+            for plane in self.planes[1:]
         ]
         converted = color.yuv_to_rgb(luma, chroma, layout, self._space, self._full, _scratch())
         return np.ascontiguousarray(
@@ -103,12 +130,21 @@ class LazyColors:
 
     def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """``(len(rows), len(columns), 3)``: the pixels where these rows and columns cross."""
-        layout, (height, width) = self._layout, self._planes[0].shape
+        layout, (height, width) = self._layout, self.planes[0].shape
         if 4 * len(rows) * len(columns) > height * width:
             return self.whole()[np.ix_(rows, columns)]  # in one sweep, faster than one by one
-        luma = self._planes[0].take(rows, axis=0).take(columns, axis=1)
-        chroma = [_interpolated(plane, layout, rows, columns) for plane in self._planes[1:]]
+        luma = self.planes[0].take(rows, axis=0).take(columns, axis=1)
+        chroma = [_interpolated(plane, layout, rows, columns) for plane in self.planes[1:]]
         return color.samples_to_rgb(luma, chroma, layout, self._space, self._full)
+
+    def shrunk(self, shape: tuple[int, int]) -> np.ndarray:
+        """Mean colors of `shape` areas, float32 ``(h, w, 3)`` in [0, 1].
+
+        The mean of the colors is the color of the mean samples (but for codes outside RGB), so planes are shrunk, and
+        nothing is interpolated.
+        """
+        means = [_area_means(plane, shape) for plane in self.planes[:3]]
+        return color.means_to_rgb(cv2.merge(means), self._layout, self._space, self._full)
 
 
 class ComposedColors(LazyColors):
@@ -119,9 +155,11 @@ class ComposedColors(LazyColors):
         over: the box that differs.
     """
 
+    over: Patch
+
     def __init__(self, stored: LazyColors, over: Patch) -> None:
         super().__init__(stored._frame, stored._layout, stored._space, stored._full)
-        self.stored, self.over = stored, over
+        self.stored, self.over, self.box = stored, over, over.box
 
     def whole(self) -> np.ndarray:
         """All of the composite."""
@@ -149,6 +187,24 @@ class ComposedColors(LazyColors):
         colors[np.ix_(*places)] = self.over.after[inner]
         return colors
 
+    def shrunk(self, shape: tuple[int, int]) -> np.ndarray:
+        """Mean colors of `shape` areas of the composite, float32 ``(h, w, 3)`` in [0, 1]."""
+        (rows, columns), (height, width, _) = self.box, self.shape
+        step = _row_step(height, shape[0])
+        chosen = np.arange(step // 2, height, step)
+        inside = np.flatnonzero((chosen >= rows.start) & (chosen < rows.stop))
+        change = np.zeros((len(chosen), width, 3), np.float32)
+        if len(inside):
+            before, after = self._rows(chosen[inside])
+            change[inside[0] : inside[-1] + 1, columns] = cv2.subtract(after, before, dtype=cv2.CV_32F)
+        means = cv2.resize(change, shape[::-1], interpolation=cv2.INTER_AREA)
+        return (super().shrunk(shape) + means / np.float32(np.iinfo(self.dtype).max)).clip(0, 1)
+
+    def _rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Stored and laid-over colors of some rows of the box."""
+        lines = rows - self.box[0].start
+        return self.over.before[lines], self.over.after[lines]
+
     def on_planes(self, patch: Patch | None) -> Patch:
         """What is to be written into the planes: the composite, with `patch` on it."""
         if patch is None:
@@ -162,10 +218,62 @@ class ComposedColors(LazyColors):
         return Patch((rows, columns), self.stored[rows, columns], after)
 
 
+class LayeredColors(ComposedColors):
+    """A foreground over a background, both in planes of one size and of 8 bits: mixed where somebody asks.
+
+    Args:
+        stored: the background.
+        front: the foreground.
+        mask: ``(h, w)`` in the box.
+        box: whole chroma blocks that hold the whole mask.
+    """
+
+    def __init__(self, stored: LazyColors, front: LazyColors, mask: np.ndarray | CodedMask, box: Box) -> None:
+        LazyColors.__init__(self, stored._frame, stored._layout, stored._space, stored._full)
+        self.stored, self.front, self.mask, self.box = stored, front, mask, box
+
+    @cached_property
+    def over(self) -> Patch:  # type: ignore[override]
+        """The composite in the box."""
+        before = self.stored[self.box]
+        return Patch(self.box, before, mix(self.front[self.box], before, np.asarray(self.mask)))
+
+    def _rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        columns = np.arange(self.box[1].start, self.box[1].stop)
+        before = self.stored.at(rows, columns)
+        lines = rows - self.box[0].start
+        share = self.mask.table[self.mask.codes[lines]] if isinstance(self.mask, CodedMask) else self.mask[lines]
+        return before, mix(self.front.at(rows, columns), before, share)
+
+
+def mix(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Lay colors over others of their type by a mask ``(h, w)`` in [0, 1]; exactly the background's where it is 0."""
+    mixed = np.array(back)
+    # Most pixels are of one of them, only those between need arithmetic.
+    cv2.copyTo(front, cv2.compare(np.ascontiguousarray(mask), 1, cv2.CMP_EQ), mixed)  # type: ignore[call-overload]
+    rows, columns = np.nonzero((mask > 0) & (mask < 1))
+    weight = mask[rows, columns, None]
+    between = weight * front[rows, columns].astype(np.float32) + (1 - weight) * back[rows, columns].astype(np.float32)
+    mixed[rows, columns] = np.rint(between).astype(back.dtype)
+    return mixed
+
+
 def _within(box: Sequence[slice], outer: Box) -> Box:
     """The rows and columns of a box, counted from where another begins."""
     rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, outer, strict=True))
     return rows, columns
+
+
+def _row_step(height: int, areas: int) -> int:
+    """Every how manieth row of a picture counts in means of so many areas down it: two rows tell enough of an area."""
+    return max(1, height // max(2 * areas, _FEWEST_ROWS))
+
+
+def _area_means(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Means of `shape` areas of a plane, float32; of a large one from some rows: those lie together in memory."""
+    step = _row_step(plane.shape[0], shape[0])
+    rows = plane[step // 2 :: step].astype(np.float32)
+    return cv2.resize(rows, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _scratch() -> color.Scratch:
@@ -176,6 +284,7 @@ def _scratch() -> color.Scratch:
 
 
 _threads = threading.local()
+_FEWEST_ROWS = 48
 
 
 def _interpolated(plane: np.ndarray, layout: color.Layout, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

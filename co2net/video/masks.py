@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from co2net.errors import InputError
 from co2net.screen import silenced
 from co2net.video import color
+from co2net.video.coded_masks import CodedMask
 from co2net.video.mask_evidence import brightest
 from co2net.video.mask_files import Channel, MaskOptions, MaskReading, decide
 from co2net.video.metadata import Closing, Frame, VideoInfo
@@ -107,6 +108,8 @@ class MaskReader(Closing):
         self.is_still = self.info.kind == "image"
         self.notes: list[str] = []
         """What the mask was taken for where it is not plain black and white."""
+        self.coded = False
+        """Set before the walk: masks of 8-bit YUV video then come as :class:`~co2net.video.coded_masks.CodedMask`."""
         try:
             for name, value, choices in (
                 ("fit", fit, ("error", "resize")),
@@ -145,14 +148,14 @@ class MaskReader(Closing):
         if isinstance(reader, VideoReader):
             reader.notes = self.notes
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Any]:
         """Yield masks by number: without end for a still picture, else as many as the source has."""
         for mask, _ in self.timed():
             yield mask
             while self.is_still:
                 yield mask
 
-    def timed(self) -> Iterator[tuple[np.ndarray, float]]:
+    def timed(self) -> Iterator[tuple[Any, float]]:
         """Yield ``(mask, seconds from the first mask)`` for each mask of the source, once."""
         start = None
         for number, (mask, seconds) in enumerate(self._masks()):
@@ -160,7 +163,7 @@ class MaskReader(Closing):
             start = seconds if start is None else start
             yield self._fitted(mask), seconds - start
 
-    def _masks(self) -> Iterator[tuple[np.ndarray, float | None]]:
+    def _masks(self) -> Iterator[tuple[Any, float | None]]:
         if isinstance(self._reader, VideoReader):
             for frame in self._reader:
                 yield self._values(frame), frame.seconds
@@ -186,7 +189,7 @@ class MaskReader(Closing):
         with picture_errors(self.path), silenced():
             return decode_raw(opened, self._reader.path), f"{self.path}, picture {number + 1}"
 
-    def _values(self, frame: Frame) -> np.ndarray:
+    def _values(self, frame: Frame) -> np.ndarray | CodedMask:
         name = f"{self.path}, frame {frame.number}"
         if self._reading.kind == "alpha" or not self._by_luma:
             return self._reading(self._raw(frame), name)
@@ -199,7 +202,8 @@ class MaskReader(Closing):
             return self._reading.of_shares(self.info.orientation.upright(stretched(plane, self.info)))
         if self._table is None:  # a tenth of the arithmetic's time
             self._table = self._reading.of_shares(stretched(np.arange(256), self.info))
-        return self.info.orientation.upright(cv2.LUT(plane, self._table))
+        mask = CodedMask(self.info.orientation.upright(plane), self._table)
+        return mask if self.coded else np.asarray(mask)
 
     def _raw(self, frame: Frame) -> RawMask:
         """A frame of video as stored: grey codes, or RGB with its alpha channel; luma to stretch in levels of 255."""
@@ -242,10 +246,14 @@ class MaskReader(Closing):
         assert isinstance(self._reader, VideoReader)  # noqa: S101  # pictures are no YUV
         return frame.image if frame.image.size else self._reader.colors_of(frame)
 
-    def _fitted(self, mask: np.ndarray) -> np.ndarray:
+    def _fitted(self, mask: np.ndarray | CodedMask) -> np.ndarray | CodedMask:
+        wanted = (self.like.width, self.like.height)
+        if isinstance(mask, CodedMask):
+            if mask.shape[::-1] == wanted and not self._turns:
+                return mask
+            mask = np.asarray(mask)
         if self._turns:
             mask = self.like.orientation.upright(mask)
-        wanted = (self.like.width, self.like.height)
         if mask.shape[::-1] != wanted:
             shrinks = mask.shape[1] > wanted[0] and mask.shape[0] > wanted[1]
             mask = cv2.resize(mask, wanted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

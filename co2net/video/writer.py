@@ -15,7 +15,7 @@ from co2net.files import clear_abandoned, partial_path, put_in_place, remove
 from co2net.video import output_paths
 from co2net.video.codecs import CONTAINERS, PICTURES, choose_codec, endings
 from co2net.video.encoding import VideoEncoder
-from co2net.video.lazy_colors import LazyColors, Patch
+from co2net.video.lazy_colors import LazyColors, Patch, PlanesPatch
 from co2net.video.metadata import Frame, VideoInfo
 from co2net.video.picture_clips import frame_number, is_pattern, pattern_name
 from co2net.video.picture_writing import write_frame
@@ -120,13 +120,20 @@ class Writer:
         else:
             self.abort()
 
-    def write(self, frame: Frame, image: np.ndarray | Patch | LazyColors, mask: np.ndarray | None = None) -> None:
+    @property
+    def takes_planes(self) -> bool:
+        """Whether new samples of YUV planes can be written as they are."""
+        return False
+
+    def write(
+        self, frame: Frame, image: np.ndarray | Patch | PlanesPatch | LazyColors, mask: np.ndarray | None = None
+    ) -> None:
         """Write one frame.
 
         Args:
             frame: As the reader gave it; frames in order, each once. Its decoded planes are changed in place.
             image: ``(H, W, 3)`` RGB of the type of ``frame.image``, or float32 in [0, 1]; or the patch where it differs
-                from the frame's own colors; or these themselves, where nothing does.
+                from the frame's own colors, or samples; or these themselves, where nothing does.
             mask: ``(H, W)``, any type; where it is 0 the frame's own samples stay. None: all of `image` counts.
 
         Raises:
@@ -137,8 +144,9 @@ class Writer:
             return  # only a neighbor of the part that is asked for
         if isinstance(image, Patch | LazyColors) and not self._takes_patches(frame):
             image = image.whole(frame.image) if isinstance(image, Patch) else frame.image
-        if isinstance(image, Patch | LazyColors):
-            return self._counted(lambda: self._write_patch(frame, image if isinstance(image, Patch) else None))
+        if not isinstance(image, np.ndarray):
+            patch = None if isinstance(image, LazyColors) else image
+            return self._counted(lambda: self._write_patch(frame, patch))
         if image.shape != frame.image.shape:
             raise ShapeError(f"image must be {frame.image.shape} as its frame, got {image.shape}")
         if image.dtype not in (frame.image.dtype, np.float32):
@@ -154,7 +162,7 @@ class Writer:
             raise output_paths.write_error(self.output, error) from error
         self._count += 1
 
-    def _write_patch(self, frame: Frame, patch: Patch | None) -> None:
+    def _write_patch(self, frame: Frame, patch: Patch | PlanesPatch | None) -> None:
         raise NotImplementedError
 
     def _takes_patches(self, frame: Frame) -> bool:
@@ -329,10 +337,15 @@ class VideoWriter(Writer):
         assert self._encoder is not None  # noqa: S101  # set by the constructor or the object does not exist
         self._encoder.write(frame, image, mask)
 
+    @property
+    def takes_planes(self) -> bool:
+        """See :attr:`Writer.takes_planes`."""
+        return True
+
     def _takes_patches(self, frame: Frame) -> bool:
         return self._encoder is not None and self._encoder.keeps_planes(frame)
 
-    def _write_patch(self, frame: Frame, patch: Patch | None) -> None:
+    def _write_patch(self, frame: Frame, patch: Patch | PlanesPatch | None) -> None:
         assert self._encoder is not None  # noqa: S101
         self._encoder.write_patch(frame, patch)
 

@@ -8,9 +8,9 @@ from PIL import Image
 from co2net.errors import InputError
 from co2net.models.backbones import CDTNet
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.arrays import harmonize_frames
 from co2net.pipeline.harmonize import harmonize_video
 from co2net.pipeline.images import harmonize_images
-from co2net.pipeline.stream import harmonize_frames
 
 
 def network(**settings):

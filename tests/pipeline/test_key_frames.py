@@ -13,7 +13,7 @@ from co2net.color_mapping.clip_window import neighbor_weights
 from co2net.errors import InputError
 from co2net.models.backbones.lutnet import LUTNet
 from co2net.models.co2net import CO2Net
-from co2net.pipeline import FrameStream, harmonize_frames
+from co2net.pipeline import FrameStream, harmonize_frames, stream
 from co2net.pipeline.key_frames import MOST_APART, spread
 
 
@@ -153,3 +153,21 @@ def test_nothing_is_refined_between_or_on_key_frames():
     stream = FrameStream(model, key_frames=2)
     assert stream.skips_refinement and not stream.model.refinement and model.refinement
     assert not FrameStream(model).skips_refinement
+
+
+def test_between_fixed_key_frames_a_prediction_asks_for_nothing(monkeypatch):
+    shrunk, shrink = [], stream.shrunk_for
+    monkeypatch.setattr(stream, "shrunk_for", lambda *given: shrunk.append(1) or shrink(*given))
+    model = CO2Net(LUTNet(width=4, hidden=16, points=5, bins=6), refinement=False, mapping="predicted").eval()
+    frames, masks = still(9)
+    seen, results = passes(frames, masks, model, key_frames=4)
+    assert seen == [0, 4, 8] and len(shrunk) == 3 and len(results) == 9
+    assert passes(frames, masks, model, key_frames=4, strength="auto")[0] == seen
+    assert len(shrunk) == 3 + 9  # how strong the change of each frame is, its own colors tell
+
+
+def test_without_strength_no_network_runs():
+    frames, masks = still(9)
+    model = CO2Net(LUTNet(width=4, hidden=16, points=5, bins=6), refinement=False, mapping="predicted").eval()
+    seen, results = passes(frames, masks, model, strength=0)
+    assert seen == [] and all(np.array_equal(a, b) for a, b in zip(results, frames, strict=True))

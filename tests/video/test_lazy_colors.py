@@ -104,3 +104,22 @@ def test_what_is_laid_over_shows_wherever_it_is_asked_for():
     expected[inner] = 0
     assert np.array_equal(patch.after, expected[patch.box]) and np.array_equal(patch.before, whole[patch.box])
     assert colors.on_planes(None) is colors.over
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+def test_means_of_areas_are_those_of_the_colors(pixel_format):
+    layout = color.planar_layout(pixel_format)
+    frame = clips.frame_of(clips.picture(480, 320, peak=255 if layout.bits == 8 else 65535), pixel_format)
+    colors = LazyColors(frame, layout, color.BT709, False)
+    full = np.iinfo(colors.dtype).max
+    wanted = colors.whole().astype(np.float32).reshape(20, 16, 24, 20, 3).mean(axis=(1, 3)) / full
+    difference = np.abs(colors.shrunk((20, 24)) - wanted)
+    assert difference.max() < 10 / 255 and difference.mean() < 2 / 255  # from some of the rows
+
+    box = slice(32, 176), slice(100, 300)
+    before = colors[box]
+    after = (before // 2 + full // 4).astype(before.dtype)
+    composed = ComposedColors(colors, Patch(box, before, after))
+    wanted = composed.whole().astype(np.float32).reshape(20, 16, 24, 20, 3).mean(axis=(1, 3)) / full
+    difference = np.abs(composed.shrunk((20, 24)) - wanted)
+    assert difference.max() < 16 / 255 and difference.mean() < 2 / 255
