@@ -132,7 +132,7 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
     from co2net.errors import InputError
     from co2net.evaluation.clips import Score
     from co2net.evaluation.measure import measure_clips, measure_pairs, table
-    from co2net.evaluation.methods import baselines, network_methods
+    from co2net.evaluation.methods import baselines, picture_methods
     from co2net.models.registry import load_model
     from co2net.training.color_changes import load_luts
 
@@ -149,8 +149,7 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
     model = load_model(options.weights, mapping=options.mapping, prior=options.prior).to(device)
     scores: dict[str, list[Score]] = {}
     if options.pairs is not None:
-        methods = baselines() | {"co2net": network_methods(model.for_pictures())["co2net"]}
-        scores["pairs"] = measure_pairs(options.pairs, methods, show)
+        scores["pairs"] = measure_pairs(options.pairs, baselines() | picture_methods(model), show)
     if options.clips is not None:
         splits = ("test", "train") if (options.luts / "split.json").is_file() else (None,)
         scores |= measure_clips(

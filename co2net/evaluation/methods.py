@@ -204,6 +204,15 @@ def network_methods(model: CO2Net, key_frames: KeyFrames = None) -> dict[str, Ru
     return methods
 
 
+def picture_methods(model: CO2Net) -> dict[str, Run]:
+    """The model as single pictures want it; beside a network that paints those whole its LUT alone."""
+    still = model.for_pictures()
+    methods = {"co2net": network_methods(still)["co2net"]}
+    if still is not model:
+        methods["its LUT alone"] = network_methods(model)["co2net"]
+    return methods
+
+
 def baselines() -> dict[str, Run]:
     """The composite as it is, and every method of harmonization that needs no weights, by title."""
     found: dict[str, Run] = {"composite": lambda frames, masks: frames}

@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from video import clips
 
 from co2net.cli import main
@@ -14,7 +15,9 @@ from co2net.data import read_dataset
 from co2net.errors import InputError
 from co2net.evaluation.clips import summarize
 from co2net.evaluation.measure import measure_pairs
-from co2net.evaluation.methods import baselines
+from co2net.evaluation.methods import PAINTED, baselines, network_methods, picture_methods
+from co2net.models.backbones import CDTNet
+from co2net.models.co2net import CO2Net
 
 SIZE = (48, 32)
 
@@ -64,6 +67,20 @@ def test_the_command_measures_pairs(folder, tmp_path, capsys):
     assert main(["measure", "--pairs", str(folder), "--output", str(tmp_path / "scores.json"), "--quiet"]) == 0
     assert "pairs: 2 composites" in capsys.readouterr().out
     assert {"composite", "co2net"} <= {s["method"] for s in json.loads((tmp_path / "scores.json").read_text())["pairs"]}
+
+
+def test_networks_that_paint_pictures_whole_are_measured_both_ways(folder):
+    torch.manual_seed(0)
+    network = CDTNet(base_size=16)
+    network.initialize()
+    model = CO2Net(network, refinement=False, mapping="predicted").eval()
+    whole, lut = (
+        measure_pairs(folder, {"composite": baselines()["composite"], "one": method})[-1].fmse
+        for method in picture_methods(model).values()
+    )
+    assert whole != lut
+    assert [*picture_methods(CO2Net(CDTNet(16, simplified=True), refinement=False, mapping="predicted"))] == ["co2net"]
+    assert PAINTED in network_methods(model) and PAINTED not in network_methods(model.for_pictures())
 
 
 def test_the_command_wants_something_to_measure(capsys):
