@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/run.py [--only-page] [NAME ...]
 
-Names: evaluation, flow, gpu, images, lut, pipeline; default: all, gpu only where there is one.
+Names: evaluation, flow, gpu, images, instructions, lut, overhead, pipeline; default: all, gpu only where there is one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,32 @@ from typing import Any
 
 import torch
 from common import RESULTS
-from tables import evaluation_tables, flow_tables, gpu_tables, images_tables, lut_tables, pipeline_tables
+from tables import (
+    evaluation_tables,
+    flow_tables,
+    gpu_tables,
+    images_tables,
+    instructions_tables,
+    lut_tables,
+    overhead_tables,
+    pipeline_tables,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
+    "overhead": ("Against the codec alone", overhead_tables),
     "pipeline": ("Video in, video out", pipeline_tables),
     "evaluation": ("Evaluating a data set", evaluation_tables),
     "images": ("Single pictures", images_tables),
     "flow": ("Optical flow", flow_tables),
     "lut": ("LUTs", lut_tables),
+    "instructions": ("LUTs by instruction set", instructions_tables),
     "gpu": ("On a GPU", gpu_tables),
 }
 # Where there are no results: what a reader should know instead.
 MISSING = {
+    "overhead": "Not measured yet: `python benchmarks/bench_overhead.py` measures processor time and peak memory of "
+    "the command beside the codec alone, also for composing and `--strength 0`, also on clips of your own.",
     "images": "Not measured yet: `python benchmarks/bench_images.py` measures time and peak memory of every network "
     "for single pictures, from 256 pixels to 4K.",
     "gpu": "Not measured yet. On a machine with an NVIDIA GPU `make gpu-check` tests the kernels, measures them and "
@@ -38,9 +51,9 @@ MISSING = {
 HEAD = """\
 # Performance
 
-Made by `make bench` (`benchmarks/run.py`) from the files in `benchmarks/results/`; do not edit. Times are wall-clock
-medians of alternatives that were run in turns within one process. The load is that of the machine before the run: above
-0 it was shared with other work, and ratios say more than milliseconds.
+Made by `make bench` (`benchmarks/run.py`) from the files in `benchmarks/results/`; do not edit. Alternatives ran in
+turns within one process; times are wall-clock medians where a table does not say CPU, the processor's own time. The
+load is that of the machine before the run: above 0 it was shared, and ratios say more than milliseconds.
 """
 
 

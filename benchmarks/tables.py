@@ -105,6 +105,41 @@ def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     )
 
 
+def overhead_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """The command beside the codec alone."""
+    lines = [
+        [
+            row["size"],
+            row["way"],
+            f"{1e3 * row['processor_seconds_per_frame']:.1f}",
+            f"{row['share_of_codec']:.2f}",
+            f"{row['mib']:.0f}" if row["mib"] else "",
+        ]
+        for row in rows
+    ]
+    heads = ["clip", "way", "CPU ms per frame", "codec's share of it", "peak MiB"]
+    return (
+        f"The command's default settings (H.264 in and out, {settings['threads']} PyTorch thread(s)) beside what "
+        "only decodes the same inputs and encodes one of them. Processor time of all threads, least of "
+        f"{settings['rounds']} runs in turns; memory of the command in a process of its own.\n\n"
+        f"{markdown(heads, lines)}"
+    )
+
+
+def instructions_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Applying a LUT with older instructions."""
+    rival = next(row for row in rows if row["way"] == "OpenColorIO tetrahedral")["processor_seconds"]
+    lines = [
+        [row["way"], f"{1e3 * row['processor_seconds']:.1f}", f"{rival / row['processor_seconds']:.2f}"] for row in rows
+    ]
+    size = f"{settings['width']}x{settings['height']}"
+    return (
+        f"`apply_lut`, a picture of {size}, float32, one thread; least processor time of calls in turns. The newest "
+        f"instructions of this processor are {settings['instructions']}.\n\n"
+        f"{markdown(['way', 'CPU ms', 'times as fast as tetrahedral'], lines)}"
+    )
+
+
 def evaluation_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     """Evaluating a data set, in units of one backbone pass, and against the paper's way."""
     lines = [

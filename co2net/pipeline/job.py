@@ -206,7 +206,8 @@ def _stream_through(
     """Send all frames through the stream to the writer; returns how many."""
     report = _reporter(on_progress, total)
     # Three threads: the writer ends before the reader, whose files are closed when both are at rest.
-    with read_ahead(pairs) as ahead, WriteBehind(write_result(writer, kind)) as write:
+    # Two frames each way keep all of them busy, since codecs hold frames of their own; more is memory.
+    with read_ahead(pairs, 2) as ahead, WriteBehind(write_result(writer, kind), 2) as write:
         for (source, mask), result in _results(stream, ahead, cancelled):
             write(source, result, mask)
             report(write.done)

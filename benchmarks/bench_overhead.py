@@ -1,0 +1,140 @@
+"""How much more than the codec alone does the command take?
+
+The command's default settings, ``--strength 0``, and composing three inputs, each beside what only decodes the same
+inputs and encodes the first of them unchanged. All ways in turns within one process; the least processor time (of all
+threads) of each counts, so that a machine that is shared with others still gives ratios. Peak memory is that of the
+command in a process of its own.
+
+Usage: python benchmarks/bench_overhead.py [--frames 48] [--rounds 3] [--sizes 1080p,4K] [--clip COMPOSITE MASK
+FOREGROUND BACKGROUND]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before PyTorch loads
+
+import av
+import torch
+from bench_pipeline import SIZES, write_clip
+from common import save
+from tables import overhead_tables
+
+from co2net.models.registry import load_model
+from co2net.pipeline import harmonize_video
+from co2net.video.codecs import CODECS, quality_options
+
+CHILD = (
+    "import sys; from co2net.cli import main; code = main(sys.argv[1:]); "
+    "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]); sys.exit(code)"
+)
+Ways = dict[str, Callable[[Path], int]]
+
+
+def codec_alone(inputs: list[Path], output: Path) -> int:
+    """Decode all inputs and encode the first as it was decoded, with the command's settings."""
+    codec, count = CODECS["h264"], 0
+    opened: list[Any] = [av.open(str(path)) for path in inputs]
+    for container in opened:
+        container.streams.video[0].thread_type = "AUTO"
+    first = opened[0].streams.video[0]
+    with av.open(str(output), "w") as target:
+        made: Any = target
+        options = quality_options(codec, None)
+        video = made.add_stream(codec.encoder, rate=25, width=first.width, height=first.height, options=options)
+        video.pix_fmt = "yuv420p"
+        for frames in zip(*(container.decode(video=0) for container in opened), strict=True):
+            frames[0].pict_type = 0
+            target.mux(video.encode(frames[0]))
+            count += 1
+        target.mux(video.encode(None))
+    for container in opened:
+        container.close()
+    return count
+
+
+def ways_of(composite: Path, mask: Path, foreground: Path, background: Path) -> Ways:
+    """What is compared, by the names of the table."""
+    model = load_model("default")
+
+    def ours(output: Path, **settings: Any) -> int:
+        return harmonize_video(composite, mask, output, model, **settings).frames
+
+    def composed(output: Path) -> int:
+        return harmonize_video(None, mask, output, model, foreground=foreground, background=background).frames
+
+    return {
+        "codec alone": partial(codec_alone, [composite, mask]),
+        "default": ours,
+        "--strength 0": partial(ours, strength=0),
+        "codec alone, three inputs": partial(codec_alone, [background, foreground, mask]),
+        "composing three inputs": composed,
+    }
+
+
+def least_times(ways: Ways, rounds: int) -> dict[str, float]:
+    """Least processor time of each way, seconds per frame; the first round warms up."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            for name, way in ways.items():
+                began = time.process_time()
+                frames = way(Path(folder) / "out.mp4")
+                if number:
+                    found[name].append((time.process_time() - began) / frames)
+    return {name: min(times) for name, times in found.items()}
+
+
+def peak_memory(*arguments: str | Path) -> float:
+    """MiB that the command needs in a process of its own (Linux)."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", CHILD, "harmonize", "-q", *map(str, arguments), "-o", f"{folder}/out.mp4"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1]) / 1024
+
+
+def main() -> None:
+    """Run, print the table, write results/overhead.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=48, help="frames of the made clips; at 4K a quarter")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each way; the least processor time counts")
+    parser.add_argument("--sizes", default="1080p,4K", help=f"of {', '.join(SIZES)}")
+    parser.add_argument("--clip", nargs=4, type=Path, help="composite, mask, foreground and background of your own")
+    options = parser.parse_args()
+    if unknown := {*options.sizes.split(",")} - {*SIZES}:
+        parser.error(f"unknown size {', '.join(sorted(unknown))}; choose from {', '.join(SIZES)}")
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        clips: dict[str, tuple[Path, ...]] = {} if options.clip is None else {"own clip": tuple(options.clip)}
+        for size in () if options.clip else options.sizes.split(","):
+            frames = max(3, options.frames // 4) if size == "4K" else options.frames
+            composite, mask = write_clip(Path(folder), frames, *SIZES[size])
+            clips[size] = composite, mask, composite, composite  # composing costs the same whatever is in the clips
+        for size, (composite, mask, foreground, background) in clips.items():
+            times = least_times(ways_of(composite, mask, foreground, background), options.rounds)
+            memory: dict[str, float] = {}
+            if sys.platform == "linux":
+                memory["default"] = peak_memory(composite, "--mask", mask)
+                layers = ("--foreground", foreground, "--background", background)
+                memory["composing three inputs"] = peak_memory(*layers, "--mask", mask)
+            for name, seconds in times.items():
+                alone = times["codec alone, three inputs" if "three" in name else "codec alone"]
+                row = {"size": size, "way": name, "processor_seconds_per_frame": seconds}
+                rows.append({**row, "share_of_codec": alone / seconds, "mib": memory.get(name)})
+    settings = {"threads": torch.get_num_threads(), "frames": options.frames, "rounds": options.rounds}
+    print(overhead_tables(rows, settings))
+    print(f"written: {save('overhead', rows, **settings).name}")
+
+
+if __name__ == "__main__":
+    main()
