@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """Does the server bear many small requests: none lost, none mixed up, memory flat, and how long does each take?
 
 Starts ``co2net serve --no-page`` on the loopback, sends pictures of its own (each of another color, so that an answer

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """The server's addresses: ``/v1/...`` and ``/healthz``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """What requests hold and what answers hold; the descriptions are those of the OpenAPI page."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """Who may come in, and how much they may bring: before anything of a request is read.
 
 * The host's name must be one of ours, so that no other name can be pointed at this machine (DNS rebinding).

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """The whole application: guard, addresses, page; and the loop that serves it."""
 
 from __future__ import annotations

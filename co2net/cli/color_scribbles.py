@@ -55,8 +55,8 @@ def lists_main(argv: list[str] | None = None) -> int:
         from co2net.colorization.scribble_sheets import clip_scribbles, listed_clips
 
         points, estimate, published = _points(options), *_flow(options)
-        lists = (options.txt_path / f"{options.tag}_test_{name}.txt" for name in ("class", "imagelist"))
-        clips = listed_clips(*lists, options.baseroot / options.tag)
+        classes, images = (options.txt_path / f"{options.tag}_test_{name}.txt" for name in ("class", "imagelist"))
+        clips = listed_clips(classes, images, options.baseroot / options.tag)
         for number, (clip, frames) in enumerate(clips.items()):
             output = options.saveroot / options.tag / clip
             yield from clip_scribbles(frames, output, points, estimate, published=published, number=number)

@@ -133,11 +133,11 @@ def read_parts(entry: Sample, *, real: bool = True) -> tuple[np.ndarray, np.ndar
     """
     composite = read_image(entry.composite)
     whole = entry.mask == entry.real
-    mask = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
-    truth = read_image(entry.real) if real else np.empty((0, 0, 3), np.uint8)
+    mask: np.ndarray = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
+    truth: np.ndarray = read_image(entry.real) if real else np.empty((0, 0, 3), np.uint8)
     for path, picture in ((entry.mask, mask), *([(entry.real, truth)] if real else [])):
         if picture.shape[:2] != composite.shape[:2]:
-            (height, width), (wanted_height, wanted_width) = picture.shape[:2], composite.shape[:2]
+            (height, width), (wanted_height, wanted_width) = np.shape(picture)[:2], np.shape(composite)[:2]
             raise InputError(f"{path} is {width}x{height}, its composite {wanted_width}x{wanted_height}")
     return composite, mask, truth
 

@@ -235,7 +235,7 @@ class ComposedReader(Closing):
                 )
         premultiplied = bool(self._premultiplied) and self._masks is None
         if "float" in back.keep:
-            self._compose_floats(front, back, mask, premultiplied)
+            self._compose_floats(front, back, np.asarray(mask), premultiplied)
         elif back.colors is not None and not self._fits and image is front_image and not premultiplied:
             _lay_over(front, back, mask)
         else:

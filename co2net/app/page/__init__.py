@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """The page: harmonize, mask and colorize for people, over the same queue as the server; Gradio mounted at ``/``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 """What of Gradio is open: the addresses that the page needs, and no file that lies elsewhere.
 
 Gradio would fetch an address for whoever names one as a file, pass requests on to other servers, and has doors for
