@@ -14,11 +14,12 @@ from co2net.data.pictures import encode_picture
 from co2net.errors import Cancelled, InputError
 from co2net.files import write_beside
 from co2net.pipeline.frames import as_bytes
-from co2net.video import open_video
+from co2net.video import open_video, tiff
 from co2net.video.pictures import PICTURE_ENDINGS, opened_picture
 from co2net.video.pyav import open_input
 from co2net.video.streams import video_stream
 
+_TIFF_SIZE = (256, 257)  # tags of width and height
 SHOWN = 1280
 """Longer side, in pixels, of frames that the page shows."""
 
@@ -38,7 +39,10 @@ def check_media(path: Path, pixels: int, frames: int) -> None:
         raise InputError(f"{path}: the file is empty; send it again")
     ending = path.suffix.lower()
     count = 0
-    if ending in PICTURE_ENDINGS:
+    if ending in (".tif", ".tiff") and tiff.is_float(path):  # Pillow does not open it
+        tags = tiff.read_tags(path)
+        width, height = (int(np.ravel(tags.get(tag, 0))[0]) for tag in _TIFF_SIZE)
+    elif ending in PICTURE_ENDINGS:
         with opened_picture(path) as opened:
             width, height = opened.size
     else:

@@ -13,7 +13,7 @@ PICTURES = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .avif .heic .heif .jp2 .tif .tiff".split()
     + ".bmp .tga .ppm .pgm .pbm .pnm".split()
 )
-"""Endings of pictures that are taken: all that the library reads but OpenEXR, whose size is known too late."""
+"""Endings of pictures that are taken: all that the library reads but OpenEXR and DPX, whose size is known too late."""
 VIDEOS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .mxf .wmv .flv .ogv .3gp .gif".split())
 _LONGEST = 80
 

@@ -99,3 +99,10 @@ def test_expected_error_is_told_where_the_network_tells_it(work, monkeypatch):
     monkeypatch.delenv("CO2NET_MODELS")
     facts = work("harmonize", {"composite": "clip.mp4", "mask": "mask.mp4"}, model="lutnet", format="mp4")["facts"]
     assert 0 < facts["expected_error"] < 255
+
+
+def test_headers_of_floating_point_pictures_are_read(work, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros((400, 300, 3), np.float32))
+    with pytest.raises(InputError, match="is 300x400, more than the 100,000 pixels"):
+        work("describe", {"clip": str(tmp_path / "float.tif")})

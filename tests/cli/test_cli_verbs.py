@@ -14,12 +14,12 @@ from co2net.cli.errors import exit_code
 from co2net.errors import InputError
 
 SIZE = (96, 64)
-HEAVY = ("torch", "numpy", "cv2", "av", "PIL", "safetensors", "tqdm")
+HEAVY = ("torch", "numpy", "cv2", "av", "PIL", "safetensors", "tqdm", "gradio", "fastapi")
 
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "--version", "harmonize --help", "demo --help", "models -h"]
+    ["--help", "--version", "harmonize --help", "serve --help", "models -h"]
     + [f"train{stage} --help" for stage in ("", " backbone", " refinement")],
 )
 def test_help_and_version_are_instant(words):

@@ -102,7 +102,7 @@ class HarmonizeTab:
         for part in (self.mask, self.background, self.way, self.key, *how):
             part.change(**look)
         self.frame.release(**look)
-        self.strength.input(
+        self.strength.change(
             self._blend, [self._visitor, self.strength], self.slider, trigger_mode="always_last", **QUIET
         )
         self.model.change(

@@ -17,6 +17,7 @@ from co2net.app.page.session import Session
 def build(jobs: JobQueue) -> gr.Blocks:
     """The page over a queue."""
     with gr.Blocks(title="co2net", analytics_enabled=False, fill_width=True, elem_id="co2net") as page:
+        visitors: dict[str | None, Session] = {}
         visitor = gr.State(
             None, time_to_live=max(3600.0, jobs.limits.keep_seconds), delete_callback=lambda s: s and s.close()
         )
@@ -31,19 +32,25 @@ def build(jobs: JobQueue) -> gr.Blocks:
                 ColorizeTab(visitor)
         foot = gr.HTML("", padding=False, elem_classes="foot")
 
-        async def come() -> tuple[Any, ...]:
+        async def come(request: gr.Request) -> tuple[Any, ...]:
             facts = await jobs.facts()
+            session = visitors[request.session_hash] = Session(jobs)
             found = facts["models"]
             default = next((model["name"] for model in found if model["default"]), None)
             choices = [(model["name"] + (" (usual)" if model["default"] else ""), model["name"]) for model in found]
             return (
-                Session(jobs),
+                session,
                 found,
                 gr.update(choices=choices, value=default),
                 words.network_words(next((model for model in found if model["default"]), None)),
                 words.foot_words(facts["device"], jobs.limits),
             )
 
+        def leave(request: gr.Request) -> None:
+            if session := visitors.pop(request.session_hash, None):
+                session.close()
+
+        page.unload(leave)
         page.load(
             come,
             None,
