@@ -11,7 +11,7 @@ from PIL import Image
 from co2net.app.page import words
 from co2net.app.page.mask import editor_with, picture_of
 from co2net.app.page.session import Session, needs, painted
-from co2net.app.page.tab import QUIET, JobCard, described, media_file
+from co2net.app.page.tab import QUIET, JobCard, described, facts_of, media_file
 from co2net.app.uploads import is_picture
 from co2net.data.sample_data import sample_clip
 
@@ -67,10 +67,10 @@ class ColorizeTab:
     async def _open(self, session: Session, clip: str | None) -> tuple[Any, ...]:
         job = await described(session, clip)
         if job is None or job.state != "done":
-            return words.NOTHING, gr.update(visible=False), gr.update(visible=True), None
+            return facts_of(job), gr.update(visible=False), gr.update(visible=True), None
         picture = Image.fromarray(picture_of(job)).convert("L").convert("RGB")
         size = job.facts["width"], job.facts["height"]
-        facts = words.clip_words(job.facts)
+        facts = facts_of(job)
         session.drop(job)
         return facts, editor_with(np.asarray(picture)), gr.update(visible=False), size
 

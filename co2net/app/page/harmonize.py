@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr  # pyright: ignore[reportMissingImports]
 
 from co2net.app.page import words
-from co2net.app.page.session import LABELS, Session, needs
-from co2net.app.page.tab import QUIET, JobCard, described, frame_slider, frames_of, media_file
+from co2net.app.page.session import Session, as_said_here, needs
+from co2net.app.page.tab import QUIET, JobCard, described, facts_of, frame_slider, frames_of, media_file
 from co2net.app.uploads import is_picture
 from co2net.data.sample_data import sample_clip
 from co2net.errors import InputError
@@ -119,8 +119,8 @@ class HarmonizeTab:
     async def _described(self, session: Session, composite: str | None) -> tuple[Any, Any, Any]:
         job = await described(session, composite)
         if job is None or job.state != "done":
-            return words.NOTHING, gr.update(visible=False, value=0), gr.update()
-        facts = words.clip_words(job.facts)
+            return facts_of(job), gr.update(visible=False, value=0), gr.update()
+        facts = facts_of(job)
         frames, way = frames_of(job), gr.update(value=ALPHA) if job.facts["alpha"] else gr.update()
         session.drop(job)
         return facts, frames, way
@@ -144,10 +144,12 @@ class HarmonizeTab:
             return gr.update(visible=False), gr.update(visible=True), words.NOTHING
         options |= {"model": model, "frame": int(frame), "mask_invert": invert, "mask_fit": _fit(fit)}
         job = await session.quick("look", files, options)
-        if job.state != "done":  # a newer one is under way
-            return gr.update(), gr.update(), gr.update()
+        if job.state != "done":
+            error, hidden = words.failed_words(job.error, as_said_here), gr.update(visible=False)
+            session.drop(job)
+            return hidden, gr.update(visible=True), error
         session.show(job)
-        told = words.error_words(job.facts.get("expected_error"), job.notes, LABELS)
+        told = words.error_words(job.facts.get("expected_error"), job.notes, as_said_here)
         return gr.update(value=session.blended(strength), visible=True), gr.update(visible=False), told
 
     async def _blend(self, session: Session, strength: float) -> Any:

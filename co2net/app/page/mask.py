@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from co2net.app.page import words
-from co2net.app.page.session import LABELS, Session, needs, painted
-from co2net.app.page.tab import QUIET, JobCard, described, frame_slider, frames_of, media_file
+from co2net.app.page.session import Session, needs, painted
+from co2net.app.page.tab import QUIET, JobCard, described, facts_of, frame_slider, frames_of, media_file
 from co2net.app.uploads import is_picture
 from co2net.data.sample_data import sample_clip
 
@@ -117,9 +117,9 @@ class MaskTab:
     async def _open(self, session: Session, clip: str | None) -> tuple[Any, ...]:
         job = await described(session, clip)
         if job is None or job.state != "done":
-            return words.NOTHING, gr.update(visible=False), gr.update(visible=False), gr.update(visible=True), None
+            return facts_of(job), gr.update(visible=False), gr.update(visible=False), gr.update(visible=True), None
         frame, size = picture_of(job), (job.facts["width"], job.facts["height"])
-        found = words.clip_words(job.facts), frames_of(job), editor_with(frame), gr.update(visible=False), size
+        found = facts_of(job), frames_of(job), editor_with(frame), gr.update(visible=False), size
         session.drop(job)
         return found
 
@@ -171,4 +171,4 @@ def editor_with(picture: np.ndarray) -> Any:
     return gr.update(value={"background": picture, "layers": [], "composite": picture}, visible=True)
 
 
-__all__ = ["LABELS", "MaskTab", "editor_with", "picture_of"]
+__all__ = ["MaskTab", "editor_with", "picture_of"]

@@ -72,22 +72,13 @@ class Session:
         try:
             job = self._jobs.submit(kind, self._jobs.new_folder(), paths, names, options, lane)
         except InputError as error:
-            raise told(error) from error
+            raise gr.Error(as_said_here(str(error)), duration=12, title="That did not work") from error
         self._mine.append(job)
         return job
 
     async def quick(self, kind: str, files: Mapping[str, str | Path | None], options: Mapping[str, Any]) -> Job:
-        """Have a small job done and wait for it; a newer one of its kind replaces it.
-
-        Raises:
-            gr.Error: it failed.
-        """
-        job = self.submit(kind, files, options, "quick")
-        await self._jobs.wait(job)
-        if job.state == "failed":
-            self.drop(job)
-            raise gr.Error(with_names(job.error, LABELS), duration=12, title="That did not work")
-        return job
+        """Have a small job done and wait for it, whatever becomes of it."""
+        return await self._jobs.wait(self.submit(kind, files, options, "quick"))
 
     async def watch(self, job: Job) -> AsyncIterator[Job]:
         """The job at bearable intervals, until it is over."""
@@ -148,9 +139,9 @@ class Session:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def told(error: InputError) -> gr.Error:
-    """An error as the page shows it."""
-    return gr.Error(with_names(str(error), LABELS), duration=12, title="That did not work")
+def as_said_here(message: str) -> str:
+    """A message of the library with the page's labels in place of arguments."""
+    return with_names(message.replace("`mask_fit` resize to scale it", "have it scaled, under More"), LABELS)
 
 
 def needs(**given: Any) -> None:

@@ -9,7 +9,7 @@ import gradio as gr  # pyright: ignore[reportMissingImports]
 
 from co2net.app.jobs import Job
 from co2net.app.page import words
-from co2net.app.page.session import LABELS, Session, needs
+from co2net.app.page.session import Session, as_said_here, needs
 from co2net.app.uploads import PICTURES, VIDEOS, is_picture
 
 MEDIA: list[str] = [*sorted(PICTURES | VIDEOS)]
@@ -54,7 +54,7 @@ class JobCard:
             job = session.submit(kind, files, options, "quick" if _still(files) else "clips")
             async for found in session.watch(job):
                 html = (
-                    words.ended_words(found, LABELS, links)
+                    words.ended_words(found, as_said_here, links)
                     if found.is_over
                     else words.progress_words(found, session.position(found))
                 )
@@ -73,9 +73,14 @@ class JobCard:
 
 async def described(session: Session, clip: str | None, frame: int = 0) -> Job | None:
     """Have a clip looked at; None without one."""
-    if clip is None:
-        return None
-    return await session.quick("describe", {"clip": clip}, {"frame": frame})
+    return None if clip is None else await session.quick("describe", {"clip": clip}, {"frame": frame})
+
+
+def facts_of(job: Job | None) -> str:
+    """What a clip is, or why it cannot be used."""
+    if job is None or job.state == "cancelled":
+        return words.NOTHING
+    return words.clip_words(job.facts) if job.state == "done" else words.failed_words(job.error, as_said_here)
 
 
 def frame_slider(label: str = "Frame") -> gr.Slider:
@@ -94,4 +99,4 @@ def _still(files: dict[str, Any]) -> bool:
     return bool(sources) and all(is_picture(str(path)) for path in sources)
 
 
-__all__ = ["MEDIA", "QUIET", "JobCard", "described", "frame_slider", "frames_of", "media_file", "needs"]
+__all__ = ["MEDIA", "QUIET", "JobCard", "described", "facts_of", "frame_slider", "frames_of", "media_file", "needs"]

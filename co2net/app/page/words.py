@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from co2net.app.jobs import Job
-from co2net.errors import with_names
 
 LOGO = (
     '<svg viewBox="0 0 34 24" width="34" height="24" aria-hidden="true"><circle class="back" cx="12" cy="12" r="11"/>'
@@ -24,6 +23,7 @@ NO_FRAME = (
     "one of the examples.</span></div>"
 )
 NOTHING = ""
+Say = Callable[[str], str]
 
 
 def clip_words(facts: Mapping[str, Any]) -> str:
@@ -48,21 +48,21 @@ def network_words(model: Mapping[str, Any] | None) -> str:
     return f'<p class="network">{"".join(lines)}</p>'
 
 
-def error_words(error: float | None, notes: Sequence[str], labels: Mapping[str, str]) -> str:
+def error_words(error: float | None, notes: Sequence[str], say: Say) -> str:
     """How wrong the network expects to be here, and notes."""
     if error is None:
         words = "This network does not say how sure it is."
     else:
         grade = "sure" if error < 6 else "fairly sure" if error < 12 else "unsure: compare well, less strength may help"
         words = f"Expected error of this clip: about <b>{error:.0f}</b> of 255 levels. The network is {grade}."
-    return f'<p class="facts">{words}</p>' + note_words(notes, labels)
+    return f'<p class="facts">{words}</p>' + note_words(notes, say)
 
 
-def note_words(notes: Sequence[str], labels: Mapping[str, str]) -> str:
+def note_words(notes: Sequence[str], say: Say) -> str:
     """Notes of the library, a line each."""
     if not notes:
         return NOTHING
-    lines = "".join(f"<li>{escape(with_names(note, labels))}</li>" for note in notes)
+    lines = "".join(f"<li>{escape(say(note))}</li>" for note in notes)
     return f'<ul class="notes">{lines}</ul>'
 
 
@@ -83,18 +83,18 @@ def progress_words(job: Job, position: int) -> str:
     return _bar(job.done, job.total or 0, " · ".join(words))
 
 
-def ended_words(job: Job, labels: Mapping[str, str], names: Mapping[str, str]) -> str:
+def ended_words(job: Job, say: Say, names: Mapping[str, str]) -> str:
     """What came of a job: a player and links, or why there are none.
 
     Args:
         job: it is over.
-        labels: of arguments, for its messages.
+        say: puts its messages into the page's words.
         names: result to the words of its link.
     """
     if job.state == "cancelled":
         return '<div class="job ended" role="status"><p>Cancelled. Nothing was kept.</p></div>'
     if job.state == "failed":
-        return f'<div class="job failed" role="alert"><p>{escape(with_names(job.error, labels))}</p></div>'
+        return failed_words(job.error, say)
     place = f"/v1/jobs/{job.id}/results"
     file = job.results["output"].name
     shown = NOTHING
@@ -112,8 +112,13 @@ def ended_words(job: Job, labels: Mapping[str, str], names: Mapping[str, str]) -
     words = " · ".join(filter(None, (f"{job.done} frames in {job.seconds:.1f} s" if job.done > 1 else "Done", rate)))
     return (
         f'<div class="job done" role="status">{shown}<p>{words}</p><div class="downloads">{links}</div></div>'
-        + note_words(job.notes, labels)
+        + note_words(job.notes, say)
     )
+
+
+def failed_words(error: str, say: Say) -> str:
+    """Why something did not work."""
+    return f'<div class="job failed" role="alert"><p>{escape(say(error))}</p></div>'
 
 
 def _bar(done: int, total: int, words: str) -> str:
