@@ -64,7 +64,7 @@ root={tmp_path}/root
 for name in {names}; do mkdir -p $root/$name; mount --rbind /$name $root/$name; done
 mkdir -p $root{python} $root/proc $root/tmp $root/opt; chmod 1777 $root/tmp
 mount --bind {python} $root{python}; mount -t proc proc $root/proc
-export PATH={python}/bin:/usr/bin:/bin HOME=/tmp
+export PATH={python}/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp
 chroot $root sh /src/container/install.sh /src /opt/co2net
 rm -r $root/src
 export PATH=/opt/co2net/bin:$PATH CO2NET_TOKEN=0123456789ab CO2NET_PORT=7899

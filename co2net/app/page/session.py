@@ -46,6 +46,7 @@ class Session:
         self._mine: list[Job] = []
         self._folder = Path(tempfile.mkdtemp(dir=jobs.page_folder))
         self._closed = False
+        self._shown = 0
         self.current: Job | None = None
         self.look: Job | None = None
         self._pair: tuple[bytes, np.ndarray, np.ndarray] | None = None
@@ -121,9 +122,13 @@ class Session:
         after = np.clip(before + change.astype(np.float32) * (255 * strength), 0, 255).round().astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(after).save(buffer, "JPEG", quality=93)
-        places = self.place("before.jpg"), self.place("after.jpg")
+        # New names each time: under an old one the browser would go on showing what it has.
+        self._shown += 1
+        places = [self.place(f"{side}-{self._shown}.jpg") for side in ("before", "after")]
         for place, data in zip(places, (coded, buffer.getvalue()), strict=True):
             write_beside(place, data)
+        for side in ("before", "after"):  # the browser may still be at the last ones
+            self.place(f"{side}-{self._shown - 4}.jpg").unlink(missing_ok=True)
         return str(places[0]), str(places[1])
 
     def close(self) -> None:
