@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -224,6 +225,7 @@ def samples() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="the examples are curl's, which is not here")
 @pytest.mark.parametrize("place", ["sample_data"])
 def test_examples_of_the_openapi_page_run(place, tmp_path):
     """With the weights and the sample data that ship, in the page's order; deleting comes last."""
