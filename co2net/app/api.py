@@ -109,8 +109,9 @@ def create_router(jobs: JobQueue) -> APIRouter:
         responses=MADE,
         summary="Color a gray clip from strokes",
         openapi_extra=sample(
-            "curl -sS -F clip=@sample_data/real_videos/1c0ffeec0f/00000.jpg -F scribbles=@"
-            "sample_data/synthetic_composite_videos/1c0ffeec0f/object_0/00000.jpg -F answer=job $SERVER/v1/colorize"
+            "co2net scribbles sample_data/real_videos/1c0ffeec0f/00000.jpg -o strokes.png >&2 && "
+            "curl -sS -F clip=@sample_data/real_videos/1c0ffeec0f/00000.jpg -F scribbles=@strokes.png "
+            "-F answer=job $SERVER/v1/colorize"
         ),
     )
     async def colorize(request: Request, form: Annotated[ColorizeForm, Form(media_type="multipart/form-data")]):

@@ -178,7 +178,9 @@ def paint(page, place: str):
     for step in range(-20, 21, 4):
         page.mouse.move(middle[0] + step, middle[1] + step % 8)
     page.mouse.up()
-    page.wait_for_timeout(1500)
+    undo = page.locator(f"#{place} button[aria-label='Undo']").first
+    wait_until(undo.is_enabled, 60)  # the stroke is there
+    page.wait_for_timeout(3000)  # and on its way to the server
 
 
 def test_paint_a_mask_and_use_it(visit, files):
