@@ -87,7 +87,7 @@ def look(
                 break
         for picture, mask in window:
             values = np.ascontiguousarray(np.moveaxis(picture.image, -1, 0), np.float32) / picture.peak
-            _keep(found, stream.push(values, mask[None], (picture.number, values)), frame)
+            _keep(found, stream.push(values, np.asarray(mask), (picture.number, values)), frame)
         _keep(found, stream.finish(), frame)
     if not found:
         raise InputError("the clip holds no frame; send it again")
