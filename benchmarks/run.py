@@ -43,8 +43,6 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
 MISSING = {
     "overhead": "Not measured yet: `python benchmarks/bench_overhead.py` measures processor time and peak memory of "
     "the command beside the codec alone, also for composing and `--strength 0`, also on clips of your own.",
-    "images": "Not measured yet: `python benchmarks/bench_images.py` measures time and peak memory of every network "
-    "for single pictures, from 256 pixels to 4K.",
     "gpu": "Not measured yet. On a machine with an NVIDIA GPU `make gpu-check` tests the kernels, measures them and "
     "the whole job, and fills this section ([gpu.md](gpu.md)).",
 }
