@@ -13,8 +13,10 @@ frame by frame with the volumes of a sliding window (``co2net/pipeline``); volum
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -127,6 +129,25 @@ class CO2Net(nn.Module):
     @training_size.setter
     def training_size(self, size: int) -> None:
         self.backbone.training_size = size
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], **where: Any) -> CO2Net:
+        """Load a model from the Hugging Face Hub or from a folder, see :func:`co2net.models.hub.from_hub`."""
+        from co2net.models.hub import from_hub
+
+        return from_hub(name, **where)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the model into a folder of the Hub's form, see :func:`co2net.models.hub.save_to_folder`."""
+        from co2net.models.hub import save_to_folder
+
+        return save_to_folder(self, folder)
+
+    def push_to_hub(self, repository: str, **how: Any) -> str:
+        """Upload the model to the Hugging Face Hub, see :func:`co2net.models.hub.push_to_hub`."""
+        from co2net.models.hub import push_to_hub
+
+        return push_to_hub(self, repository, **how)
 
     def for_pictures(self) -> CO2Net:
         """The model as single pictures want it, with the same weights.
