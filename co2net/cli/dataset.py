@@ -6,7 +6,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-from co2net.cli.options import add_quiet, picked
+from co2net.cli.options import add_place, add_quiet, picked, workers_on
 from co2net.errors import InputError
 
 EXAMPLES = """\
@@ -122,7 +122,8 @@ def add_build_options(p: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--train-share", type=float, help="also write a train and a test list; videos are never split")
     output.add_argument("--overwrite", action="store_true", help="make clips again that were made in another way")
-    output.add_argument("--workers", type=int, default=1, help="processes (default 1)")
+    output.add_argument("--workers", type=int, help="processes, 0: one per core (default 1, on Ray 0)")
+    add_place(output)
     add_quiet(output, "no progress bar")
     p.set_defaults(run=run_build)
 
@@ -138,7 +139,8 @@ def _add_stills(jobs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     p.add_argument("--seed", type=int, default=0, help="which moves are drawn")
     p.add_argument("--format", choices=("jpg", "png"), default="jpg", help="jpg has quality 95 (default)")
     p.add_argument("--overwrite", action="store_true", help="make clips again that were made in another way")
-    p.add_argument("--workers", type=int, default=1, help="processes (default 1)")
+    p.add_argument("--workers", type=int, help="processes, 0: one per core (default 1, on Ray 0)")
+    add_place(p)
     add_quiet(p, "no progress bar")
     p.set_defaults(run=run_stills)
 
@@ -183,8 +185,9 @@ def run_build(options: argparse.Namespace) -> None:
             options.luts,
             options.output,
             settings,
+            workers=workers_on(options.workers, options.on),
             on_progress=bar.update,
-            **picked(options, "clips train_share overwrite workers"),
+            **picked(options, "clips train_share overwrite on"),
         )
     print(f"{options.output}: {summary.built} clip(s) made ({summary.frames} frames), {summary.skipped} there before")
     if summary.empty_masks:
@@ -208,7 +211,8 @@ def run_stills(options: argparse.Namespace) -> None:
             options.root,
             options.output,
             settings,
-            **picked(options, "split overwrite workers"),
+            **picked(options, "split overwrite on"),
+            workers=workers_on(options.workers, options.on),
             on_progress=lambda done, total: bar.update(done * settings.frames, total and total * settings.frames),
         )
     print(f"{options.output}: {summary.built} clip(s) made, {summary.skipped} there before")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.options import add_device, add_quiet, picked
+from co2net.cli.options import add_device, add_place, add_quiet, picked, workers_on
 
 if TYPE_CHECKING:
     from co2net.evaluation.run import Evaluation
@@ -70,6 +70,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     what.add_argument("--step", type=int, default=5, metavar="N", help="distance of frame numbers (default 5)")
     add_common_options(what)
     add_temporal_options(p)
+    spread = p.add_argument_group("several processes (`torchrun` is another way)")
+    spread.add_argument(
+        "--processes", type=int, metavar="N", help="that share the clips; 0: one per core (default 1, on Ray 0)"
+    )
+    add_place(spread)
     result = p.add_argument_group("output")
     result.add_argument(
         "-o", "--output", default="runs/evaluation", metavar="FOLDER", help="results (default runs/evaluation)"
@@ -159,7 +164,8 @@ def run(options: argparse.Namespace) -> None:
             "sample" if options.sample else options.dataset,
             options.list,
             methods=methods,
-            **picked(options, "weights backbone lut_only paper_lut_only mapping unseen_rule task method_weights"),
+            **picked(options, "weights backbone lut_only paper_lut_only mapping unseen_rule task method_weights on"),
+            processes=workers_on(options.processes, options.on),
             **settings,
             **how,
         )

@@ -117,6 +117,18 @@ def add_prior(group: Group) -> None:
     )
 
 
+def add_place(group: Group) -> None:
+    """``--on``: where workers are, for :mod:`co2net.workers`."""
+    group.add_argument(
+        "--on", choices=("here", "ray"), default="here", help="workers of this machine (default), or of a Ray cluster"
+    )
+
+
+def workers_on(workers: int | None, on: str) -> int:
+    """How many workers, where nobody said: this process alone, or all cores of a cluster."""
+    return workers if workers is not None else int(on == "here")
+
+
 def add_quiet(group: Group, says: str = "no progress bar, no summary; errors only") -> None:
     """``-q``, ``--quiet``; `says` is its help."""
     group.add_argument("-q", "--quiet", action="store_true", help=says)

@@ -32,11 +32,11 @@ from co2net.dataset_building.clip_job import (
 )
 from co2net.dataset_building.lists import refuse_foreign_lists, write_lists
 from co2net.dataset_building.luts import Lut, assign_luts
-from co2net.dataset_building.parallel import run_jobs
 from co2net.dataset_building.sources import SourceClip, count_frames, find_clips
 from co2net.errors import InputError
 from co2net.files import only_one, write_json
 from co2net.provenance import Records, differences
+from co2net.workers import Place, run_jobs
 
 
 class BuildSummary(NamedTuple):
@@ -65,6 +65,7 @@ def build_dataset(
     train_share: float | None = None,
     overwrite: bool = False,
     workers: int = 1,
+    on: Place = "here",
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> BuildSummary:
     """Make composites of all clips that are not finished, then the lists of all clips in `output`.
@@ -78,7 +79,8 @@ def build_dataset(
         clips: names ``<video>/<object>`` or ``<video>``; empty means all.
         train_share: split the videos (never the clips of one video) into a train and a test list.
         overwrite: make clips again that were made in another way.
-        workers: processes.
+        workers: processes; on Ray, jobs at a time.
+        on: where they are, see :func:`co2net.workers.run_jobs`.
         on_progress: called with (frames done, all frames or None).
 
     Raises:
@@ -104,7 +106,7 @@ def build_dataset(
         counts = [count_frames(job.clip, settings.step) for job in todo] if on_progress else []
         total = None if None in counts else sum(count or 0 for count in counts)
         frames = empty = 0
-        for made, without in run_jobs(build_clip, todo, workers):
+        for made, without in run_jobs(build_clip, todo, workers, on=on):
             frames, empty = frames + made, empty + without
             if on_progress:
                 on_progress(frames, total)

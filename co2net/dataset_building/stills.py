@@ -26,10 +26,10 @@ from co2net.data.pictures import encode_picture, read_image, read_mask
 from co2net.data.samples import Sample
 from co2net.data.stills import find_stills
 from co2net.dataset_building.camera_moves import MIN_FOREGROUND, crop_image, crop_mask, draw_move
-from co2net.dataset_building.parallel import run_jobs
 from co2net.errors import InputError
 from co2net.files import only_one, whole_folder, write_json
 from co2net.provenance import NoteKind, Record, Records, differences
+from co2net.workers import Place, run_jobs
 
 QUALITY = 95
 _RECORD = NoteKind(
@@ -97,6 +97,7 @@ def make_stills(
     split: str | None = None,
     overwrite: bool = False,
     workers: int = 1,
+    on: Place = "here",
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> StillsSummary:
     """Make clips of all pictures that are not finished.
@@ -107,7 +108,8 @@ def make_stills(
         settings: how.
         split: "train" or "val"; None takes all pictures.
         overwrite: make clips again that were made in another way.
-        workers: processes.
+        workers: processes; on Ray, jobs at a time.
+        on: where they are, see :func:`co2net.workers.run_jobs`.
         on_progress: called with (clips done, all clips).
 
     Raises:
@@ -119,7 +121,7 @@ def make_stills(
     if not stills:
         raise InputError(f"{root} holds no picture with a mask" + (f" for the split '{split}'" if split else ""))
     with only_one(output, "`dataset stills` or `build`"):
-        return _make_all(_plan(stills, settings, output), output, overwrite, workers, on_progress)
+        return _make_all(_plan(stills, settings, output), output, overwrite, workers, on, on_progress)
 
 
 def _make_all(
@@ -127,6 +129,7 @@ def _make_all(
     output: Path,
     overwrite: bool,
     workers: int,
+    on: Place,
     on_progress: Callable[[int, int | None], None] | None,
 ) -> StillsSummary:
     records = Records(output / "still_records", _RECORD)
@@ -142,7 +145,7 @@ def _make_all(
         if changed or not done or not (record and (record.get("left_out") or _folders(job)[1].is_dir())):
             todo.append(job)
     made = 0
-    for done, made_one in enumerate(run_jobs(_make_clip, todo, workers), start=1):
+    for done, made_one in enumerate(run_jobs(_make_clip, todo, workers, on=on), start=1):
         made += made_one
         if on_progress:
             on_progress(done, len(todo))

@@ -31,6 +31,7 @@ from co2net.models.co2net import CO2Net, UnseenRule
 from co2net.models.registry import UsedWeights, model_to_evaluate
 from co2net.processes import process_group
 from co2net.provenance import environment
+from co2net.workers import Place, run_jobs
 
 Notes = Callable[[str], None]
 NO_REPORT = "note: no report without Jinja2; pip install 'co2net[report]'"
@@ -80,6 +81,8 @@ def evaluate(
     paper_lut_only: bool = False,
     mapping: str | None = None,
     unseen_rule: UnseenRule = "zero_weight",
+    on: Place = "here",
+    processes: int = 1,
     **more: Any,
 ) -> Evaluation | None:
     """Evaluate weights on a data set: what ``co2net evaluate`` does.
@@ -93,6 +96,8 @@ def evaluate(
         paper_lut_only: without refinement, blend by the mask twice, as published.
         mapping: the LUT's form; None: what the weights ask for.
         unseen_rule: see :class:`~co2net.models.co2net.CO2Net`.
+        on: where processes are: of this machine, or on a Ray cluster, see :mod:`co2net.workers`.
+        processes: evaluate so many clips at a time; 0: one per core. Several need an ``output`` that all can reach.
         **more: settings (:class:`~co2net.evaluation.settings.EvaluationSettings`), as ``size=128`` or
             ``methods=("final",)``; and how to do it (:func:`run_evaluation`), as ``output="runs/evaluation"``.
 
@@ -109,6 +114,20 @@ def evaluate(
         found = find_list(frame_list, root)
     else:
         found = root / SAMPLE_LIST if sample else None
+    if on != "here" or processes != 1:
+        arguments = {
+            "dataset": dataset,
+            "frame_list": frame_list,
+            "weights": weights,
+            "backbone": backbone,
+            "lut_only": lut_only,
+            "paper_lut_only": paper_lut_only,
+            "mapping": mapping,
+            "unseen_rule": unseen_rule,
+            **more,
+        }
+        _evaluate_shares(arguments, on, processes)
+        more = more | {"overwrite": False}  # all clips have their records now
     names = {field.name for field in fields(EvaluationSettings)}
     chosen = EvaluationSettings(**{name: value for name, value in more.items() if name in names})
     how = {name: value for name, value in more.items() if name not in names}
@@ -125,6 +144,24 @@ def evaluate(
     return run_evaluation(root, found, model, used, chosen, name="sample" if sample else None, **how)
 
 
+_SHARES = 64  # more than workers, so that none waits long for the others; few, since each loads the weights
+
+
+def _evaluate_shares(arguments: Mapping[str, Any], on: Place, processes: int) -> None:
+    """Have workers evaluate all clips, each a share of them; their records are in the output folder then."""
+    if arguments.get("output") is None:
+        raise InputError("several processes need a folder as `output` to put their results together")
+    quiet = {name: value for name, value in arguments.items() if name not in ("on_progress", "on_note")}
+    shares = max(2, min(_SHARES, arguments.get("limit_clips") or _SHARES))
+    jobs = [{**quiet, "share": (number, shares)} for number in range(shares)]
+    for _ in run_jobs(_evaluate_share, jobs, processes, on=on):
+        pass
+
+
+def _evaluate_share(arguments: dict[str, Any]) -> None:
+    evaluate(**arguments)
+
+
 def run_evaluation(
     dataset: Path,
     frame_list: Path | None,
@@ -136,6 +173,7 @@ def run_evaluation(
     output: str | Path | None = None,
     overwrite: bool = False,
     limit_clips: int | None = None,
+    share: tuple[int, int] | None = None,
     device: str | torch.device = "auto",
     asked: Mapping[str, Any] | None = None,
     on_progress: Progress | None = None,
@@ -155,6 +193,7 @@ def run_evaluation(
             is written.
         overwrite: compute everything anew.
         limit_clips: only the first of them.
+        share: ``(k, n)``: only the k-th of every n clips, counted from 0; their records are written, nothing else.
         device: "auto", "cpu", "cuda", ...
         asked: options to note beside the results; None: the settings.
         on_progress: called with the frames done and the number of all; in the first process only.
@@ -177,6 +216,7 @@ def run_evaluation(
     )
     clips = clips_of(entries, limit_clips)
     check_times(clips, settings)
+    clips = clips if share is None else clips[share[0] :: share[1]]
     with process_group(choose_device(device) if isinstance(device, str) else device, alike=False) as processes:
         if processes.count > 1 and output is None:
             raise InputError("several processes need a folder as `output` to put their results together")
@@ -198,6 +238,8 @@ def run_evaluation(
             on_progress=on_progress if processes.first else None,
             device=processes.device,
         )
+        if share is not None:
+            return None
         if processes.first:
             say(_speed(done))
         processes.wait()
