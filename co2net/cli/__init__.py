@@ -14,6 +14,7 @@ EXAMPLES = """\
 examples:
   co2net harmonize composite.mp4 --mask mask.mp4 -o harmonized.mp4
   co2net harmonize --foreground plate.mov --background street.mp4 -o harmonized.mov
+  co2net batch shots.csv -o results
   co2net matte plate.mov --key green -o cutout.mov
   co2net matte clip.mp4 --from first_mask.png -o mask.mkv
   co2net demo
@@ -29,6 +30,7 @@ examples:
 
 VERBS = (
     "harmonize",
+    "batch",
     "matte",
     "colorize",
     "scribbles",
@@ -41,6 +43,7 @@ VERBS = (
     "measure",
     "before_after",
     "release",
+    "export",
     "doctor",
     "serve",
 )

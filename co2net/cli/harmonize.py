@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from co2net.cli.options import ENCODING, add_device, add_encoding, add_prior, add_quiet, frame_rate, key_frames, picked
 
 if TYPE_CHECKING:
-    import torch
-
     from co2net.models.co2net import CO2Net
+    from co2net.pipeline.harmonize import HarmonizeReport
+    from co2net.pipeline.review import Review
 
 EXAMPLES = """\
 examples:
@@ -190,31 +190,48 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Harmonize and say what was done."""
-    if options.key is not None or options.mask_from is not None:
-        from co2net.cli.matte import with_made_masks
+    from co2net.cli.progress import tell
 
-        with with_made_masks(options):
-            _harmonize(options)
+    if options.images:
+        _run_images(options)
     else:
-        _harmonize(options)
+        tell(harmonize(options), options)
 
 
-def _harmonize(options: argparse.Namespace) -> None:
+def harmonize(
+    options: argparse.Namespace, *, model: CO2Net | None = None, review: Review | None = None
+) -> HarmonizeReport:
+    """Harmonize one clip or picture.
+
+    Args:
+        options: of the verb.
+        model: loaded already; None: what the options name.
+        review: looks on.
+
+    Raises:
+        InputError: as of :func:`co2net.harmonize_video`, and if no mask can be made.
+    """
+    if options.key is None and options.mask_from is None:
+        return _harmonize(options, model, review)
+    from co2net.cli.matte import with_made_masks
+
+    with with_made_masks(options):
+        return _harmonize(options, model, review)
+
+
+def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review | None) -> HarmonizeReport:
     # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.cli.progress import FrameBar, tell
+    from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
     from co2net.video import Composing, MaskOptions
 
     device = choose_device(options.device)
-    model = load_model(options.weights, options.backbone, prior=options.prior)
-    if options.images:
-        _run_images(options, model, device)
-        return
+    model = model or load_model(options.weights, options.backbone, prior=options.prior)
     with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
-        report = harmonize_video(
+        return harmonize_video(
             model=model,
             device=device,
             on_progress=bar.update,
@@ -222,20 +239,24 @@ def _harmonize(options: argparse.Namespace) -> None:
                 invert=options.mask_invert, threshold=options.mask_threshold, number=options.mask_object
             ),
             composing=Composing(options.sound, options.background_loop, options.background_fit, options.alpha),
+            review=review,
             **picked(options, f"{_SAME} {ENCODING}"),
         )
-    tell(report, options)
 
 
-def _run_images(options: argparse.Namespace, model: CO2Net, device: torch.device) -> None:
+def _run_images(options: argparse.Namespace) -> None:
     """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from co2net.cli.progress import FrameBar, tell_words
-    from co2net.devices import describe_device
+    from co2net.devices import choose_device, describe_device
     from co2net.errors import InputError
+    from co2net.models.registry import load_model
     from co2net.pipeline.images import harmonize_images
 
     if options.composite is None:
         raise InputError("`images` wants a folder of pictures in the first place")
+    device = choose_device(options.device)
+    model = load_model(options.weights, options.backbone, prior=options.prior)
     with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
         report = harmonize_images(
             options.composite,

@@ -40,13 +40,13 @@ def tell_words(options: argparse.Namespace, notes: Iterable[str], words: str = "
 class FrameBar:
     """Context manager around a tqdm bar; :meth:`update` fits ``on_progress`` of the pipeline."""
 
-    def __init__(self, *, quiet: bool = False, title: str = "harmonize", device: str = "") -> None:
+    def __init__(self, *, quiet: bool = False, title: str = "harmonize", device: str = "", unit: str = "frame") -> None:
         from tqdm import tqdm
 
         self._announcement = "" if quiet or not device else f"co2net: running on {device}"
         self._quiet = quiet
         hidden = quiet or not sys.stderr.isatty()
-        self._bar = tqdm(desc=title, unit="frame", file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
+        self._bar = tqdm(desc=title, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)
 
     def update(self, done: int, total: int | None) -> None:
         """Show that `done` of `total` frames are finished."""

@@ -20,6 +20,7 @@ from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
 from co2net.pipeline.looks import LookStream, resampled
+from co2net.pipeline.review import Review
 from co2net.pipeline.shots import ShotStream, check_shot_folder, save_shots
 from co2net.pipeline.stream import FrameStream, Strength
 from co2net.video import Composing, Frame, MaskOptions, Part
@@ -84,6 +85,7 @@ def harmonize_video(
     cube_type: Literal["3d", "1d"] = "3d",
     cube_range: Literal["full", "video"] = "full",
     transfer: Transfer = "auto",
+    review: Review | None = None,
     **options: Unpack[JobOptions],
 ) -> HarmonizeReport:
     """Harmonize the foreground of a video.
@@ -125,6 +127,7 @@ def harmonize_video(
         cube_range: of `cube` and `cube_per_shot`: "video" for programs that feed a LUT limited-range codes.
         transfer: what the samples of floating-point pictures are, "linear" light or coded for "display"; "auto":
             linear in OpenEXR, coded in TIFF.
+        review: looks on and keeps small pictures and numbers of the result.
         options: codec, quality, preset, overwrite and cancel, see :class:`~co2net.pipeline.job.JobOptions`.
 
     Raises:
@@ -201,6 +204,9 @@ def harmonize_video(
                 save_shots(Path(cube_per_shot), stream, frames, cube_range == "video")
 
         worker = shots or stream
+        if review is not None:
+            stream.on_look = review.look
+            worker = review.watch(worker)
         job = run_job(
             pairs,
             info,
@@ -213,6 +219,8 @@ def harmonize_video(
             protect=inputs.paths,
             **options,
         )
+    if review is not None:
+        review.cuts = list(stream.cuts)
     notes = [*mask_notes, *job.notes]
     if key_frames is not None and stream.skips_refinement:
         notes.append("with key frames the refinement is left out: the color mapping alone makes the result")

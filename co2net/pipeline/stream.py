@@ -64,10 +64,10 @@ class FrameStream:
         collect_lut: set to True before the first frame to gather the whole clip's color mapping.
         collect_curves: the same for three curves (:meth:`clip_curves`), for which :attr:`collect_lut` is needed too.
         collect_shots: set to True before the first frame to gather each shot's color mapping (:meth:`shot_luts`).
-        number_of: set before the first frame: a frame's number in its sequence, by its tag. Key frames go by it, so
-            that a part of the sequence has the same ones.
+        number_of: set before the first frame: a frame's number in its sequence, by its tag; key frames go by it.
         apply: set to False to look only: all frames come out as they are.
         cuts: numbers of the frames so far that begin a new shot.
+        on_look: called after each backbone pass with the frame's number, the frame and mask that it saw, its result.
     """
 
     takes_planes = True
@@ -103,7 +103,7 @@ class FrameStream:
         self._backbone_pass = backbone_pass(model.backbone, self.device, precision)
         self.previous, self.future = previous, future
         self.strength: Strength = strength
-        self.harmonized = self.passes = 0
+        self.harmonized = self.passes = self._count = self._done = 0  # the latter: frames pushed, frames yielded
         self.collect_lut = self.collect_curves = self.collect_shots = False
         self.number_of: Callable[[Any], int] | None = None
         self.apply = self.covers_everything = True
@@ -114,6 +114,7 @@ class FrameStream:
             and self.model.backbone.averages_areas
             and self.model.mapping.needs_prediction
         )
+        self.on_look: Callable[[int, Tensor, Tensor, BackboneOutput], object] = lambda *look: None
         look_for_cuts = not self.model.mapping.has_holes if cuts is None else cuts
         self._detector = CutDetector() if look_for_cuts else None
         self.cuts: list[int] = []
@@ -124,8 +125,6 @@ class FrameStream:
         self._entries: dict[int, _Entry] = {}
         self._window = ClipWindow(self.model.mapping)
         self._between: set[int] = set()  # frames with a foreground that are no key frames
-        self._count = 0  # frames pushed
-        self._done = 0
         self._shape: tuple[int, int] | None = None
         self._read_mask = MaskArrays()
 
@@ -252,6 +251,7 @@ class FrameStream:
         planes = further_inputs(self.model.backbone, entry.frame, entry.small)
         entry.out = self._backbone_pass(entry.small, entry.small_mask, **planes)
         self.passes += 1
+        self.on_look(number, entry.small, entry.small_mask, entry.out)
         if keep:
             volume = self.model.frame_volume(entry.small, entry.small_mask, entry.out)
             self._window.add(number, volume, entry.out.expected_error)

@@ -98,6 +98,12 @@ class LazyColors:
         """All of it."""
         return color.to_rgb(self._frame, self._layout, self._space, self._full, _scratch())[0]
 
+    def whole_with(self, patch: PlanesPatch) -> np.ndarray:
+        """All of it, with other samples in a box."""
+        planes = [plane.copy() for plane in self.planes]
+        patch.put_on(planes, self._layout)
+        return color.yuv_to_rgb(planes[0], planes[1:], self._layout, self._space, self._full, _scratch()).copy()
+
     def aligned(self, box: Box) -> Box:
         """The least box of whole chroma blocks around `box`."""
         sides = zip(box, self.shape, (self._layout.shift_y, self._layout.shift_x), strict=False)

@@ -41,7 +41,7 @@ def write_report(folder: Path) -> list[Path]:
         OutputError: the folder cannot be written.
     """
     folder = Path(folder)
-    page, markdown = _environments()
+    page, markdown = environments()
     results = read_results(folder)
     content = _content(results)
     written = {
@@ -57,7 +57,7 @@ def write_report(folder: Path) -> list[Path]:
     return list(written)
 
 
-def _environments() -> tuple[Environment, Environment]:
+def environments() -> tuple[Environment, Environment]:
     """Templates of the page and of the Markdown file; both escape whatever they print."""
     try:
         import jinja2
