@@ -28,12 +28,12 @@ RATE = 25  # frames per second
 HOURS = 1000
 
 
-def cost(job: tuple[Shot, Path]) -> tuple[float, int, int]:
+def cost(job: tuple[Shot, Path]) -> tuple[float, float, int, int]:
     """Do a shot in a worker: processor seconds of the worker before it, of the shot, and its frames and bytes."""
     began = time.process_time()
     record = harmonize_shot(*job)
     moved = sum(Path(path).stat().st_size for path in (*job[0].inputs, record["output"]))
-    return began, time.process_time() - began, record["frames"], moved  # type: ignore[return-value]
+    return began, time.process_time() - began, record["frames"], moved
 
 
 def main() -> None:
@@ -54,8 +54,8 @@ def main() -> None:
             words = {"composite": str(composite), "mask": str(mask), "output": str(folder / f"{label}.mp4")}
             jobs.append((Shot(label, words), folder))
         # One worker, one job after the other: the first pays for libraries and weights.
-        found = [outcome.result for outcome in sorted(try_jobs(cost, jobs, 1), key=lambda o: o.index)]
-    (start, first, *_), (_, short, *_), full, uhd = found  # type: ignore[misc]
+        found = {o.index: o.result for o in try_jobs(cost, jobs, 1) if o.result is not None}
+    (start, first, *_), (_, short, *_), full, uhd = (found[index] for index in range(4))
     print(
         f"worker: {start:.1f} s of processor time to start, {first:.1f} s for its first shot of 3 small frames, "
         f"{short:.2f} s for the next"

@@ -84,7 +84,8 @@ def harmonize(
             strength=strength,
             key_frames=looks,  # type: ignore[arg-type]
         )
-        colors = _gathered(watched(results, len(image)), image)
+        frames = (torch.as_tensor(result) for result in watched(results, len(image)))
+        colors = _gathered(frames, image)
     return (colors,)
 
 

@@ -162,7 +162,7 @@ def _complete(shot: Shot, options: argparse.Namespace, folder: Path) -> Shot:
 def _parser() -> argparse.ArgumentParser:
     from co2net.cli import harmonize
 
-    verbs = OptionParser(prog="co2net").add_subparsers(dest="verb")
+    verbs: Any = OptionParser(prog="co2net").add_subparsers(dest="verb")
     harmonize.add_parser(verbs)
     found = verbs.choices["harmonize"]
     found.exit_on_error = False

@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     """The run itself is killed, workers with it; the next one finds what was done and gives the same as one run."""
     table = make_shots(tmp_path / "in", 12)
     command = [sys.executable, "-m", "co2net", "batch", str(table), "-o", "out", "--workers", "2", "-q"]
-    run = subprocess.Popen(command)
+    run = subprocess.Popen(command, start_new_session=True)
     records = tmp_path / "out" / "shots"
     while run.poll() is None and not (records.is_dir() and len(list(records.glob("*.json"))) >= 2):
         time.sleep(0.05)
@@ -88,7 +88,12 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     run.wait()
     done = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
     assert 2 <= len(done) < 12
-    time.sleep(0.5)  # its workers notice
+    for _ in range(100):  # its workers notice
+        try:
+            os.killpg(run.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
     assert main(["batch", str(table), "-o", "out", "--workers", "2", "-q"]) == 0
     assert main(["batch", str(table), "-o", "once", "--workers", "1", "-q"]) == 0
     for name, when in done.items():
