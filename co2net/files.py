@@ -277,4 +277,6 @@ def process_lives(process: int) -> bool:
         return False
     except (OSError, OverflowError):  # not ours, but alive
         return True
+    with contextlib.suppress(OSError, IndexError):  # of Linux: ended, though nobody has asked for its exit code yet
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -197,8 +198,12 @@ def _cluster() -> Any:
     except ImportError as error:
         raise InputError("`on` ray needs Ray, which is not installed; pip install 'co2net[ray]'") from error
     if not ray.is_initialized():
+        address = os.environ.get("RAY_ADDRESS") or "auto"
+        host, _, port = address.rpartition(":")
         try:
-            ray.init(address=os.environ.get("RAY_ADDRESS") or "auto", log_to_driver=False, logging_level="ERROR")
+            if host and port.isdecimal() and "/" not in host:  # Ray itself asks for minutes
+                socket.create_connection((host, int(port)), timeout=10).close()
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises many kinds
             reason = str(error).strip().splitlines()[0][:120]
             raise InputError(

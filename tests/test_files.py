@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +135,14 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path):
     with only_one(tmp_path, "a job"):
         assert other() == f"{tmp_path}: a job is at work there in another process; wait for its end"
     assert other() == "in"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
+def test_a_process_that_ended_unnoticed_owns_nothing(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie now
+    left = tmp_path / f".out.partial-{child.pid}.png"
+    left.touch()
+    clear_abandoned(tmp_path / "out.png")
+    child.wait()
+    assert not left.exists()

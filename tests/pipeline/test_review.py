@@ -29,7 +29,7 @@ def reviewed(tmp_path, frames, change=stubs.warm, **settings):
 
 
 def test_it_keeps_few_frames_evenly_and_changes_nothing(tmp_path):
-    review = reviewed(tmp_path, 37)
+    review = reviewed(tmp_path, [clips.picture(*SIZE, n // 8) for n in range(37)])
     numbers = [sample.number for sample in review.samples]
     assert len(numbers) <= MOST and numbers == list(range(0, 37, numbers[1]))
     assert len(review.looks) == 37 and review.samples[0].before.shape == (48, 64, 3)
