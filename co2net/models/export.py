@@ -313,9 +313,11 @@ def _solve(matrix: Tensor, right: Tensor) -> Tensor:
 def _interpolate(usual: Any) -> Any:
     """Trilinear enlargement as a product along each axis; everything else as usual."""
 
-    def enlarge(picture: Tensor, size: Any = None, *more: Any, mode: str = "nearest", **settings: Any) -> Tensor:
+    def enlarge(
+        picture: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", *more: Any, **settings: Any
+    ) -> Tensor:
         if mode != "trilinear":
-            return usual(picture, size, *more, mode=mode, **settings)
+            return usual(picture, size, scale_factor, mode, *more, **settings)
         for axis, points in enumerate(size, start=2):
             count = picture.shape[axis]
             place = torch.linspace(0, count - 1, points)
