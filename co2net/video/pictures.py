@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import struct
 import warnings
@@ -35,6 +36,7 @@ _CHUNKS = (b"cICP", b"cHRM", b"gAMA", b"sRGB", b"mDCV", b"cLLI")
 # They tell users nothing that they could mend.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # shown only where somebody set up logging
 
 
 @contextmanager
@@ -222,8 +224,17 @@ def _read_deep(opened: Image.Image, path: Path) -> tuple[np.ndarray, np.ndarray 
 
 
 def _opencv(path: Path, page: int = 0) -> np.ndarray | None:
-    level = cv2.utils.logging.setLogLevel(0)  # it writes to the screen by itself
+    level = cv2.utils.logging.setLogLevel(0)  # it writes to the screen by itself, and so do its libraries
     try:
+        return _decode(path, page)
+    except (cv2.error, OSError) as error:
+        raise unreadable(path, None) from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _decode(path: Path, page: int) -> np.ndarray | None:
+    with silenced():
         if is_tiff(path):
             if _first(tiff.read_tags(path, page).get(tiff.ORIENTATION) or 1) == 1:
                 done, pages = cv2.imreadmulti(str(path), start=page, count=1, flags=cv2.IMREAD_UNCHANGED)
@@ -232,10 +243,6 @@ def _opencv(path: Path, page: int = 0) -> np.ndarray | None:
         else:
             data = path.read_bytes()
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (cv2.error, OSError) as error:
-        raise unreadable(path, None) from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

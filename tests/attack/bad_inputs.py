@@ -13,6 +13,7 @@ import contextlib
 import faulthandler
 import io
 import json
+import logging
 import os
 import resource
 import signal
@@ -354,6 +355,7 @@ def run(count: int, seed: int, folder: Path, kinds: list[str]) -> Counter[str]:
         raise TooLong
 
     signal.signal(signal.SIGALRM, too_long)
+    logging.getLogger("co2net").addHandler(logging.NullHandler())  # words of ours
     warnings.simplefilter("always", append=True)  # after those that our rooms have set
     before = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (before + MEMORY, resource.RLIM_INFINITY))
