@@ -14,11 +14,25 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _lock = threading.Lock()
-_within = 0
-"""How many threads are inside :func:`silenced`: the first closes, the last opens again."""
-_saved: tuple[int, object] = (-1, None)
+_within: list[int] = []
+"""Threads that are inside :func:`silenced`, by their numbers: the first closes, the last opens again."""
+_saved: tuple[int, Any] = (-1, None)
+
+
+class _Others:
+    """stdout without what threads inside :func:`silenced` print: OpenEXR's binding does so from C++."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() in _within else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def take_over() -> None:
@@ -42,8 +56,8 @@ def take_over() -> None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """While the block runs, libraries print nothing; Python's own words reach stderr, those to stdout are dropped."""
-    global _within, _saved
+    """Libraries print nothing while the block runs; Python does on stderr, and other threads do on stdout."""
+    global _saved
     if not _is_ours():
         yield
         return
@@ -52,17 +66,18 @@ def silenced() -> Iterator[None]:
             saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 2)
             os.close(nowhere)
-            _saved, sys.stdout = (saved, sys.stdout), io.StringIO()
-        _within += 1
+            _saved = saved, sys.stdout
+            sys.stdout = sys.stdout and _Others(sys.stdout)  # type: ignore[assignment]  # None where it is closed
+        _within.append(threading.get_ident())
     try:
         yield
     finally:
         with _lock:
-            _within -= 1
+            _within.remove(threading.get_ident())
             if not _within:
                 os.dup2(_saved[0], 2)
                 os.close(_saved[0])
-                sys.stdout = _saved[1]  # type: ignore[assignment]
+                sys.stdout = _saved[1]
 
 
 def _is_ours() -> bool:

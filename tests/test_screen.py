@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -93,7 +92,10 @@ def work():
     for _ in range(300):
         with screen.silenced():
             os.write(2, b"x")
-threads = [threading.Thread(target=work) for _ in range(4)]
+def talk():
+    for _ in range(50):
+        print("talk")
+threads = [threading.Thread(target=work) for _ in range(4)] + [threading.Thread(target=talk)]
 out = sys.stdout
 for t in threads: t.start()
 for t in threads: t.join()
@@ -101,5 +103,5 @@ assert sys.stdout is out
 os.write(2, b"open\\n"); print("count", len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else 0, file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stderr.splitlines()[0] == "open" and threading.active_count()
+    assert done.returncode == 0 and done.stderr.splitlines()[0] == "open" and done.stdout == "talk\n" * 50
     assert int(done.stderr.split()[-1]) < 12  # no descriptor is left open
