@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import av.codec
+import numpy as np
 from av.error import FFmpegError
 
 from co2net.errors import InputError
@@ -212,9 +213,7 @@ class _Transcoder:
             rate = 48000
         self.target = output.add_stream(self.name, rate=rate)
         self._context = self.target.codec_context
-        # Raw sound may come without a layout ("2 channels"), which encoders refuse.
-        layout = _LAYOUTS.get(source.layout.nb_channels, source.layout.name)
-        self._context.layout = layout if source.layout.name.endswith("channels") else source.layout.name
+        self._context.layout = _layout_for(self.name, rate, source.layout)
         if self.name in ("aac", "libopus"):
             self._context.bit_rate = 96_000 * max(1, source.layout.nb_channels)
         self._resampler = av.AudioResampler(format=self._context.format, layout=self._context.layout, rate=rate)
@@ -239,17 +238,19 @@ class _Transcoder:
                 self._next_sample = max(0, begin)
             gap = begin - self._next_sample if begin - self._next_sample > _GAP_SECONDS * self._rate else 0
             while gap >= 1024:
-                silence = av.AudioFrame(
-                    format=self._context.format.name, layout=self._context.layout.name, samples=1024
-                )
-                for plane in silence.planes:
-                    plane.update(bytes(plane.buffer_size))
-                self._put(silence)
+                self._put(self._silence())
                 gap -= 1024
         if frame is not None:
             frame.pts = None
         for resampled in self._resampler.resample(frame):
             self._put(resampled)
+
+    def _silence(self) -> Any:
+        """1024 samples; written interleaved, since PyAV writes beyond the planes of a frame of eight channels."""
+        layout = self._context.layout
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024 * layout.nb_channels), np.float32), "flt", layout.name)
+        frame.sample_rate = self._rate
+        return av.AudioResampler(format=self._context.format, layout=layout, rate=self._rate).resample(frame)[0]
 
     def _put(self, samples: Any) -> None:
         self._next_sample = max(0, self._next_sample)
@@ -263,6 +264,30 @@ class _Transcoder:
         while (piece := self._fifo.read(size, partial)) is not None:
             packets += self.target.encode(piece)
         return packets
+
+
+def _layout_for(encoder: str, rate: int, layout: Any) -> str:
+    """The source's own arrangement of loudspeakers, or the smallest usual one that has room for it.
+
+    Raw sound may come without one ("2 channels"), and encoders know few of them (Opus no 5.1 with side speakers).
+    """
+    channels = layout.nb_channels
+    named = [] if layout.name.endswith("channels") else [layout.name]
+    usual = sorted(_LAYOUTS.items(), key=lambda item: (item[0] < channels, abs(item[0] - channels)))
+    for name in [*named, *(name for _, name in usual)]:
+        trial = av.CodecContext.create(encoder, "w")
+        trial.sample_rate, trial.layout, trial.format = rate, name, _first_format(trial)
+        try:
+            trial.open()
+            return name
+        except FFmpegError:
+            continue
+    return layout.name
+
+
+def _first_format(context: Any) -> str:
+    formats = context.codec.audio_formats
+    return formats[0].name if formats else "s16"
 
 
 def copy_tags(source: Any, target: Any) -> None:

@@ -119,7 +119,8 @@ def trimmed_by_an_edit_list(folder: Path) -> Path:
     return path
 
 
-def _sounds(path: Path, layout: str, codec: str, rate: int) -> Path:
+def with_sound(path: Path, layout: str, codec: str, rate: int, gap: float = 0.0) -> Path:
+    """A clip with a tone from as many loudspeakers as `layout` has; in its middle it is away for `gap` seconds."""
     plain = clips.make_video(path.with_name("plain.mkv"), COUNT, SIZE)
     with av.open(str(plain)) as source, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
@@ -128,25 +129,29 @@ def _sounds(path: Path, layout: str, codec: str, rate: int) -> Path:
             if packet.pts is not None:
                 packet.stream = stream
                 out.mux(packet)
-        channels, form = len(tone.layout.channels), tone.codec_context.format.name
-        length = rate * COUNT // 25
-        wave = (0.3 * np.sin(np.arange(length) / 9)).astype(np.float32)
-        frame = av.AudioFrame.from_ndarray(np.stack([wave] * channels), "fltp", layout)
-        frame.sample_rate, frame.pts = rate, 0
-        for piece in av.AudioResampler(format=form, layout=layout, rate=rate).resample(frame):
-            out.mux(tone.encode(piece))
+        channels, half = len(tone.layout.channels), rate * COUNT // 50
+        wave = (0.3 * np.sin(np.arange(half) / 9)).astype(np.float32)
+        sampler = av.AudioResampler(format=tone.codec_context.format, layout=layout, rate=rate)
+        for start in (0, half + round(gap * rate)):
+            # Interleaved: PyAV cannot fill planes of eight channels.
+            interleaved = np.stack([wave] * channels, axis=1).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(interleaved, "flt", layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            for piece in sampler.resample(frame):
+                piece.pts = start
+                out.mux(tone.encode(piece))
         out.mux(tone.encode(None))
     return path
 
 
 @video
 def sound_of_seven_channels(folder: Path) -> Path:
-    return _sounds(folder / "seven.mkv", "6.1", "pcm_s24le", 44100)
+    return with_sound(folder / "seven.mkv", "6.1", "pcm_s24le", 44100)
 
 
 @video
 def sound_mono_11khz(folder: Path) -> Path:
-    return _sounds(folder / "mono.mov", "mono", "pcm_s16be", 11025)
+    return with_sound(folder / "mono.mov", "mono", "pcm_s16be", 11025)
 
 
 @video

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +78,20 @@ def test_clips(tmp_path, name):
 @pytest.mark.parametrize("name", kinds.PICTURES)
 def test_pictures(tmp_path, name):
     check(name, kinds.PICTURES[name](tmp_path), tmp_path / "o.png")
+
+
+@pytest.mark.parametrize("layout", ["mono", "2.1", "5.1(side)", "6.1", "7.1"])
+@pytest.mark.parametrize(("ending", "gap"), [(".mp4", 0.0), (".webm", 0.0), (".webm", 0.4)])
+def test_loudspeakers_that_the_encoder_does_not_know(tmp_path, layout, ending, gap):
+    source = kinds.with_sound(tmp_path / "s.mkv", layout, "pcm_s24le", 48000, gap)
+    with open_video(source) as reader, open_writer(tmp_path / f"o{ending}", reader.info) as writer:
+        for frame in reader:
+            writer.write(frame, frame.image)
+    with av.open(str(source)) as before, av.open(str(tmp_path / f"o{ending}")) as after:
+        sound = after.streams.audio[0]
+        assert sound.codec_context.layout.nb_channels >= before.streams.audio[0].codec_context.layout.nb_channels
+        end = max(frame.time + frame.samples / 48000 for frame in after.decode(sound))
+        assert -0.04 < end - 0.24 - gap < 0.08
 
 
 @pytest.mark.parametrize("ending", [".psd", ".svg", ".pdf", ".cr2", ".txt", ".mp4", ".png", ".tif", ".exr", ".dpx"])
