@@ -19,11 +19,14 @@ from typing import Any
 _lock = threading.Lock()
 _within: list[int] = []
 """Threads that are inside :func:`silenced`, by their numbers: the first closes, the last opens again."""
-_saved: tuple[int, Any] = (-1, None)
+_saved = -1
 
 
 class _Others:
-    """stdout without what threads inside :func:`silenced` print: OpenEXR's binding does so from C++."""
+    """stdout without what threads inside :func:`silenced` print: OpenEXR's binding does so from C++.
+
+    It stays: an interpreter whose ``sys.stdout`` is exchanged while another thread prints may crash.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -50,6 +53,8 @@ def take_over() -> None:
             line_buffering=True,
             write_through=True,
         )
+        if sys.stdout is not None:
+            sys.stdout = _Others(sys.stdout)  # type: ignore[assignment]
     except (OSError, ValueError, AttributeError):
         pass  # closed, or not a file: then nobody reads it
 
@@ -63,11 +68,9 @@ def silenced() -> Iterator[None]:
         return
     with _lock:
         if not _within:
-            saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+            _saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 2)
             os.close(nowhere)
-            _saved = saved, sys.stdout
-            sys.stdout = sys.stdout and _Others(sys.stdout)  # type: ignore[assignment]  # None where it is closed
         _within.append(threading.get_ident())
     try:
         yield
@@ -75,9 +78,8 @@ def silenced() -> Iterator[None]:
         with _lock:
             _within.remove(threading.get_ident())
             if not _within:
-                os.dup2(_saved[0], 2)
-                os.close(_saved[0])
-                sys.stdout = _saved[1]
+                os.dup2(_saved, 2)
+                os.close(_saved)
 
 
 def _is_ours() -> bool:

@@ -41,8 +41,8 @@ def exit_code(job: Callable[[], object], flags: Mapping[str, str] | None = None)
         job: what to do.
         flags: the command's flag for each argument of the library, as the parser leaves them in ``options.flags``.
     """
-    take_over()
     show_any_name()
+    take_over()
     try:
         with _termination_interrupts():
             job()
