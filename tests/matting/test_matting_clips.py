@@ -60,7 +60,9 @@ def test_moving_network_learns_from_clips_and_tells_how(clips, tmp_path):
     found, moves = moving.probability(frames[0], frames[1])
     assert found.shape == (32, 48) and moves
     with torch.no_grad():
-        moving.network.unet.last.bias += 9  # whatever it learned in a step: now it sees a subject everywhere
+        moving.network.state_dict()["unet.last.bias"].add_(
+            9
+        )  # whatever it learned in a step: now it sees a subject everywhere
     made = [mask for frame in frames for _, mask in NetworkStream(moving).push(frame, None, None)]
     assert made[1].shape == (64, 96) and made[1].min() > 0.9
 
