@@ -110,7 +110,8 @@ def run(options: argparse.Namespace) -> None:
         words += f"; {len(worth)} want a look: {_names(worth)}"
     tell_words(options, [], f"{words}; {batch.seconds:.0f} s", written[-1])
     if batch.failed:
-        raise InputError(f"{len(batch.failed)} shots could not be done: {_names(batch.failed)}; {written[0]} says why")
+        noun = "shot" if len(batch.failed) == 1 else "shots"
+        raise InputError(f"{len(batch.failed)} {noun} could not be done: {_names(batch.failed)}; {written[0]} says why")
 
 
 def harmonize_shot(shot: Shot, folder: Path) -> dict[str, Any]:

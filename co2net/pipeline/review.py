@@ -20,7 +20,7 @@ from torch import Tensor
 from co2net.models.backbones.base import BackboneOutput
 from co2net.pipeline.job import JobStream
 from co2net.video import Frame
-from co2net.video.lazy_colors import LazyColors, Patch, PlanesPatch
+from co2net.video.lazy_colors import Patch, PlanesPatch
 
 WIDTH = 256  # of a small picture, pixels
 MOST = 8  # frames that are kept
@@ -112,7 +112,7 @@ class Review:
         elif isinstance(result, Patch):
             after = result.whole(before)
         else:
-            after = before if isinstance(result, LazyColors) else result
+            after = result if isinstance(result, np.ndarray) else before
         pictures = [_shrunk(picture) * 255 for picture in (before, after)]
         change = None
         if mask is not None and mask.any():
@@ -152,7 +152,7 @@ class Review:
         if expected is not None and expected >= size and size > UNCHANGED:
             found.append(
                 f"large expected error: the network expects to be wrong by {expected:.0f} levels where it changes "
-                f"{size:.0f}; compare with `strength` auto or 0.5"
+                f"{size:.0f}; compare with a strength of 0.5, or auto"
             )
         if self.change is not None and self.change < UNCHANGED:
             found.append(f"nothing changed: the foreground moved by {self.change:.1f} levels at most")

@@ -119,7 +119,7 @@ def test_a_killed_run_loses_nothing_and_results_are_those_of_one_machine(cluster
     }
     assert 2 <= len(done) < 29
     again = command(table, tmp_path / "ray", cluster, "--on", "ray")
-    assert "1 shots could not be done: s003" in again.communicate()[1] and again.returncode == 2
+    assert "1 shot could not be done: s003" in again.communicate()[1] and again.returncode == 2
     assert all((records / name).stat().st_mtime_ns == when for name, when in done.items())
     here = command(table, tmp_path / "here", cluster, "--workers", "1")
     here.communicate()
