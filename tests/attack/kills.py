@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import av
@@ -86,6 +87,9 @@ def start(words: list[str], output: Path) -> int:
 
         code = main([*arguments, "-o", str(output)])
         sys.stdout.flush()
+    except Exception:  # noqa: BLE001  # the parent looks for it
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
