@@ -191,7 +191,7 @@ def test_index_folder_and_iharmony4_layouts(tmp_path):
     assert example.real == root / "HFlickr" / "real_images" / "f_12.jpg"
     assert example.masks == (root / "HFlickr" / "masks" / "f_12_1.png",)
 
-    with pytest.raises(InputError, match="no data set that is known here; known are .*HYouTube"):
+    with pytest.raises(InputError, match=r"no data set that is known here; known are .*HYouTube"):
         read_dataset(tmp_path, split="train")
     with pytest.raises(InputError, match="nowhere does not exist"):
         read_dataset(tmp_path / "nowhere", split="train")
