@@ -275,7 +275,7 @@ def _layout_for(encoder: str, rate: int, layout: Any) -> str:
     named = [] if layout.name.endswith("channels") else [layout.name]
     usual = sorted(_LAYOUTS.items(), key=lambda item: (item[0] < channels, abs(item[0] - channels)))
     for name in [*named, *(name for _, name in usual)]:
-        trial = av.CodecContext.create(encoder, "w")
+        trial: Any = av.CodecContext.create(encoder, "w")  # of sound, which PyAV does not say
         trial.sample_rate, trial.layout, trial.format = rate, name, _first_format(trial)
         try:
             trial.open()
