@@ -17,7 +17,8 @@ import torch
 from co2net.evaluation.methods import Method, Run, register
 from co2net.matting.carry import small_size
 from co2net.matting.fusion import load_fuse, shipped_fuse
-from co2net.matting.moving import MovingStream, cut_along_edges
+from co2net.matting.moving import MovingStream, NetworkStream, cut_along_edges
+from co2net.matting.moving_network import load_moving
 from co2net.matting.propagation import PropagationStream
 from co2net.pipeline.frames import Picture, as_bytes, as_tensor, frame_shape, mask_to_tensor
 
@@ -97,7 +98,9 @@ def _by_flow(weights: str | None, device: torch.device, *, cut: bool = False) ->
 
 
 def _moving(weights: str | None, device: torch.device) -> Run:
-    return lambda frames, masks: _through(MovingStream(), frames)
+    """Without weights the way that needs none; with them that network, as its file tells to use it."""
+    network = None if weights is None else load_moving(weights)
+    return lambda frames, masks: _through(MovingStream() if network is None else NetworkStream(network), frames)
 
 
 _FIRST = "the first frame's true mask, carried"

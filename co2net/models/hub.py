@@ -51,9 +51,9 @@ def from_hub(name: str | os.PathLike[str], **where: Any) -> CO2Net:
         InputError: huggingface_hub is not installed, or there is no such model.
         WeightsError: its file cannot be used.
     """
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     mixin = _mixin()
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # pyright: ignore[reportMissingImports]
+
     try:
         return mixin.from_pretrained(name, **where).model
     except (HFValidationError, HfHubHTTPError, FileNotFoundError, OSError) as error:
@@ -96,11 +96,11 @@ def push_to_hub(model: CO2Net, repository: str, **how: Any) -> str:
 @lru_cache(maxsize=1)
 def _mixin() -> Any:
     try:
-        from huggingface_hub import ModelHubMixin, hf_hub_download
+        from huggingface_hub import ModelHubMixin, hf_hub_download  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError("the Hub needs huggingface_hub, which is not installed; pip install 'co2net[hub]'") from error
 
-    class OnHub(ModelHubMixin, library_name="co2net"):
+    class OnHub(ModelHubMixin, library_name="co2net"):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
         def __init__(self, model: CO2Net) -> None:
             self.model = model
 
