@@ -139,4 +139,4 @@ for _range, _why in ((1, ""), (2, ", as published")):
             _TASKS,
         )
     )
-register_pair(PairMeasure("ab_change", "change of ab", _ab_change))
+register_pair(PairMeasure("ab_change", "change of ab", _ab_change, tasks=("colorization",)))

@@ -125,7 +125,7 @@ def test_shared_color_tables_are_named(run, data_set):
         (["data", "--sample"], "one of them"),
         (["nowhere"], "folder nowhere does not exist"),
         (["data", "--list", "nix.txt"], "the list nix.txt does not exist, tried: data/nix.txt, nix.txt"),
-        (["data/real_videos"], "no data set that is known here"),
+        (["data/real_videos"], "co2net: data/real_videos"),
         (["data", "--size", "big"], "wanted a number of pixels, or own"),
         (["data", "--weights", "nix"], "nor are shipped weights of that name"),
         (["data", "--device", "tpu"], "--device tpu is unknown"),

@@ -51,7 +51,7 @@ def test_read_clip_says_what_is_missing(folder, tmp_path):
 
 def test_read_clip_refuses_what_is_no_picture(folder):
     (folder / "frames" / "002.png").write_text("no picture")
-    with pytest.raises(InputError, match=r"002\.png is missing or not a picture"):
+    with pytest.raises(InputError, match=r"002\.png: not a picture"):
         read_clip(folder)
 
 
