@@ -142,7 +142,7 @@ def read_networks(path: PathLike | None) -> Networks:
     """
     if path is None:
         return Networks()
-    shipped = releases_folder() if str(path) == SHIPPED else None
+    shipped = releases_folder() if str(path) == SHIPPED and not Path(path).exists() else None
     path = Path(path) if shipped is None else shipped / f"{SHIPPED}.safetensors"
     if not path.is_dir():
         return Networks(_cpnet(path))

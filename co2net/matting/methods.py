@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from co2net.errors import InputError
 from co2net.evaluation.methods import Method, Run, register
 from co2net.matting.carry import small_size
 from co2net.matting.fusion import load_fuse, shipped_fuse
@@ -98,9 +99,15 @@ def _by_flow(weights: str | None, device: torch.device, *, cut: bool = False) ->
 
 
 def _moving(weights: str | None, device: torch.device) -> Run:
-    """Without weights the way that needs none; with them that network, as its file tells to use it."""
-    network = None if weights is None else load_moving(weights)
-    return lambda frames, masks: _through(MovingStream() if network is None else NetworkStream(network), frames)
+    return lambda frames, masks: _through(MovingStream(), frames)
+
+
+def _moving_network(weights: str | None, device: torch.device) -> Run:
+    """A trained network, as its file tells to use it."""
+    if weights is None:
+        raise InputError("the method moving_network wants the file of a network: give `weights`")
+    network = load_moving(weights)
+    return lambda frames, masks: _through(NetworkStream(network), frames)
 
 
 _FIRST = "the first frame's true mask, carried"
@@ -108,6 +115,7 @@ for _method in (
     Method("flow", "flow alone", f"{_FIRST} by the flow", create=_by_flow),
     Method("grabcut", "flow and GrabCut", f"{_FIRST} by the flow, cut in a band", create=partial(_by_flow, cut=True)),
     Method("moving", "moving", "what moves against the camera; sees no mask", create=_moving),
+    Method("moving_network", "moving, by a network", "sees no mask", create=_moving_network, default=False),
     Method("carried_plain", "carried, without weights", _FIRST, create=partial(_carried, plain=True)),
     Method("carried", "carried", f"{_FIRST} by `propagate`", create=_carried),
     Method("carried_ends", "carried, first and last", "two true masks carried", create=partial(_carried, ends=True)),

@@ -272,8 +272,7 @@ class CO2Net(nn.Module):
     ) -> Tensor | None:
         """Steps 3 to 5: one backbone pass per neighbor, all volumes summed; None without any.
 
-        Arguments as in :meth:`forward`; `own` is the frame's volume where it counts. Stacking all neighbors first, as
-        the paper does, gives the same sums.
+        Arguments as in :meth:`forward`; `own` is the frame's volume where it counts. The paper stacks all neighbors.
         """
         if images is None and masks is None:
             return own
@@ -289,9 +288,8 @@ class CO2Net(nn.Module):
             return own
         # Item 0's neighbors first, then item 1's: a chunk may end one item and begin the next.
         flat_images, flat_masks = images.flatten(0, 1), masks.flatten(0, 1)
-        pixels = self.neighbor_pixels
-        if pixels is None:
-            pixels = 1 if image.device.type == "cpu" else 16 * 256 * 256
+        usual = 1 if image.device.type == "cpu" else 16 * 256 * 256
+        pixels = usual if self.neighbor_pixels is None else self.neighbor_pixels
         step = max(1, pixels // (image.shape[2] * image.shape[3]))
         windows = [ClipWindow(self.mapping) for _ in image]
         for start in range(0, len(flat_images), step):

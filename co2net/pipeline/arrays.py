@@ -51,7 +51,7 @@ def harmonize_frames(
         precision: "auto" lets the backbone's convolutions be computed in bfloat16 where the processor is faster at it.
 
     Returns:
-        An iterator over as many frames as came in, in order, of the kind that came in. Picture whose mask is 0 are
+        An iterator over as many frames as came in, in order, of the kind that came in. Pixels whose mask is 0 are
         untouched, the others clamped to [0, 1]. A frame in which nothing changes may come back as the same object.
 
     Raises:

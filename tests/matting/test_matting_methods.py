@@ -9,7 +9,9 @@ from test_propagation import clip, iou
 
 import co2net.matting.methods  # noqa: F401  # registers them
 from co2net.cli import main
-from co2net.evaluation.methods import METHODS
+from co2net.errors import InputError
+from co2net.evaluation.methods import METHODS, choose
+from co2net.matting import create_network
 
 
 @pytest.mark.parametrize(("key", "least"), [("carried", 0.75), ("flow", 0.3), ("moving", 0.5)])
@@ -22,6 +24,18 @@ def test_methods_follow_the_subject(key, least):
     found = [np.asarray(mask, np.float32) / 255 for mask in run(frames, levels)]
     assert len(found) == 8 and found[0].shape == (64, 96)
     assert iou(found, masks)[5] > least
+
+
+def test_a_moving_network_is_scored_by_its_file(tmp_path):
+    create = METHODS["moving_network"].create
+    assert create is not None
+    with pytest.raises(InputError, match="give `weights`"):
+        create(None, torch.device("cpu"))
+    torch.save(create_network().state_dict(), tmp_path / "moving.pth")
+    frames, masks = clip(3)
+    found = list(create(str(tmp_path / "moving.pth"), torch.device("cpu"))(frames, masks))
+    assert [np.shape(mask) for mask in found] == [(64, 96)] * 3
+    assert "moving_network" not in choose("matting", None)
 
 
 def test_results_are_of_the_kind_that_came_in():
