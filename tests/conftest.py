@@ -1,5 +1,6 @@
 """Shared test set-up: one seed for every test, GPU cases skipped without a GPU (or failed where one is expected)."""
 
+import importlib
 import os
 import random
 
@@ -23,6 +24,21 @@ def _one_thread(request):
         torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def registries():
+    """What a test registers is gone after it; guests, who register themselves once and for all when imported, stay."""
+    from co2net.evaluation.methods import METHODS
+    from co2net.metrics.registry import METRICS, PAIR_MEASURES
+
+    for guest in ("colorization", "matting"):
+        importlib.import_module(f"co2net.{guest}.methods")
+    kept = [(registry, dict(registry)) for registry in (METHODS, METRICS, PAIR_MEASURES)]
+    yield
+    for registry, entries in kept:
+        registry.clear()
+        registry.update(entries)
 
 
 def pytest_collection_modifyitems(items):

@@ -18,8 +18,6 @@ import torch
 from video import clips
 
 import co2net
-from co2net.evaluation import methods
-from co2net.metrics import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
@@ -56,12 +54,11 @@ def test_commands_of_a_page_run(page: Path, checkout: Path):
         assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
+@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python_of_a_page_runs(page: str, checkout: Path, monkeypatch: pytest.MonkeyPatch):
     """All blocks of a page, one after the other, in one program that has a small clip and weights under usual names."""
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr("co2net.evaluation.methods.METHODS", dict(methods.METHODS))
-    monkeypatch.setattr("co2net.metrics.registry.METRICS", dict(registry.METRICS))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     frames = [np.full((48, 64, 3), 60 + 10 * n, np.uint8) for n in range(3)]

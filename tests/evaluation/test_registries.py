@@ -29,14 +29,11 @@ from co2net.models.registry import UsedWeights
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setattr(methods, "METHODS", dict(methods.METHODS))
-    monkeypatch.setattr("co2net.evaluation.batches.METHODS", methods.METHODS)
-    monkeypatch.setattr(registry, "METRICS", dict(registry.METRICS))
+def _registered(registries):
     for entry in (toy_method.METHOD, toy_method.MATTE, toy_method.LOSES):
         methods.register(entry)
     registry.register(toy_method.METRIC)
-    monkeypatch.setitem(registry.PAIR_MEASURES, toy_method.JUMP.key, toy_method.JUMP)
+    registry.PAIR_MEASURES[toy_method.JUMP.key] = toy_method.JUMP
 
 
 @pytest.fixture
