@@ -112,7 +112,7 @@ class JobState(BaseModel):
                     "notes": [],
                     "error": "",
                     "results": {"output": "/v1/jobs/yj5b7mBk2xKq0m1hTn0s8w/results/output"},
-                    "facts": {"expected_error": 7.4},
+                    "facts": {"expected_error": 7.4, "change": 15.2},
                 }
             ]
         }
@@ -131,6 +131,7 @@ class JobState(BaseModel):
     results: dict[str, str] = Field(description="Name to address, when it is done.")
     facts: dict[str, Any] = Field(
         description="`expected_error`: root mean square of the error that the network expects, 8-bit levels; "
+        "`change`: of what it wants to change in the foreground; "
         "`least_sure`: frames of which a carried mask is least sure."
     )
 

@@ -22,6 +22,7 @@ from co2net.data.pictures import encode_picture
 from co2net.errors import Cancelled, InputError
 from co2net.files import write_beside
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.confidence import change_of, mean_square
 from co2net.pipeline.frames import as_bytes
 from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.stream import FrameStream
@@ -75,6 +76,8 @@ def look(
     )
     model = model.for_pictures() if inputs.is_picture else model
     stream = FrameStream(model, AROUND, AROUND, device=device, precision="auto")
+    changes: list[float] = []
+    stream.on_look = lambda number, small, seen, out: changes.append(change_of(small, seen, out))
     window: deque[tuple[Frame, np.ndarray]] = deque(maxlen=2 * AROUND + 1)  # of a shorter clip its end
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     with ExitStack() as stack:
@@ -102,12 +105,13 @@ def look(
     if not changed.any():
         notes = [*notes, "nothing changes in this frame: is the mask empty here?"]
     error = stream.expected_error
+    expected = None if error is None else 255 * error**0.5
     return {
         "results": {"before": picture.name, "change": change.name},
         "notes": notes,
         "frames": 1,
         "seconds": time.monotonic() - started,
-        "facts": {"frame": number, "expected_error": None if error is None else 255 * error**0.5},
+        "facts": {"frame": number, "expected_error": expected, "change": mean_square(changes)},
     }
 
 

@@ -150,7 +150,8 @@ class Workshop:
             )
         results = {"cube": cube.name} if cube else {}
         error = report.expected_error
-        return _told(report, results, expected_error=None if error is None else 255 * error**0.5)
+        expected = None if error is None else 255 * error**0.5
+        return _told(report, results, expected_error=expected, change=report.change)
 
     def matte(self, task: Task) -> dict[str, Any]:
         """The mask of a clip, its cut-out, or its subject over another background."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from co2net.cli.options import add_device, add_prior, add_quiet, key_frames, picked
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 DESCRIPTION = """\
 Measure a model on real clips with masks. Every clip becomes several composites, one per LUT; the model,
@@ -17,6 +20,8 @@ Clips: CLIPS/<clip>/frames/* with CLIPS/<clip>/masks/*.png of the same names.
 Pairs: a data set whose composites are measured one by one, of any layout that `co2net dataset check` knows; single
 ones are PAIRS/composite/<name>.*, PAIRS/mask/<name>.*, PAIRS/real/<name>.* (iHarmony4's names, or an index.csv with
 the columns name and real). "95 %" is an interval over clips or pairs.
+--task photographs makes composites of held-out photographs as training does, tells skin, foliage and sky, and whether
+the errors that the network expects are those it makes.
 --task matting scores masks that are carried through clips, or found by motion; --task keying keys photographs
 (PHOTOS/images/*, PHOTOS/masks/*) that are composed over screens of several lights and grains.
 """
@@ -24,6 +29,7 @@ EXAMPLES = """\
 examples:
   co2net measure --clips videos/ --names camel,tennis --luts luts/ --output measured.json
   co2net measure --pairs pairs/
+  co2net measure --task photographs --photos photos/ --luts luts/ --count 200 --plot calibration.png
   co2net measure --task matting --clips DAVIS/ --names camel,tennis --frames 26     # docs/matting.md
   co2net measure --task keying --photos photos/ --count 20
 """
@@ -37,11 +43,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         description=DESCRIPTION,
         epilog=EXAMPLES,
     )
-    p.add_argument("--task", choices=("harmonization", "matting", "keying"), default="harmonization")
+    p.add_argument("--task", choices=tuple(TASKS), default="harmonization")
     p.add_argument("--clips", type=Path, nargs="+", help="folder of clips; needs --luts; with --task matting several")
     p.add_argument("--methods", help="with --task matting: what to score, joined by commas (default: all)")
-    p.add_argument("--photos", type=Path, nargs="+", help="with --task keying: folders of photographs with masks")
-    p.add_argument("--count", type=int, default=20, help="with --task keying: photographs (default 20)")
+    p.add_argument("--photos", type=Path, nargs="+", help="folders of photographs with masks, for the tasks of those")
+    p.add_argument("--count", type=int, default=20, help="photographs (default 20)")
+    p.add_argument("--plot", type=Path, help="with --task photographs: write a plot (PNG) of errors expected and made")
     p.add_argument("--pairs", type=Path, help="folder of composites and their real pictures")
     p.add_argument("--names", help="clips to measure, joined by commas (default: all)")
     p.add_argument("--luts", type=Path, help="folder of LUTs, with split.json for both splits")
@@ -74,8 +81,7 @@ def run(options: argparse.Namespace) -> None:
             bar.set_description(", ".join(words))
             bar.update()
 
-        tasks = {"harmonization": _harmonization, "matting": _matting, "keying": _keying}
-        listed = tasks[options.task](options, show)
+        listed = TASKS[options.task](options, show)
     if options.output:
         import json
 
@@ -119,6 +125,46 @@ def _keying(options: argparse.Namespace, show: Callable[..., None]) -> dict[str,
     if left_out:
         print(f"\nleft out: {left_out} pairs of photograph and screen whose subject has the screen's color")
     return {"keying": [dataclasses.asdict(s) for s in scores]}
+
+
+def _photographs(options: argparse.Namespace, show: Callable[..., None]) -> dict[str, list[Any]]:
+    import dataclasses
+
+    from co2net.devices import choose_device
+    from co2net.errors import InputError
+    from co2net.evaluation.calibration import calibration_table, plot_calibration
+    from co2net.evaluation.measure import table
+    from co2net.evaluation.methods import baselines, picture_methods
+    from co2net.evaluation.photographs import colors_table, measure_photographs
+    from co2net.models.registry import load_model
+    from co2net.training.color_changes import load_luts
+    from co2net.training.composites import CompositeMix, make_composites
+
+    for name in ("photos", "luts"):
+        if getattr(options, name) is None:
+            raise InputError(f"`{name}` is missing: composites are made of photographs by LUTs and other changes")
+    model = load_model(options.weights, mapping=options.mapping, prior=options.prior).to(choose_device(options.device))
+    luts = load_luts(options.luts, "test" if (options.luts / "split.json").is_file() else None)
+    methods = baselines() | picture_methods(model)
+    mix = CompositeMix(untouched=0.0, weakened=0.0, borrowed=0.0, disturbed=0.0)
+
+    def compose(real: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        made = make_composites(real, masks, luts, mix, generator)
+        return made.composite, made.target
+
+    scores = measure_photographs(options.photos, compose, methods, model, count=options.count, on_picture=show)
+    without = ("TL (DIS)", "flicker")
+    print(f"{len({s.clip for s in scores.right})} photographs\n\n{table(scores.composites, without)}")
+    print(f"\nright already\n\n{table(scores.right)}")
+    print(f"\nerror of hue and of chroma (in brackets: composites that show it)\n\n{colors_table(scores)}")
+    if scores.guesses:
+        print(f"\nerrors expected and made, 8-bit levels\n\n{calibration_table(scores.guesses)}")
+    if options.plot is not None:
+        if not scores.guesses:
+            raise InputError("`plot`: this network expects no errors")
+        plot_calibration(scores.guesses, options.plot)
+    kinds = ("composites", "right", "guesses")
+    return {kind: [dataclasses.asdict(each) for each in getattr(scores, kind)] for kind in kinds}
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -168,3 +214,11 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
         composites = len({(s.clip, s.lut) for s in group})
         print(f"\n{title}: {len({s.clip for s in group})} clips, {composites} composites\n\n{table(group)}")
     return {title: [dataclasses.asdict(s) for s in group] for title, group in scores.items()}
+
+
+TASKS: dict[str, Callable[[argparse.Namespace, Callable[..., None]], dict[str, list[Any]]]] = {
+    "harmonization": _harmonization,
+    "photographs": _photographs,
+    "matting": _matting,
+    "keying": _keying,
+}

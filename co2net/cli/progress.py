@@ -21,7 +21,7 @@ def tell(report: JobReport, options: argparse.Namespace) -> None:
     """Say what a frame job did, unless ``--quiet``: notes and speed on stderr, the output's name on stdout."""
     rate = report.frames / max(report.seconds, 1e-9)
     speed = f"{report.frames} frames in {report.seconds:.1f} s ({rate:.1f} frames/s)"
-    tell_words(options, report.notes, speed, report.output)
+    tell_words(options, report.notes, "; ".join(filter(None, (speed, report.in_words))), report.output)
 
 
 def tell_words(options: argparse.Namespace, notes: Iterable[str], words: str = "", output: Path | None = None) -> None:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import Tensor
 
 from co2net.color_mapping.cube import MAX_SHAPER_SIZE, save_cube
 from co2net.errors import InputError, OutputError
 from co2net.files import PathLike
+from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
+from co2net.pipeline.confidence import change_of, describe, mean_square
 from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
@@ -41,12 +44,21 @@ class HarmonizeReport(JobReport):
         passes: how often the backbone ran.
         device: where the networks ran.
         expected_error: see :attr:`co2net.pipeline.stream.FrameStream.expected_error`.
+        change: root mean square of what the network wants to change in the foreground, 8-bit levels; None where it
+            did not look.
     """
 
     harmonized: int = 0
     passes: int = 0
     device: str = ""
     expected_error: float | None = None
+    change: float | None = None
+
+    @property
+    def in_words(self) -> str:
+        """See :func:`co2net.pipeline.confidence.describe`; empty where the network did not look."""
+        expected = None if self.expected_error is None else 255 * self.expected_error**0.5
+        return "" if self.change is None else describe(self.change, expected)
 
 
 _CUT_MEMORY = 3
@@ -204,8 +216,15 @@ def harmonize_video(
                 save_shots(Path(cube_per_shot), stream, frames, cube_range == "video")
 
         worker = shots or stream
+        changes: list[float] = []
+
+        def looked(number: int, small: Tensor, seen_mask: Tensor, out: BackboneOutput) -> None:
+            changes.append(change_of(small, seen_mask, out))
+            if review is not None:
+                review.look(number, small, seen_mask, out)
+
+        stream.on_look = looked
         if review is not None:
-            stream.on_look = review.look
             worker = review.watch(worker)
         job = run_job(
             pairs,
@@ -237,6 +256,7 @@ def harmonize_video(
         passes=stream.passes,
         device=str(stream.device),
         expected_error=stream.expected_error,
+        change=mean_square(changes),
     )
 
 

@@ -109,6 +109,11 @@ class JobReport:
     seconds: float
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def in_words(self) -> str:
+        """What else the last line should say of the result."""
+        return ""
+
 
 def run_job(
     pairs: Iterable[tuple[Frame, np.ndarray | None]],

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from co2net.models.backbones.base import BackboneOutput
+from co2net.pipeline.confidence import change_of, expected_of, mean_square
 from co2net.pipeline.job import JobStream
 from co2net.video import Frame
 from co2net.video.lazy_colors import Patch, PlanesPatch
@@ -86,10 +87,7 @@ class Review:
             mask: ``(1, 1, h, w)`` in [0, 1].
             out: its result.
         """
-        square = ((out.image.clamp(0, 1) - small) ** 2).mean(dim=1, keepdim=True)
-        change = float((square * mask).sum() / mask.sum().clamp(min=1e-6)) ** 0.5 * 255
-        expected = None if out.expected_error is None else float(out.expected_error.mean().clamp(min=0)) ** 0.5 * 255
-        self.looks.append(Look(number, change, expected, color_shares(small)))
+        self.looks.append(Look(number, change_of(small, mask, out), expected_of(out), color_shares(small)))
 
     def keeps(self, number: int) -> bool:
         """Whether frame `number` is one of those to keep, as far as is known."""
@@ -130,8 +128,7 @@ class Review:
     @property
     def expected_error(self) -> float | None:
         """Root mean square of the errors expected at the looks, 8-bit levels; None where the network expects none."""
-        known = [look.expected_error**2 for look in self.looks if look.expected_error is not None]
-        return (sum(known) / len(known)) ** 0.5 if known else None
+        return mean_square([look.expected_error for look in self.looks if look.expected_error is not None])
 
     def missed_cuts(self) -> list[int]:
         """First frames of looks that show another scene than those before, with no cut found in between."""
@@ -147,8 +144,7 @@ class Review:
     def concerns(self) -> list[str]:
         """Sentences about what wants a look; none where all seems well."""
         found = []
-        expected, wanted = self.expected_error, [look.change for look in self.looks]
-        size = (sum(change**2 for change in wanted) / len(wanted)) ** 0.5 if wanted else 0.0
+        expected, size = self.expected_error, mean_square([look.change for look in self.looks]) or 0.0
         if expected is not None and expected >= size and size > UNCHANGED:
             found.append(
                 f"large expected error: the network expects to be wrong by {expected:.0f} levels where it changes "

@@ -149,7 +149,7 @@ class HarmonizeTab:
             session.drop(job)
             return hidden, gr.update(visible=True), error
         session.show(job)
-        told = words.error_words(job.facts.get("expected_error"), job.notes, as_said_here)
+        told = words.error_words(job.facts.get("expected_error"), job.facts.get("change"), job.notes, as_said_here)
         return gr.update(value=session.blended(strength), visible=True), gr.update(visible=False), told
 
     async def _blend(self, session: Session, strength: float) -> Any:

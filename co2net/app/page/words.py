@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from co2net.app.jobs import Job
+from co2net.pipeline.confidence import UNSURE, describe, grade
 
 LOGO = (
     '<svg viewBox="0 0 34 24" width="34" height="24" aria-hidden="true"><circle class="back" cx="12" cy="12" r="11"/>'
@@ -48,13 +49,16 @@ def network_words(model: Mapping[str, Any] | None) -> str:
     return f'<p class="network">{"".join(lines)}</p>'
 
 
-def error_words(error: float | None, notes: Sequence[str], say: Say) -> str:
-    """How wrong the network expects to be here, and notes."""
-    if error is None:
+def error_words(error: float | None, change: float | None, notes: Sequence[str], say: Say) -> str:
+    """How much the network changes here, how wrong it expects to be, and notes."""
+    if error is None or change is None:
         words = "This network does not say how sure it is."
     else:
-        grade = "sure" if error < 6 else "fairly sure" if error < 12 else "unsure: compare well, less strength may help"
-        words = f"Expected error of this clip: about <b>{error:.0f}</b> of 255 levels. The network is {grade}."
+        hint = ": compare well, less strength may help" if grade(change, error) == UNSURE else ""
+        words = (
+            f"Here it makes {escape(describe(change, error))}{hint}. It expects to be wrong by about "
+            f"<b>{error:.0f}</b> levels."
+        )
     return f'<p class="facts">{words}</p>' + note_words(notes, say)
 
 
