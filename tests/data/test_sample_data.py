@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from co2net import data
 from co2net.color_mapping.cube import load_cube
@@ -84,3 +85,16 @@ def test_the_script_makes_the_same(tmp_path):
             assert np.abs(there - data.read_image(path)).mean() < 1
     for name in ("real.mp4", "mask.mp4", "composite.mp4"):
         assert np.abs(frames(again / name).astype(np.int16) - frames(ROOT / name)).mean() < 1
+
+
+def test_free_composites_are_made(tmp_path):
+    script = HERE / "scripts" / "make_composites.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=300)
+    names = sorted(path.name for path in (tmp_path / "composite").iterdir())
+    assert len(names) == 7
+    assert names == sorted(path.name for path in (tmp_path / "mask").iterdir())
+    for name in names:
+        composite, mask = (np.asarray(Image.open(tmp_path / part / name)) for part in ("composite", "mask"))
+        assert composite.shape == (360, 480, 3)
+        assert mask.shape == (360, 480)
+        assert 0.05 < (mask > 127).mean() < 0.6
