@@ -1,11 +1,13 @@
 """Work in threads of its own: reading ahead of the computing, writing behind it.
 
-All three are context managers around the loop, over :mod:`concurrent.futures`. Leaving one ends its threads; only then
-may files that they use be closed. What fails in a thread is raised in the caller's, where its result would have come.
+:func:`read_ahead`, :func:`map_ahead` and :class:`WriteBehind` are context managers around the loop, over
+:mod:`concurrent.futures`. Leaving one ends its threads; only then may files that they use be closed. What fails in a
+thread is raised in the caller's, where its result would have come.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +19,11 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _END: Any = object()
+
+
+def wait_passively() -> None:
+    """Keep PyTorch's waiting threads from being busy on the cores that decoder and encoder need; before it loads."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager

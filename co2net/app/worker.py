@@ -19,6 +19,9 @@ import time
 import traceback
 from typing import Any, TextIO
 
+from co2net.screen import take_over
+from co2net.threads import wait_passively
+
 PROGRESS_SECONDS = 0.1
 """Between two lines about the same job: a reader must not have to hurry."""
 
@@ -28,10 +31,7 @@ def main() -> None:
     # Whatever libraries print goes to stderr; stdout is the line to the server.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.screen import take_over
-
+    wait_passively()
     take_over()
     from co2net.app.tasks import Workshop
 

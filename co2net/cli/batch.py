@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from co2net.cli.options import OptionParser, add_place, add_quiet
 from co2net.errors import InputError
+from co2net.threads import wait_passively
 
 if TYPE_CHECKING:
     from co2net.batch import Shot, ShotResult
@@ -120,7 +120,7 @@ def harmonize_shot(shot: Shot, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be done.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     from co2net.batch.sheet import write_sheet
     from co2net.cli.harmonize import harmonize
     from co2net.files import make_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from co2net.cli.options import add_device
+from co2net.cli.options import add_device, words
 
 DESCRIPTION = """\
 Put composites and what models make of them side by side, one row each: composite, its mask, then one column per model.
@@ -42,6 +42,6 @@ def run(options: argparse.Namespace) -> None:
     from co2net.models.registry import load_model
 
     device = choose_device(options.device)
-    models = {name: load_model(name).to(device) for name in (word.strip() for word in options.weights.split(","))}
+    models = {name: load_model(name).to(device) for name in words(options.weights)}
     rows = write_sheet(options.composites, options.masks, models, options.output, options.width)
     print(f"{options.output}: {rows} composites, {', '.join(models)}")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.options import add_device, add_place, add_quiet, picked, workers_on
+from co2net.cli.options import add_device, add_place, add_quiet, picked, words, workers_on
 
 if TYPE_CHECKING:
     from co2net.evaluation.run import Evaluation
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> None:
         import_module(f"co2net.{options.task}.methods")  # a guest tells what it can do
     if options.sample == (options.dataset is not None):
         raise InputError("give the folder of a data set, or --sample (one of them)")
-    methods = [word.strip() for word in options.methods.split(",")] if options.methods else None
+    methods = words(options.methods) or None
     if options.points is not None:
         if options.task != "colorization":
             raise InputError("--points belongs to --task colorization")

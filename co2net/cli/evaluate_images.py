@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.errors import exit_code
-from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, device_name, run_script
 
 if TYPE_CHECKING:
     import torch
@@ -22,32 +22,16 @@ Score a network for single pictures on iHarmony4, sub-set by sub-set; where the 
 """
 EXAMPLES = """\
 examples:
-  python scripts/evaluate_model.py DucoNet DucoNet256.pth --resize-strategy Fixed256 --gpu 0
-  python scripts/evaluate_model.py DucoNet DucoNet1024.pth --resize-strategy Fixed1024 --gpu 1 --datasets HAdobe5k1
-  python scripts/evaluate_model.py CDTNet HAdobe5k_2048.pth --hr_w 2048 --hr_h 2048 --lr 512 --datasets HAdobe5k
-  python scripts/evaluate_model.py CDTNet iHarmony4_256.pth --resize-strategy Fixed256 --fg-ratios --output runs/cdtnet
+  {command} DucoNet DucoNet256.pth --resize-strategy Fixed256 --gpu 0
+  {command} DucoNet DucoNet1024.pth --resize-strategy Fixed1024 --gpu 1 --datasets HAdobe5k1
+  {command} CDTNet HAdobe5k_2048.pth --hr_w 2048 --hr_h 2048 --lr 512 --datasets HAdobe5k
+  {command} CDTNet iHarmony4_256.pth --resize-strategy Fixed256 --fg-ratios --output runs/cdtnet
 """
 RATIOS = """\
 As evaluate_model.py of single pictures, with a table by the foreground's share of the picture (0-5, 5-15, 15-100 %).
 """
 ALL_SETS = "HFlickr,HDay2Night,HCOCO,HAdobe5k"
 SETS = {"cdtnet": "HAdobe5K", "duconet": "HFlickr,HDay2Night,HCOCO,HAdobe5k1"}
-
-
-def parser() -> argparse.ArgumentParser:
-    """Options of the script."""
-    p = OptionParser(prog="evaluate_model.py", description=DESCRIPTION, epilog=EXAMPLES)
-    _add_options(p)
-    p.set_defaults(logs="evaluation_logs")
-    return p
-
-
-def ratios_parser() -> argparse.ArgumentParser:
-    """Options of ``scripts/evaluate_model_fg_ratios.py``."""
-    p = OptionParser(prog="evaluate_model_fg_ratios.py", description=RATIOS)
-    _add_options(p)
-    p.set_defaults(fg_ratios=True, logs="evaluation_results", datasets=ALL_SETS)
-    return p
 
 
 def add_network(p: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -64,7 +48,8 @@ def add_network(p: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return known
 
 
-def _add_options(p: argparse.ArgumentParser) -> None:
+def _add_options(p: argparse.ArgumentParser, command: str) -> None:
+    p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
     known = add_network(p)
     known.add_argument("--datasets", help="sub-sets, joined by commas (default CDTNet: HAdobe5K, else all four)")
     known.add_argument(
@@ -79,18 +64,18 @@ def _add_options(p: argparse.ArgumentParser) -> None:
     new.add_argument("--overwrite", action="store_true", help="do everything anew")
     add_device(new)
     add_quiet(new, "no progress bar, no notes")
+    p.set_defaults(logs="evaluation_logs", run=_run)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; returns the exit code."""
-    options = parser().parse_args(argv)
-    return exit_code(lambda: _run(options), options.flags)
+def _add_ratio_options(p: argparse.ArgumentParser, command: str) -> None:
+    """Of ``scripts/evaluate_model_fg_ratios.py``."""
+    _add_options(p, command)
+    p.description, p.epilog = RATIOS, None
+    p.set_defaults(fg_ratios=True, logs="evaluation_results", datasets=ALL_SETS)
 
 
-def ratios_main(argv: Sequence[str] | None = None) -> int:
-    """Run ``scripts/evaluate_model_fg_ratios.py``; returns the exit code."""
-    options = ratios_parser().parse_args(argv)
-    return exit_code(lambda: _run(options), options.flags)
+main = partial(run_script, "evaluate_model.py", _add_options)
+ratios_main = partial(run_script, "evaluate_model_fg_ratios.py", _add_ratio_options)
 
 
 def create_network(options: argparse.Namespace) -> tuple[str, Backbone, Path, Mapping[str, Any]]:
@@ -111,12 +96,13 @@ def _settings(options: argparse.Namespace, name: str) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> None:
     from co2net.cli.progress import FrameBar
     from co2net.data.config_file import read_sub_sets
+    from co2net.devices import choose_device
     from co2net.evaluation.images import evaluate_images, table_text
     from co2net.provenance import state_sha256
 
     name, network, weights, config = create_network(options)
     sets = read_sub_sets(config, options.datasets or SETS.get(name, SETS["duconet"]), "test")
-    protocol, device = _protocol(options, name), device_of(options)
+    protocol, device = _protocol(options, name), choose_device(device_name(options, or_cpu=True))
     output = Path(options.output) if options.output else None
     conditions = {
         "network": name,
@@ -154,31 +140,26 @@ def _network(model_type: str) -> str:
 
 
 def _protocol(options: argparse.Namespace, name: str) -> Protocol:
-    from co2net.errors import InputError
     from co2net.evaluation.images import Protocol
 
-    sized = options.hr_h or options.hr_w
-    if sized and options.resize_strategy:
-        raise InputError("--resize-strategy and --hr_h with --hr_w both choose the size; give one of them")
-    if sized or (name == "cdtnet" and not options.resize_strategy):
-        shape = options.hr_h or options.hr_w or 1024, options.hr_w or options.hr_h or 1024
+    if shape := asked_shape(options, name, "resize_strategy"):
         return Protocol(shape, use_flip=options.use_flip)
     return Protocol(None, options.resize_strategy or "Fixed256", options.use_flip)
 
 
-def device_of(options: argparse.Namespace) -> torch.device:
-    """Where to compute: ``--device``, or else ``--gpu`` as far as there is one."""
-    import torch
+def asked_shape(options: argparse.Namespace, name: str, other: str) -> tuple[int, int] | None:
+    """Height and width by ``--hr_h`` and ``--hr_w``, which CDTNet has unless `other` is given; None where that counts.
 
-    from co2net.devices import choose_device
+    Raises:
+        InputError: both were given.
+    """
+    from co2net.errors import InputError
 
-    if options.gpu is None or options.device != "auto":
-        return choose_device(options.device)
-    if torch.cuda.is_available():
-        return choose_device(f"cuda:{options.gpu}")
-    if not options.quiet:
-        print(f"co2net: note: --gpu {options.gpu}: no CUDA here, the CPU computes", file=sys.stderr)
-    return choose_device("cpu")
+    height, width = options.hr_h or options.hr_w or 1024, options.hr_w or options.hr_h or 1024
+    sized, given = options.hr_h or options.hr_w, getattr(options, other)
+    if sized and given:
+        raise InputError(f"{options.flags[other]} and --hr_h with --hr_w both choose the size; give one of them")
+    return (height, width) if sized or (name == "cdtnet" and not given) else None
 
 
 def _log(text: str, weights: Path, options: argparse.Namespace, config: Mapping[str, Any]) -> None:
@@ -217,7 +198,7 @@ def _report(
     if output is None:
         return []
     given = {name: value for name, value in vars(options).items() if value not in (None, "", False)}
-    shown = {name: value for name, value in given.items() if name not in ("flags", "logs")}
+    shown = {name: value for name, value in given.items() if name not in ("flags", "logs", "run")}
     results = make_results(
         run.records,
         methods=["composite", RESULT],

@@ -15,7 +15,7 @@ from co2net.cli.evaluate import (
     evaluate_and_print,
     settings_from,
 )
-from co2net.cli.options import add_quiet, run_script
+from co2net.cli.options import add_quiet, device_name, run_script
 
 DESCRIPTION = """\
 Score a model on a data set in HYouTube's layout, with the flags of the original script. Without --checkpoint the color
@@ -116,7 +116,6 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _refuse(options: argparse.Namespace) -> None:
-    from co2net.devices import choose_device
     from co2net.errors import InputError
 
     if options.normalize_outside:
@@ -124,14 +123,7 @@ def _refuse(options: argparse.Namespace) -> None:
             "--normalize_outside is refused: it reads LUTs with normalized colors and mixes color spaces; "
             "leave it out, the model normalizes by itself"
         )
-    if options.gpu is not None and options.device != "auto":
-        raise InputError(f"--gpu {options.gpu} and --device {options.device} both choose the device; give one of them")
-    if options.gpu is not None:
-        options.device = f"cuda:{options.gpu}"
-        try:
-            choose_device(options.device)
-        except InputError as error:
-            raise InputError(f"--gpu {options.gpu}: there is no such GPU here; give --device cpu instead") from error
+    options.device = device_name(options)
     for switch, folder in (("write_npy_result", "result_npy_dir"), ("write_npy_backbone", "backbone_npy_dir")):
         if getattr(options, switch) != bool(getattr(options, folder)):
             raise InputError(f"--{switch} and --{folder} belong together; one of them is missing")

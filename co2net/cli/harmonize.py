@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Literal
 
 from co2net.cli.options import ENCODING, add_device, add_encoding, add_prior, add_quiet, frame_rate, key_frames, picked
+from co2net.threads import wait_passively
 
 if TYPE_CHECKING:
     from co2net.models.co2net import CO2Net
@@ -220,8 +220,7 @@ def harmonize(
 
 
 def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review | None) -> HarmonizeReport:
-    # Before PyTorch loads: its threads must not wait busily on the cores that decoder and encoder need.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
@@ -246,8 +245,8 @@ def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review
 
 def _run_images(options: argparse.Namespace) -> None:
     """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from co2net.cli.progress import FrameBar, tell_words
+    wait_passively()
+    from co2net.cli.progress import FrameBar, refuse_left_out, tell_words
     from co2net.devices import choose_device, describe_device
     from co2net.errors import InputError
     from co2net.models.registry import load_model
@@ -269,9 +268,7 @@ def _run_images(options: argparse.Namespace) -> None:
         )
     kept = f", {len(report.kept)} were there already" if report.kept else ""
     tell_words(options, report.notes, f"{len(report.written)} pictures harmonized{kept}", report.output)
-    if report.failed:
-        more = f"; and {len(report.failed) - 3} more" if len(report.failed) > 3 else ""
-        raise InputError(f"{len(report.failed)} pictures left out: {'; '.join(report.failed[:3])}{more}")
+    refuse_left_out(report.failed)
 
 
 def _levels(text: str) -> tuple[float, float]:

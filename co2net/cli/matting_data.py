@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.options import add_device, add_quiet, run_script
+from co2net.cli.options import add_device, add_quiet, device_name, run_script
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
@@ -120,17 +120,6 @@ def flow_of(options: argparse.Namespace) -> Any:
     return create_flow("dis") if options.flow_weights is None else create_flow("pwcnet", options.flow_weights)
 
 
-def device_of(options: argparse.Namespace) -> Any:
-    """Where it runs."""
-    import torch
-
-    from co2net.devices import choose_device
-
-    if getattr(options, "gpu", None) is not None and torch.cuda.is_available():
-        return choose_device(f"cuda:{str(options.gpu).split(',')[0]}")
-    return choose_device(options.device)  # a GPU that is asked for and absent: the processor, as published
-
-
 def _predict(options: argparse.Namespace) -> None:
     import time
 
@@ -138,6 +127,7 @@ def _predict(options: argparse.Namespace) -> None:
     import torch
 
     from co2net.data.pictures import encode_picture
+    from co2net.devices import choose_device
     from co2net.files import make_folder, write_beside
     from co2net.matting.chroma import compose
     from co2net.matting.published_data import find_frames
@@ -148,7 +138,7 @@ def _predict(options: argparse.Namespace) -> None:
     recipe, network = recipe_of(options), create_network(options.model)
     frames = find_frames(options.img, None if options.no_eval else options.mask, need_masks=not options.no_eval)
     samples = MattingSamples(frames, flow_of(options), recipe)
-    device = device_of(options)
+    device = choose_device(device_name(options, or_cpu=True))
     network.to(device)
     back = _background(options)
     scores: list[float] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.options import add_device, add_prior, add_quiet, key_frames, picked
+from co2net.cli.options import add_device, add_prior, add_quiet, key_frames, picked, words
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
 
     with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
 
-        def show(*words: str) -> None:
-            bar.set_description(", ".join(words))
+        def show(*parts: str) -> None:
+            bar.set_description(", ".join(parts))
             bar.update()
 
         listed = TASKS[options.task](options, show)
@@ -101,8 +101,8 @@ def _matting(options: argparse.Namespace, show: Callable[..., None]) -> dict[str
     if options.clips is None:
         raise InputError("`clips` is missing: name folders of clips with masks")
     scores = measure_masks(
-        clip_folders(options.clips, _words(options.names)),
-        _words(options.methods),
+        clip_folders(options.clips, words(options.names) or None),
+        words(options.methods) or None,
         frames=options.frames,
         weights=None if options.weights == "default" else options.weights,
         device=choose_device(options.device),
@@ -167,10 +167,6 @@ def _photographs(options: argparse.Namespace, show: Callable[..., None]) -> dict
     return {kind: [dataclasses.asdict(each) for each in getattr(scores, kind)] for kind in kinds}
 
 
-def _words(text: str | None) -> list[str] | None:
-    return [word.strip() for word in text.split(",") if word.strip()] if text else None
-
-
 def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> dict[str, list[Any]]:
     import dataclasses
 
@@ -188,7 +184,7 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
         raise InputError("`clips`: one folder of clips, unless it is for matting")
     if options.clips is not None and options.luts is None:
         raise InputError("`luts` is missing: the LUTs that make clips wrong")
-    sizes = [size.strip() for size in options.sizes.split(",")]
+    sizes = words(options.sizes)
     if not all(size == "own" or size.isdecimal() for size in sizes):
         raise InputError(f"`sizes` {options.sizes}: wanted numbers or own, joined by commas")
     device = choose_device(options.device)
@@ -202,7 +198,7 @@ def _harmonization(options: argparse.Namespace, show: Callable[..., None]) -> di
             options.clips[0],
             {split or "all": load_luts(options.luts, split) for split in splits},
             model,
-            names=_words(options.names),
+            names=words(options.names) or None,
             sizes=[None if size == "own" else int(size) for size in sizes],
             **picked(options, "lut_count frames every key_frames graded"),
             on_clip=lambda size, name: show(f"size {size}", name),

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from co2net.cli.errors import exit_code
+from co2net.errors import InputError
 
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
@@ -96,6 +97,11 @@ ENCODING = "codec quality preset overwrite"
 """What :func:`add_encoding` parsed, but the output, for :func:`picked`."""
 
 
+def words(text: str | None) -> list[str]:
+    """What was joined by commas, such as names; nothing where nothing was given."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
 def picked(options: argparse.Namespace, names: str) -> dict[str, Any]:
     """The parsed options of these names (with spaces between), as keywords of a function that calls them the same."""
     return {name: getattr(options, name) for name in names.split()}
@@ -104,6 +110,38 @@ def picked(options: argparse.Namespace, names: str) -> dict[str, Any]:
 def add_device(group: Group) -> None:
     """``--device``, for :func:`co2net.devices.choose_device`."""
     group.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+
+
+def device_name(options: argparse.Namespace, *, or_cpu: bool = False) -> str:
+    """Where ``--device``, or the published programs' ``--gpu N``, say to compute: a name of a device.
+
+    Args:
+        options: `device`, and `gpu`, which is None if it was not given.
+        or_cpu: as the programs for pictures and mattes: without CUDA the CPU computes, with a note, and ``--device``
+            counts more. The others refuse.
+
+    Raises:
+        InputError: there is no such GPU, several are named, or both options were given.
+    """
+    if options.gpu is None or (or_cpu and options.device != "auto"):
+        return options.device
+    if options.device != "auto":
+        raise InputError(f"--gpu {options.gpu} and --device {options.device} both choose the device; give one of them")
+    number = options.gpu.split(",")[0] if or_cpu else options.gpu
+    if not number.isdecimal():
+        raise InputError(f"--gpu {options.gpu}: want the number of one GPU; for several see torchrun in --help")
+    import torch
+
+    from co2net.devices import choose_device
+
+    if or_cpu and not torch.cuda.is_available():
+        if not options.quiet:
+            print(f"co2net: note: --gpu {options.gpu}: no CUDA here, the CPU computes", file=sys.stderr)
+        return "cpu"
+    try:
+        return str(choose_device(f"cuda:{number}"))
+    except InputError as error:
+        raise InputError(f"--gpu {options.gpu}: there is no such GPU here; give --device cpu instead") from error
 
 
 def add_prior(group: Group) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from co2net.cli.errors import say
-from co2net.errors import with_names
+from co2net.errors import InputError, with_names
 
 if TYPE_CHECKING:
     from co2net.pipeline.job import JobReport
@@ -35,6 +35,17 @@ def tell_words(options: argparse.Namespace, notes: Iterable[str], words: str = "
     if output is not None:
         with contextlib.suppress(OSError):  # nobody reads it: the work is done all the same
             print(output, flush=True)
+
+
+def refuse_left_out(failed: Sequence[str]) -> None:
+    """End a job on pictures some of which could not be used.
+
+    Raises:
+        InputError: there are any; `failed` says of each what is wrong.
+    """
+    if failed:
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        raise InputError(f"{len(failed)} pictures left out: {'; '.join(failed[:3])}{more}")
 
 
 class FrameBar:

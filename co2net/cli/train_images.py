@@ -11,18 +11,17 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from co2net.cli.errors import exit_code
-from co2net.cli.options import OptionParser, add_device, add_quiet
+from co2net.cli.options import add_device, add_quiet, run_script, words
 from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.training.image_pairs import PairsConfig
 
-SCRIPT = "python scripts/train.py"
 DESCRIPTION = """\
 Train CDTNet or DucoNet on iHarmony4 by its published recipe. The model script's name chooses it; where the data is says
 config.yml. A stopped run goes on with --resume-exp NNN.
@@ -68,13 +67,6 @@ SCRIPTS = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Options of the script."""
-    p = OptionParser(prog="train.py")
-    add_options(p, SCRIPT)
-    return p
-
-
 def add_options(p: argparse.ArgumentParser, command: str) -> None:
     """Describe and add the options; `command` is what the examples call."""
     p.description, p.epilog = DESCRIPTION, EXAMPLES.format(command=command)
@@ -118,9 +110,13 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the script; returns the exit code."""
-    words = sys.argv[1:] if argv is None else argv
-    options = parser().parse_args(words)
-    return exit_code(lambda: run_images(options, [sys.argv[0], *words]), options.flags)
+    given = sys.argv[1:] if argv is None else argv
+
+    def add(p: argparse.ArgumentParser, command: str) -> None:
+        add_options(p, command)
+        p.set_defaults(run=partial(run_images, itself=[sys.argv[0], *given]))
+
+    return run_script("train.py", add, given)
 
 
 def run_images(options: argparse.Namespace, itself: Sequence[str] = ()) -> None:
@@ -150,7 +146,7 @@ def _script(path: str) -> Script:
 
 def _gpus(options: argparse.Namespace) -> int:
     """Choose the GPUs that were asked for; returns how many processes that makes, with ``--device cpu`` on the CPU."""
-    asked = [number.strip() for number in options.gpus.split(",") if number.strip()]
+    asked = words(options.gpus)
     if wrong := [number for number in asked if not number.isdecimal()]:
         raise InputError(f"--gpus {options.gpus}: {wrong[0]} is no number of a GPU; write such as 0,1")
     at_least(options, 1, "ngpus")

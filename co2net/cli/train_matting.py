@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from co2net.cli.matting_data import add_common, add_motion, device_of, flow_of, recipe_of
-from co2net.cli.options import run_script
+from co2net.cli.matting_data import add_common, add_motion, flow_of, recipe_of
+from co2net.cli.options import device_name, run_script, words
 from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
 from co2net.errors import InputError
 
@@ -120,6 +120,7 @@ def _configured(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
+    from co2net.devices import choose_device
     from co2net.matting.published_data import FOLDERS, find_frames, make_dummy
     from co2net.matting.training import MattingSamples, TrainMatting
     from co2net.matting.unet import create_network
@@ -151,7 +152,7 @@ def _train(options: argparse.Namespace, quiet: bool) -> None:
     samples, validation = _samples(options, root, recipe, estimate)
     torch.manual_seed(options.seed)
     network = create_network(options.load, wf=options.wf, depth=options.depth, batch_norm=options.batch_norm)
-    with process_group(device_of(options)) as processes:
+    with process_group(choose_device(device_name(options, or_cpu=True))) as processes:
         task = TrainMatting(network, samples, validation, recipe)
         settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
         summary = train(task, settings, options.output, processes)
@@ -169,6 +170,7 @@ def _train_fusion(options: argparse.Namespace) -> None:
     import torch
 
     from co2net.data.stills import find_stills
+    from co2net.devices import choose_device
     from co2net.matting.fusion import create_fusion, fuse_by
     from co2net.matting.fusion_samples import Walks
     from co2net.matting.fusion_training import FusionRecipe, TrainFusion
@@ -189,7 +191,7 @@ def _train_fusion(options: argparse.Namespace) -> None:
         share=options.share,
         seed=options.seed,
     )
-    learned, held = split_clips(find_clips(options.clips, without=_names(options.without)), options.validation)
+    learned, held = split_clips(find_clips(options.clips, without=words(options.without)), options.validation)
     photos = [sample for root in options.photos or () for sample in find_stills(root, "train")]
     torch.manual_seed(options.seed)
     network = create_fusion(options.load)
@@ -202,7 +204,7 @@ def _train_fusion(options: argparse.Namespace) -> None:
     }
     walks = Walks(learned, photos, options.seed, fuse)
     held_out = Walks(held, (), options.seed, fuse) if held else None
-    with process_group(device_of(options)) as processes:
+    with process_group(choose_device(device_name(options, or_cpu=True))) as processes:
         settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
         task = TrainFusion(network, walks, held_out, recipe, facts)
         summary = train(task, settings, options.output, processes)
@@ -211,10 +213,6 @@ def _train_fusion(options: argparse.Namespace) -> None:
             scores = summary.progress.last_scores
             if scores:
                 print(f"IoU {scores['iou']:.4f}, without the network {scores['iou_weightless']:.4f}")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _samples(
@@ -232,7 +230,7 @@ def _samples(
         samples: Pairs = MattingSamples(learned, estimate, recipe)
     else:
         at_least(options, 16, "lines")
-        learned, held = split_clips(find_clips(options.clips, without=_names(options.without)), options.validation)
+        learned, held = split_clips(find_clips(options.clips, without=words(options.without)), options.validation)
         size = options.lines, max(16, round(options.lines * WIDE / 16) * 16)
         samples = ClipPairs(learned, estimate, recipe, size)
         if options.photos:

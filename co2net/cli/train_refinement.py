@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from co2net.cli.options import add_quiet, picked, run_script
+from co2net.cli.options import add_device, add_quiet, device_name, picked, run_script
 from co2net.cli.training_options import (
     add_settings,
     add_time_limit,
@@ -75,7 +75,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     run.add_argument("--recipe", choices=list(RECIPES), default="paper", help="quick: small data and CPU")
     add_settings(run, RECIPES)
     run.add_argument("--gpu", help="number of the GPU, as --device cuda:N")
-    run.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
+    add_device(run)
     add_time_limit(run)
     add_quiet(run, "no progress, no notes, no summary")
     ignored = p.add_argument_group("accepted and ignored, as in the original")
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace, quiet: bool) -> None:
     for flag, value in (("--config-path", options.config_path), ("--eval-prefix", options.eval_prefix)):
         if value is not None and not quiet:
             print(f"note: {flag} is ignored, as in the original", file=sys.stderr)
-    device = _device_name(options)
+    device = device_name(options)
 
     from co2net.data.stored_results import NAME
     from co2net.training.jobs import train_refinement
@@ -147,14 +147,3 @@ def _tell_scores(outcome: Outcome, epochs: int) -> None:
                 f"{errors['lut']:.1f}): train longer, or use --recipe quick, which starts as the color mapping"
             )
     print(f"waiting for data: {outcome.summary.data_wait_share:.0%} of the training time")
-
-
-def _device_name(options: argparse.Namespace) -> str:
-    if options.gpu is None:
-        return options.device or "auto"
-    if options.device is not None:
-        raise InputError("--gpu and --device say the same; give one of them")
-    if not options.gpu.isdecimal():
-        raise InputError(f"--gpu {options.gpu}: want the number of one GPU; for several see torchrun in --help")
-    options.flags["device"] = "--gpu"
-    return f"cuda:{options.gpu}"

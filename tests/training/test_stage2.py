@@ -276,7 +276,7 @@ ERRORS = {
     "half of the stored": (("--lut_map_dir", "x"), "belong together"),
     "no stored folder": (("--lut_map_dir", "x", "--lut_output_dir", "x"), "cannot list the folder"),
     "outside": (("--no-normalize_inside",), "mixes spaces"),
-    "gpu and device": (("--gpu", "0"), "say the same"),
+    "gpu and device": (("--gpu", "0"), "both choose the device"),
     "list": (("--train_list", "nowhere.txt"), "nowhere.txt"),
     "backbone": (("--backbone", "nothing.pth"), "nothing.pth does not exist"),
     "other backbone": (("--backbone_type", "rain"), "looks like iSSAM"),
