@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from color_mapping.grids import identity
 
 from co2net.color_mapping.cube import load_cube, save_cube
 from co2net.errors import InputError
 
 LOW, SPAN = 16 / 255, 219 / 255
-
-
-def identity(size):
-    blue, green, red = torch.meshgrid(*[torch.linspace(0, 1, size)] * 3, indexing="ij")
-    return torch.stack([red, green, blue])[None]
 
 
 @pytest.mark.parametrize("size", [17, 33, 65])

@@ -1,78 +1,22 @@
-"""Building a data set: layouts, sources, LUTs, records; what resumes, and what is refused."""
+"""Building a data set: layouts, sources, LUTs, records; bad sources and settings."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from dataset_building.small_source import frame, mask, run, save, tree
 from PIL import Image
 
 from co2net import data
-from co2net.color_mapping.cube import load_cube, save_cube
-from co2net.dataset_building import BuildSettings, LutChanges, build_dataset, change_lut, clip_job
+from co2net.color_mapping.cube import load_cube
+from co2net.dataset_building import BuildSettings, LutChanges, build_dataset, change_lut
 from co2net.dataset_building.luts import assign_luts
-from co2net.errors import InputError, OutputError
+from co2net.errors import InputError
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
-SIZE = (24, 16)
 pytestmark = pytest.mark.filterwarnings("ignore:.*without 20 frames")
-
-
-def frame(seed):
-    return np.random.RandomState(seed).randint(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-
-
-def mask(left=4):
-    values = np.zeros((SIZE[1], SIZE[0]), np.uint8)
-    values[3:12, left : left + 9] = 255
-    return values
-
-
-def save(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-
-
-@pytest.fixture
-def source(tmp_path):
-    """Three videos; the first has two objects, the third masks without a folder for the object."""
-    root = tmp_path / "source"
-    for v, objects in {"aa": ("object_0", "object_1"), "bb": ("object_0",), "cc": (None,)}.items():
-        for number in (5, 10, 15):
-            save(root / "real" / v / f"{number:05d}.png", frame(number))
-            for name in objects:
-                save(root / "masks" / v / (name or ".") / f"{number:05d}.png", mask(number // 5))
-    line = torch.linspace(0, 1, 5)
-    b, g, r = torch.meshgrid(line, line, line, indexing="ij")
-    (root / "luts").mkdir()
-    for k in range(4):
-        save_cube(torch.stack([r * (0.4 + 0.2 * k), g, 1 - b]), root / "luts" / f"{k}.cube")
-    return root
-
-
-def run(source, output, luts="luts", overwrite=False, clips=(), share=None, workers=1, **settings):
-    return build_dataset(
-        source / "real",
-        source / "masks",
-        source / luts,
-        output,
-        BuildSettings(**settings),
-        clips=clips,
-        train_share=share,
-        overwrite=overwrite,
-        workers=workers,
-    )
-
-
-def tree(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_what_is_made(source, tmp_path):
@@ -193,93 +137,6 @@ def test_workers_make_the_same(source, tmp_path):
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
-def test_a_finished_clip_is_skipped_and_a_damaged_one_made_again(source, tmp_path):
-    out = tmp_path / "out"
-    run(source, out)
-    before = tree(out)
-    assert run(source, out)[:2] == (0, 4) and tree(out) == before
-    (out / "synthetic_composite_videos/bb/object_0/00010.jpg").unlink()
-    assert run(source, out)[:2] == (1, 3) and tree(out) == before
-
-
-def test_other_settings_need_overwrite(source, tmp_path):
-    out = tmp_path / "out"
-    run(source, out)
-    before = tree(out)
-    with pytest.raises(InputError, match=r"object_0 was made otherwise: quality was 75, is 90; use `overwrite`"):
-        run(source, out, quality=90)
-    with pytest.raises(InputError, match="has the other layout already"):
-        run(source, out, layout="description")
-    assert tree(out) == before
-    assert run(source, out, format="png", overwrite=True).built == 4
-    composites = {path.suffix for path in (out / "synthetic_composite_videos").rglob("*.*")}
-    assert composites == {".png"} and data.check_pictures(data.read_dataset(out)) == []
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("step", range(1, 16))
-def test_killed_anywhere_it_goes_on(source, tmp_path, monkeypatch, step):
-    """Stop after so many steps of writing, without any clearing up: as a kill does."""
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    run(source, whole, clips=["aa"])
-    count = 0
-
-    def counted(work):
-        def stop_or_work(*arguments, **options):
-            nonlocal count
-            count += 1
-            if count > step:
-                raise Killed
-            return work(*arguments, **options)
-
-        return stop_or_work
-
-    with monkeypatch.context() as patch:
-        for place, name in ((clip_job, "encode_picture"), (clip_job, "place_file"), (os, "replace"), (Path, "replace")):
-            patch.setattr(place, name, counted(getattr(place, name)))
-        patch.setattr("co2net.files.shutil.rmtree", lambda *_, **__: None)  # no clearing up
-        with pytest.raises(Killed):
-            run(source, out, clips=["aa"])
-    for folder in (out / "synthetic_composite_videos").glob("*/[!.]*"):
-        assert len(list(folder.iterdir())) == 3  # whole clips only
-    run(source, out, clips=["aa"])
-    assert tree(out) == tree(whole)
-
-
-def test_nothing_of_others_is_touched(source, tmp_path):
-    out = tmp_path / "out"
-    save(out / "synthetic_composite_videos/bb/object_0/00005.jpg", frame(1))
-    with pytest.raises(InputError, match="object_0 is there, but this command did not make it"):
-        run(source, out)
-    shutil.rmtree(out)
-    save(out / "real_videos/bb/00010.png", frame(1))
-    with pytest.raises(InputError, match=r"real_videos/bb/00010\.png is already there and another picture"):
-        run(source, out, clips=["bb"])
-    shutil.rmtree(out)
-    save(out / "foreground_mask/bb/object_0/00015.png", mask(9))
-    with pytest.raises(InputError, match=r"00015\.png is already there and another picture"):
-        run(source, out, clips=["bb"])
-    shutil.rmtree(out)
-    out.mkdir()
-    (out / "train_list.txt").write_text("mine\n")
-    with pytest.raises(InputError, match=r"train_list\.txt is there, but this command did not write it"):
-        run(source, out, share=0.5)
-    assert [path.name for path in out.iterdir()] == ["train_list.txt"]  # said before any work
-    assert (out / "train_list.txt").read_text() == "mine\n"
-
-
-def test_masks_that_were_there_stay(source, tmp_path):
-    out = tmp_path / "out"
-    shutil.copytree(source / "masks/bb", out / "foreground_mask/bb")
-    before = tree(out / "foreground_mask")
-    run(source, out, clips=["bb"], step=10)
-    run(source, out, clips=["bb"], step=10, quality=90, overwrite=True)
-    assert tree(out / "foreground_mask") == before  # frame 10 too, which the clip does not use
-
-
 def test_masks_with_loss_are_cut_at_one_half(source, tmp_path):
     for file in (source / "masks/bb/object_0").iterdir():
         Image.open(file).save(file.with_suffix(".jpg"), quality=40)
@@ -343,12 +200,6 @@ def test_bad_settings(source, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("pathlib.Path.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(OutputError, match=r"cannot write .*: No space left"):
-        run(source, tmp_path / "out")
-
-
 def test_video_files(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "masks").mkdir()
@@ -371,43 +222,3 @@ def test_video_files(tmp_path):
         assert 0.1 < mask.mean() < 0.6
     with pytest.raises(InputError, match=r"00000\.png is already there, made with another `format`"):
         build_dataset(tmp_path / "real", tmp_path / "masks", look, out, BuildSettings(step=30), overwrite=True)
-
-
-@pytest.mark.parametrize("text", ['{"frames": 3}', '{"frames": ["a"], "lut": "x", "own_masks": true}', "[]", "\0"])
-def test_a_record_of_another_kind_is_named(source, tmp_path, text):
-    out = tmp_path / "out"
-    run(source, out, clips=["aa"])
-    record, _ = sorted((out / "build_records/aa").iterdir())
-    record.write_text(text)
-    with pytest.raises(InputError, match=r"\.json is not the record of a clip; delete it to make the clip again"):
-        run(source, out, clips=["aa"])
-
-
-def test_two_runs_do_not_build_in_one_folder(source, tmp_path):
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom co2net.files import only_one\n"
-        "with only_one(Path(sys.argv[1]), 'a test'): print('in', flush=True); sys.stdin.read()"
-    )
-    out = tmp_path / "out"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "in\n"
-        with pytest.raises(InputError, match="is at work there in another process; wait for its end"):
-            run(source, out, clips=["aa"])
-        other.communicate("")
-    run(source, out, clips=["aa"])
-    assert not (out / ".lock").exists()
-
-
-@pytest.mark.slow
-def test_a_run_that_is_told_to_end_leaves_whole_clips_and_says_nothing(source, tmp_path):
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "co2net", "dataset", "build", "--real", str(source / "real")]
-    command += ["--masks", str(source / "masks"), "--luts", str(source / "luts"), "--output", str(out)]
-    with subprocess.Popen([*command, "--workers", "2", "-q"], stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not list(out.glob("build_records/*/*.json")):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=60)
-    assert "Traceback" not in error and process.returncode in (0, 143)

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from noise_frames import frames
 
 from co2net.cli import main
 from co2net.color_mapping.completion import identity_lut
@@ -25,14 +26,6 @@ def trained(seed=0, **settings):
         for layer in (member.affine, member.residual, member.doubt):
             torch.nn.init.normal_(layer.weight, std=0.1)
     return network.eval()
-
-
-def frames(count=2, size=(40, 48), seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.rand(count, 3, *size, generator=generator)
-    mask = torch.zeros(count, 1, *size)
-    mask[..., 10:30, 8:30] = 1
-    return image, mask
 
 
 def test_a_fresh_network_changes_nothing():

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from noise_frames import frames
 
 import trilinear
 from co2net.color_mapping.completion import identity_lut
@@ -10,6 +11,8 @@ from co2net.models.backbones import ToneNet
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
 from co2net.models.registry import create_backbone, load_model
+
+WHOLE = (100, 120)
 
 
 @pytest.fixture(scope="module")
@@ -22,25 +25,17 @@ def trained():
     return network.eval()
 
 
-def frames(count=2, size=(100, 120), seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.rand(count, 3, *size, generator=generator)
-    mask = torch.zeros(count, 1, *size)
-    mask[..., 10:30, 8:30] = 1
-    return image, mask
-
-
 def test_a_fresh_network_changes_nothing():
     network = create_backbone("tonenet")
     network.initialize()
-    image, mask = frames()
+    image, mask = frames(size=WHOLE)
     out = network.eval()(image, mask)
     torch.testing.assert_close(out.image, image, atol=3e-6, rtol=0)
     torch.testing.assert_close(out.lut, identity_lut(POINTS, image).expand(2, -1, -1, -1, -1))
 
 
 def test_frames_of_a_batch_do_not_mix(trained):
-    image, mask = frames()
+    image, mask = frames(size=WHOLE)
     together = trained(image, mask)
     alone = trained(image[1:], mask[1:])
     torch.testing.assert_close(together.lut[1:], alone.lut, atol=2e-5, rtol=0)
@@ -57,12 +52,12 @@ def test_any_size_of_frame_is_seen(trained, size):
 
 
 def test_an_empty_mask_gives_a_finite_lut(trained):
-    image, mask = frames(1)
+    image, mask = frames(1, WHOLE)
     assert bool(trained.predict(image, torch.zeros_like(mask))[0].isfinite().all())
 
 
 def test_the_prior_weakens_but_never_stops_a_correction(trained):
-    image, mask = frames()
+    image, mask = frames(size=WHOLE)
     plain, _ = trained.predict(image, mask)
     try:
         trained.prior.fill_(5.0)
@@ -119,7 +114,7 @@ def test_training_lowers_the_losses_but_leaves_the_image_features_alone():
 
 
 def test_the_image_is_the_lut_inside_the_mask(trained):
-    image, mask = frames()
+    image, mask = frames(size=WHOLE)
     out = trained(image, mask)
     assert isinstance(out, BackboneOutput) and out.lut is not None
     expected = mask * trilinear.apply_lut(out.lut, image) + (1 - mask) * image

@@ -1,10 +1,10 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from picture_sets import make_pictures
 
 from co2net.cli.train_backbone import main
 from co2net.color_mapping.completion import identity_lut
@@ -36,17 +36,7 @@ class Tint(Backbone):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Twelve pictures in the plain layout (images/, masks/)."""
-    rng = np.random.default_rng(0)
-    for folder in ("images", "masks"):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-    for i in range(12):
-        picture = cv2.resize(rng.integers(0, 255, (5, 6, 3), np.uint8), (60, 48), interpolation=cv2.INTER_CUBIC)
-        mask = np.zeros((48, 60), np.uint8)
-        cv2.circle(mask, (30, 24), 14, 255, -1)
-        cv2.imwrite(str(tmp_path / "data" / "images" / f"p{i}.png"), picture)
-        cv2.imwrite(str(tmp_path / "data" / "masks" / f"p{i}_0.png"), mask)
-    return tmp_path / "data"
+    return make_pictures(tmp_path / "data", (60, 48), (30, 24), 14)
 
 
 def darker() -> torch.Tensor:

@@ -1,9 +1,9 @@
 """Stage 1: beginning with a part of a network, a recipe's network settings, and the redraw rule of crops."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from picture_sets import make_pictures
 
 from co2net.cli.train_backbone import main
 from co2net.data import read_dataset
@@ -16,17 +16,8 @@ from co2net.training.picture_samples import Stage1Dataset
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Twelve pictures whose foreground is a small disc in a corner."""
-    random = np.random.default_rng(0)
-    for folder in ("images", "masks"):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-    for i in range(12):
-        picture = cv2.resize(random.integers(0, 255, (5, 6, 3), np.uint8), (120, 100), interpolation=cv2.INTER_CUBIC)
-        mask = np.zeros((100, 120), np.uint8)
-        cv2.circle(mask, (12, 12), 8, 255, -1)
-        cv2.imwrite(str(tmp_path / "data/images" / f"p{i}.png"), picture)
-        cv2.imwrite(str(tmp_path / "data/masks" / f"p{i}_0.png"), mask)
-    return tmp_path / "data"
+    """Their foreground is a small disc in a corner."""
+    return make_pictures(tmp_path / "data", (120, 100), (12, 12), 8)
 
 
 def foregrounds(pictures, least):

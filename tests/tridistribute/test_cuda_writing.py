@@ -7,8 +7,6 @@ import torch
 from tridistribute import cuda, reference
 from trilinear import _cuda
 
-SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 12, 33), (33, 2, 40, 36), (33, 1, 31, 43)]
-
 
 @pytest.fixture(autouse=True)
 def on_cpu(monkeypatch):
@@ -35,7 +33,7 @@ def check(source, target, mask, dim):
         torch.testing.assert_close(actual, wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
+@pytest.mark.parametrize(("dim", "batch", "height", "width"), cuda_cases.SHAPES)
 def test_equals_definition(dim, batch, height, width):
     source = cuda_cases.hard_images(dim, batch, height, width)["random"]
     check(source, *target_and_mask(source), dim)

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from trilinear import _build, _cuda, _nvrtc
 
+SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 12, 33), (33, 2, 40, 36), (33, 1, 31, 43)]
+"""Dim, batch, height and width."""
 ARCHITECTURES = (75, 80, 90, 100)
 EMULATION_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-Wno-unknown-pragmas")
 KERNEL = re.compile(r'extern "C" __global__ void __launch_bounds__\([\w:]+\)\s+(\w+)\(')

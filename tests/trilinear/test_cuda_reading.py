@@ -6,8 +6,6 @@ import torch
 
 from trilinear import _cuda, cuda, reference
 
-SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 12, 33), (33, 2, 40, 36), (33, 1, 31, 43)]
-
 
 @pytest.fixture(autouse=True)
 def on_cpu(monkeypatch):
@@ -40,7 +38,7 @@ def check(lut, image, count, flow):
 
 
 @pytest.mark.parametrize("filled", [None, 0.5, 0.02, 0.0])
-@pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
+@pytest.mark.parametrize(("dim", "batch", "height", "width"), cuda_cases.SHAPES)
 def test_equals_definition(dim, batch, height, width, filled):
     image = cuda_cases.hard_images(dim, batch, height, width)["random"]
     check(*random_lut(dim, batch, filled)[:1], image, random_lut(dim, batch, filled)[1], torch.randn(image.shape))
