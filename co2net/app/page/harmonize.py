@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr  # pyright: ignore[reportMissingImports]
 
 from co2net.app.page import words
 from co2net.app.page.session import Session, as_said_here, needs
-from co2net.app.page.tab import QUIET, JobCard, described, facts_of, frame_slider, frames_of, media_file
+from co2net.app.page.tab import QUIET, JobCard, described, examples, facts_of, frame_slider, frames_of, media_file
 from co2net.app.uploads import is_picture
 from co2net.data.sample_data import sample_clip
 from co2net.errors import InputError
@@ -18,6 +18,34 @@ FILE, ALPHA, SCREEN = "Mask file", "Alpha channel", "Colored screen"
 LINKS = {"output": "Result", "cube": "Color mapping, .cube"}
 FORMATS = [("MP4, H.264", "mp4"), ("MOV, ProRes", "mov"), ("MKV, lossless", "mkv"), ("WebM, VP9", "webm")]
 SCREENS = [("find it", "auto"), ("green", "green"), ("blue", "blue")]
+
+
+class _Given(NamedTuple):
+    """What the tab holds that both the look and the job want, in the order of its components."""
+
+    composite: str | None
+    mask: str | None
+    background: str | None
+    way: str
+    key: str
+    model: str | None
+    invert: bool
+    fit: bool
+
+    @property
+    def needed(self) -> dict[str, str | None]:
+        """Label and value of the files that there must be; None for those that are missing."""
+        further = {FILE: {"Mask": self.mask}, SCREEN: {"Background": self.background}}
+        return {"Composite": self.composite, **further.get(self.way, {})}
+
+    def order(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Files and options of the job, by where the foreground is."""
+        files: dict[str, Any] = {"composite": self.composite}
+        options: dict[str, Any] = {"model": self.model, "mask_invert": self.invert}
+        options["mask_fit"] = "resize" if self.fit else "error"
+        if self.way == SCREEN:
+            return files | {"background": self.background}, options | {"key": self.key}
+        return files | ({"mask": self.mask} if self.way == FILE else {}), options
 
 
 class HarmonizeTab:
@@ -41,7 +69,7 @@ class HarmonizeTab:
                 with gr.Group(visible=False) as self.screen:
                     self.background = media_file("Background: video or picture", elem_id="background")
                     self.key = gr.Radio(SCREENS, value="auto", label="Screen color", elem_classes="choice")
-                self.examples = self._examples()
+                self.examples = examples("Example clip", "Example picture")
                 self.model = gr.Dropdown([], label="Network", filterable=False)
                 self.model_words = gr.HTML(words.NOTHING, padding=False)
                 with gr.Accordion("More", open=False):
@@ -71,18 +99,13 @@ class HarmonizeTab:
                 self.card = JobCard("Harmonize", visitor)
         self._wire(models)
 
-    def _examples(self) -> list[gr.Button]:
-        with gr.Row(elem_classes="examples"):
-            gr.HTML('<span class="hint">No file at hand?</span>', padding=False, min_width=60)
-            return [gr.Button(name, size="sm", min_width=90) for name in ("Example clip", "Example picture")]
-
     def _wire(self, models: gr.State) -> None:
-        given = [self.composite, self.mask, self.background, self.way, self.key]
-        how = [self.model, self.invert, self.fit]
+        further = [self.mask, self.background, self.way, self.key, self.model, self.invert, self.fit]
+        given = [self.composite, *further]
         shown = [self.slider, self.empty, self.look_words]
         look = {
             "fn": self._look,
-            "inputs": [self._visitor, *given, *how, self.frame, self.strength],
+            "inputs": [self._visitor, self.frame, self.strength, *given],
             "outputs": shown,
             "trigger_mode": "always_last",
             "show_progress": "minimal",
@@ -99,7 +122,7 @@ class HarmonizeTab:
         self.composite.change(
             self._described, [self._visitor, self.composite], [self.facts, self.frame, self.way], **QUIET
         ).then(**look)
-        for part in (self.mask, self.background, self.way, self.key, *how):
+        for part in further:
             part.change(**look)
         self.frame.release(**look)
         self.strength.change(
@@ -114,7 +137,7 @@ class HarmonizeTab:
         clip, picture = self.examples
         for button, make in ((clip, example_clip), (picture, example_picture)):
             button.click(make, None, [self.way, self.mask, self.composite], **QUIET)
-        self.card.runs(self._job, [*given, *how, self.strength, self.format], LINKS)
+        self.card.runs(self._job, [self.strength, self.format, *given], LINKS)
 
     async def _described(self, session: Session, composite: str | None) -> tuple[Any, Any, Any]:
         job = await described(session, composite)
@@ -125,25 +148,12 @@ class HarmonizeTab:
         session.drop(job)
         return facts, frames, way
 
-    async def _look(
-        self,
-        session: Session,
-        composite: str | None,
-        mask: str | None,
-        background: str | None,
-        way: str,
-        key: str,
-        model: str | None,
-        invert: bool,
-        fit: bool,
-        frame: int,
-        strength: float,
-    ) -> tuple[Any, Any, Any]:
-        files, options = _asked(composite, mask, background, way, key)
-        if files is None or model is None:
+    async def _look(self, session: Session, frame: int, strength: float, *given: Any) -> tuple[Any, Any, Any]:
+        asked = _Given(*given)
+        if None in (*asked.needed.values(), asked.model):
             return gr.update(visible=False), gr.update(visible=True), words.NOTHING
-        options |= {"model": model, "frame": int(frame), "mask_invert": invert, "mask_fit": _fit(fit)}
-        job = await session.quick("look", files, options)
+        files, options = asked.order()
+        job = await session.quick("look", files, options | {"frame": int(frame)})
         if job.state != "done":
             error, hidden = words.failed_words(job.error, as_said_here), gr.update(visible=False)
             session.drop(job)
@@ -157,29 +167,14 @@ class HarmonizeTab:
         return gr.update() if pair is None else gr.update(value=pair)
 
     def _job(
-        self,
-        session: Session,
-        composite: str | None,
-        mask: str | None,
-        background: str | None,
-        way: str,
-        key: str,
-        model: str,
-        invert: bool,
-        fit: bool,
-        strength: float,
-        form: str,
+        self, session: Session, strength: float, form: str, *given: Any
     ) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        needs(Composite=composite)
-        if way == FILE:
-            needs(Mask=mask)
-        if way == SCREEN:
-            needs(Background=background)
-        files, options = _asked(composite, mask, background, way, key)
-        assert files is not None  # noqa: S101  (asked for above)
+        asked = _Given(*given)
+        for label, path in asked.needed.items():
+            needs(**{label: path})
+        files, options = asked.order()
         still = all(is_picture(path) for role, path in files.items() if role != "mask")
-        options |= {"model": model, "strength": strength, "mask_invert": invert, "mask_fit": _fit(fit)}
-        return "harmonize", files, options | {"format": "png" if still else form, "cube": True}
+        return "harmonize", files, options | {"strength": strength, "format": "png" if still else form, "cube": True}
 
 
 def example_clip() -> tuple[Any, str, str]:
@@ -201,18 +196,3 @@ def example_picture() -> tuple[Any, str, str]:
 def _mask_of(composite: Path, masks: list[Path]) -> Path:
     clip = composite.parts[-3]
     return next(mask for mask in masks if mask.stem == composite.stem and clip in mask.parts)
-
-
-def _asked(
-    composite: str | None, mask: str | None, background: str | None, way: str, key: str
-) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Files and options by where the foreground is; no files while one is missing."""
-    if composite is None or (way == FILE and mask is None) or (way == SCREEN and background is None):
-        return None, {}
-    if way == SCREEN:
-        return {"composite": composite, "background": background}, {"key": key}
-    return {"composite": composite, **({"mask": mask} if way == FILE else {})}, {}
-
-
-def _fit(scale: bool) -> str:
-    return "resize" if scale else "error"

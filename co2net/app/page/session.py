@@ -158,15 +158,3 @@ def needs(**given: Any) -> None:
     missing = [label.replace("_", " ") for label, value in given.items() if value is None]
     if missing:
         raise gr.Error(f"{' and '.join(missing)} is still missing: choose a file first.", title="One step before that")
-
-
-def painted(editor: Mapping[str, Any] | None) -> np.ndarray | None:
-    """What was painted over a frame, ``(H, W, 4)`` uint8 with alpha; None where nothing was."""
-    layers = [np.asarray(layer) for layer in (editor or {}).get("layers") or [] if layer is not None]
-    layers = [layer for layer in layers if layer.ndim == 3 and layer.shape[2] == 4 and layer[..., 3].any()]
-    if not layers:
-        return None
-    whole = Image.fromarray(layers[0])
-    for layer in layers[1:]:
-        whole.alpha_composite(Image.fromarray(layer))
-    return np.asarray(whole)

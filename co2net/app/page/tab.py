@@ -9,7 +9,7 @@ import gradio as gr  # pyright: ignore[reportMissingImports]
 
 from co2net.app.jobs import Job
 from co2net.app.page import words
-from co2net.app.page.session import Session, as_said_here, needs
+from co2net.app.page.session import Session, as_said_here
 from co2net.app.uploads import PICTURES, VIDEOS, is_picture
 
 MEDIA: list[str] = [*sorted(PICTURES | VIDEOS)]
@@ -21,6 +21,13 @@ Prepare = Callable[..., tuple[str, dict[str, Any], dict[str, Any]]]
 def media_file(label: str, info: str = "", **settings: Any) -> gr.File:
     """A place to drop a video or picture."""
     return gr.File(label=label, file_types=[*MEDIA], type="filepath", height=settings.pop("height", 104), **settings)
+
+
+def examples(*names: str) -> list[gr.Button]:
+    """A row of buttons for those who have no file at hand."""
+    with gr.Row(elem_classes="examples"):
+        gr.HTML('<span class="hint">No file at hand?</span>', padding=False, min_width=60)
+        return [gr.Button(name, size="sm", min_width=90) for name in names]
 
 
 class JobCard:
@@ -97,6 +104,3 @@ def frames_of(job: Job) -> Any:
 def _still(files: dict[str, Any]) -> bool:
     sources = [files[role] for role in ("composite", "foreground", "clip", "background") if files.get(role)]
     return bool(sources) and all(is_picture(str(path)) for path in sources)
-
-
-__all__ = ["MEDIA", "QUIET", "JobCard", "described", "facts_of", "frame_slider", "frames_of", "media_file", "needs"]
