@@ -176,7 +176,7 @@ class BackboneTask(Task):
         out = self._run(batch.composite, batch.mask)
         # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
         # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
-        target = torch.lerp(batch.target, batch.composite, self.config.caution)
+        target = torch.lerp(batch.target, batch.composite, self.config.held_back)
         terms = self.network.losses(out, target, batch.mask, self.config)
         return torch.stack(list(terms.values())).sum(), out.raw.float(), {n: t.detach() for n, t in terms.items()}
 

@@ -16,6 +16,9 @@ from torch import Tensor
 from co2net.errors import InputError
 from co2net.files import write_beside
 
+RENAMED = {"caution": "held_back"}
+"""Settings that runs which began with an earlier version call otherwise."""
+
 
 @dataclass
 class Progress:
@@ -67,7 +70,7 @@ def read_state(path: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        stored = dict(json.loads(state["config"]))
+        stored = {RENAMED.get(name, name): value for name, value in dict(json.loads(state["config"])).items()}
     except Exception as error:  # a damaged file raises anything: EOFError, KeyError, RuntimeError, UnpicklingError
         raise InputError(
             f"{path} cannot be resumed from ({type(error).__name__}); delete it to start anew, or use another folder"

@@ -176,7 +176,7 @@ class RefinementTask(Task):
     def validate(self, run: Run) -> Validation | None:
         """Score the refinement on the validation frames, each counted once.
 
-        Scores: ``loss`` (the recipe's own, without caution) and, over frames with a foreground, the squared error
+        Scores: ``loss`` (the recipe's own, nothing held back) and, over frames with a foreground, the squared error
         inside the mask in 8-bit units: ``fmse_composite``, ``fmse_backbone``, ``fmse_lut`` and ``fmse_final``. Pictures
         show the same and the truth.
         """
@@ -252,7 +252,7 @@ def refine(model: CO2Net, prepared: Prepared, precision: str = "fp32") -> Tensor
 
 def refinement_loss(model: CO2Net, prepared: Prepared, config: Stage2Config) -> Tensor:
     """The recipe's loss against the targets that it wants: mean over the batch, [0, 1] space."""
-    target = torch.lerp(prepared.target, prepared.image, config.caution)
+    target = torch.lerp(prepared.target, prepared.image, config.held_back)
     return loss_of(refine(model, prepared, config.precision), target, prepared.mask, config)
 
 

@@ -44,7 +44,7 @@ class Stage2Config:
         "default", "fresh refinement: random, or returning the color mapping's result", choices=("default", "lut")
     )
     freeze_batch_norm: bool = _setting(False, "running instead of batch statistics: small batches mislead those")
-    caution: float = _setting(0.0, "share by which targets are moved to the composite, as in stage 1", least=0)
+    held_back: float = _setting(0.0, "share of the correction that targets leave out, as in stage 1", least=0)
     flip: bool = _setting(False, "mirror half of the samples")
     crop: int = _setting(0, "side of random square crops in pixels; 0: whole frames", least=0)
     precision: str = _setting("fp32", "of the networks", choices=("fp32", "bf16", "fp16"))
@@ -65,8 +65,8 @@ class Stage2Config:
                 raise InputError(f"`{known.name}` must be {least} or more, got {value}")
         if not self.learning_rate > 0:
             raise InputError(f"`learning_rate` must be above 0, got {self.learning_rate}")
-        if not self.caution < 1:
-            raise InputError(f"`caution` must be below 1, got {self.caution}")
+        if not self.held_back < 1:
+            raise InputError(f"`held_back` must be below 1, got {self.held_back}")
         if self.crop > self.size:
             raise InputError(f"`crop` {self.crop} is larger than the frames (`size` {self.size})")
 
@@ -84,7 +84,7 @@ def quick_config() -> Stage2Config:
         loss="foreground",
         start="lut",
         freeze_batch_norm=True,
-        caution=0.15,
+        held_back=0.15,
         flip=True,
         crop=128,
     )

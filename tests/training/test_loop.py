@@ -1,5 +1,6 @@
 """The loop with a toy task: one file, and everything that the loop promises to every task."""
 
+import json
 import math
 import os
 import signal
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from co2net.cli.errors import exit_code
 from co2net.errors import DivergedError, InputError
 from co2net.processes import Processes
+from co2net.training.checkpoint import read_state, write_state
 from co2net.training.loop import LoopSettings, train
 from co2net.training.task import Shares, Task, Validation, epochs_of
 
@@ -191,6 +193,13 @@ def test_other_facts_are_refused(tmp_path):
     (tmp_path / "training_state.pth").unlink()
     with pytest.raises(InputError, match="of another training"):
         go(tmp_path)
+
+
+def test_settings_of_earlier_names_are_known(tmp_path):
+    write_state(tmp_path / "a.pth", {"config": json.dumps({"caution": 0.15})})
+    assert read_state(tmp_path / "a.pth", {"held_back": 0.15}) is not None
+    with pytest.raises(InputError, match="other settings for held_back"):
+        read_state(tmp_path / "a.pth", {"held_back": 0.1})
 
 
 @pytest.mark.parametrize("rate", [1e30, 1e20])

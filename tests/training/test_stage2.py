@@ -282,7 +282,7 @@ ERRORS = {
     "other backbone": (("--backbone_type", "rain"), "looks like iSSAM"),
     "epochs": (("--epochs", "0"), "--epochs must be 1 or more"),
     "rate": (("--learning_rate", "0"), "--learning_rate must be above 0"),
-    "caution": (("--caution", "1"), "--caution"),
+    "held back": (("--held_back", "1"), "--held_back"),
     "neighbors": (("--previous_num", "-1"), "--previous_num must be 0 or more"),
     "crop": (("--crop", "64"), "--crop 64 is larger"),
     "fp16": (("--precision", "fp16"), "needs a CUDA GPU"),

@@ -64,7 +64,7 @@ class Recipe:
         smoothness: weight of a predicted LUT's roughness.
         averaging: share of the old in the running mean of the weights; 0 keeps the last weights.
         largest_gradient: norm that gradients are clipped to; 0 does not clip.
-        caution: share by which targets are moved back to the composite.
+        held_back: share of the correction that targets leave out: they are moved back to the composite by it.
         start_as_identity: as of :meth:`Backbone.initialize`.
         precision: "bf16" or "fp32".
         rate_batch: batch that `learning_rate` is meant for: others take it times ``sqrt(batch / rate_batch)``. 0: any.
@@ -86,7 +86,7 @@ class Recipe:
     smoothness: float = 0.0
     averaging: float = 0.0
     largest_gradient: float = 0.0
-    caution: float = 0.15
+    held_back: float = 0.15
     start_as_identity: bool = True
     precision: str = "bf16"
     rate_batch: int = 0
@@ -105,7 +105,7 @@ SCENES = Recipe(
     area_only=True,
     averaging=0.995,
     largest_gradient=1.0,
-    caution=0.0,
+    held_back=0.0,
 )
 """Composites as wrong as real ones (``co2net/training/composites.py``); continues weights of "quick"."""
 
@@ -115,7 +115,7 @@ PAPER = Recipe(
     schedule="milestones",
     loss="paper",
     varied=False,
-    caution=0.0,
+    held_back=0.0,
     start_as_identity=False,
     precision="fp32",
 )

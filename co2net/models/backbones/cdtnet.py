@@ -49,7 +49,7 @@ SHORT = Recipe(
     composites="scenes",
     mix={"borrowed": 0.25},
     area_only=True,
-    caution=0.0,
+    held_back=0.0,
     averaging=0.99,
     largest_gradient=1.0,
 )
