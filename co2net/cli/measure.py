@@ -71,17 +71,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print the tables."""
-    import sys
+    from co2net.cli.progress import FrameBar
 
-    from tqdm import tqdm
+    from co2net.cli.progress import FrameBar
 
-    with tqdm(unit="scene", file=sys.stderr, disable=options.quiet or not sys.stderr.isatty(), leave=False) as bar:
-
-        def show(*parts: str) -> None:
-            bar.set_description(", ".join(parts))
-            bar.update()
-
-        listed = TASKS[options.task](options, show)
+    with FrameBar(quiet=options.quiet, title="measure", unit="scene") as bar:
+        listed = TASKS[options.task](options, bar.step)
     if options.output:
         import json
 

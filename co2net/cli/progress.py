@@ -69,6 +69,11 @@ class FrameBar:
             self._bar.total = total
         self._bar.update(done - self._bar.n)
 
+    def step(self, *words: str) -> None:
+        """Show that one more is finished, and the words of what it was."""
+        self._bar.set_description(", ".join(words))
+        self._bar.update()
+
     def say(self, sentence: str) -> None:
         """Print a note above the bar; nothing if quiet."""
         if not self._quiet:

@@ -1,16 +1,17 @@
-"""HYouTube's synthetic composites: the foreground of a real frame, recolored through a 3D LUT."""
+"""Composites: the foreground of a real frame, recolored through a 3D LUT; HYouTube's own, and soft ones of clips."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import numpy as np
+import torch
 from PIL import Image, ImageFilter
+from torch import Tensor
 
+import trilinear
+from co2net.data.pictures import to_picture, to_tensor
 from co2net.errors import ShapeError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _PILLOW_LIMIT = 65  # grid points per axis that its filter takes; no LUT of the data set has more
 
@@ -31,8 +32,6 @@ def lut_transfer(image: np.ndarray, mask: np.ndarray, lut: Tensor) -> np.ndarray
     Raises:
         ShapeError: an argument has another shape or type.
     """
-    from torch import Tensor  # late, so that reading lists does not wait for torch
-
     image, mask = np.asarray(image), np.asarray(mask)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ShapeError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
@@ -47,6 +46,23 @@ def lut_transfer(image: np.ndarray, mask: np.ndarray, lut: Tensor) -> np.ndarray
     return np.where((mask != 0)[..., None], _through(image, values), image)
 
 
+def blend_lut(frames: Iterable[np.ndarray], masks: Iterable[np.ndarray], lut: Tensor) -> list[np.ndarray]:
+    """Composites of a clip with soft borders: a LUT inside the masks, blended, rounded to 8 bits.
+
+    Args:
+        frames: ``(H, W, 3)`` uint8.
+        masks: ``(H, W)`` uint8, one per frame.
+        lut: ``(3, D, D, D)`` float, indexed ``[channel, b, g, r]``.
+    """
+    composites = []
+    for frame, mask in zip(frames, masks, strict=True):
+        image = to_tensor(frame)[None]
+        alpha = torch.from_numpy(mask).float()[None, None] / 255
+        mixed = alpha * trilinear.apply_lut(lut[None], image).clamp(0, 1) + (1 - alpha) * image
+        composites.append(to_picture(mixed[0]))
+    return composites
+
+
 def _through(image: np.ndarray, values: Tensor) -> np.ndarray:
     """`image` through a LUT ``(3, D, D, D)``: by Pillow's filter, whose fixed-point steps made the data set."""
     size = values.shape[-1]
@@ -54,10 +70,4 @@ def _through(image: np.ndarray, values: Tensor) -> np.ndarray:
     if size <= _PILLOW_LIMIT:
         entries = values.permute(1, 2, 3, 0).contiguous().numpy().reshape(-1)
         return np.asarray(Image.fromarray(image).filter(ImageFilter.Color3DLUT(size, entries)))
-    import torch
-
-    import trilinear
-
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
-    result = trilinear.apply_lut(values[None], pixels).clamp(0, 1) * 255
-    return result[0].permute(1, 2, 0).round().byte().numpy()
+    return to_picture(trilinear.apply_lut(values[None], to_tensor(image)[None])[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -80,6 +81,11 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int] = (256, 256), nearest: b
     return _resize(mask, size, cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR)
 
 
+def resize_mask8(mask: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """As :func:`resize_mask`, for masks of :func:`read_mask8`."""
+    return _resize(mask, size, cv2.INTER_LINEAR)
+
+
 def to_tensor(picture: np.ndarray) -> Tensor:
     """``(H, W, C)`` uint8 to ``(C, H, W)`` float32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
@@ -101,7 +107,7 @@ def encode_picture(picture: np.ndarray, quality: int | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def _resize(picture: np.ndarray, size: tuple[int, int], filter: int) -> np.ndarray:
+def _resize(picture: np.ndarray, size: Sequence[int], filter: int) -> np.ndarray:
     if picture.shape[:2] == tuple(size):
         return picture
     return cv2.resize(picture, (size[1], size[0]), interpolation=filter)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_image, read_mask8, to_picture, to_tensor
+from co2net.data.pictures import read_image, read_mask8, resize_image, resize_mask8, to_tensor
 from co2net.errors import InputError
 from co2net.evaluation.methods import Run
 from co2net.flow import create_flow
@@ -72,24 +71,10 @@ def read_clip(
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its frame {frame.shape[1]}x{frame.shape[0]}"
             raise InputError(f"mask {folder / 'masks' / path.stem}.png is {sizes}; they must be of one size")
         if size is not None:
-            frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
-            mask = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)
+            frame, mask = resize_image(frame, size), resize_mask8(mask, size)
         frames.append(frame)
         masks.append(mask)
     return frames, masks
-
-
-def make_composites(frames: Frames, masks: Frames, lut: Tensor) -> Frames:
-    """Apply a LUT ``(3, D, D, D)`` inside the (soft) mask, rounded to 8 bits."""
-    import trilinear
-
-    composites = []
-    for frame, mask in zip(frames, masks, strict=True):
-        image = to_tensor(frame)[None]
-        alpha = torch.from_numpy(mask).float()[None, None] / 255
-        mixed = alpha * trilinear.apply_lut(lut[None], image).clamp(0, 1) + (1 - alpha) * image
-        composites.append(to_picture(mixed[0]))
-    return composites
 
 
 def motion(real: Frames) -> list[Tensor]:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from co2net.data import read_dataset
 from co2net.data.clips import read_parts
+from co2net.data.composites import blend_lut
 from co2net.errors import InputError
-from co2net.evaluation.clips import Score, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.clips import Score, motion, read_clip, score, summarize
 from co2net.evaluation.methods import TRUTH, Run, baselines, network_methods
 from co2net.models.co2net import CO2Net
 from co2net.pipeline.key_frames import KeyFrames
@@ -88,8 +89,8 @@ def measure_clips(
             for split, loaded in luts.items():
                 for index in (round((i + 0.5) * len(loaded) / lut_count - 0.5) for i in range(lut_count)):
                     other = loaded[(index + len(loaded) // 2) % len(loaded)]
-                    real = make_composites(shot, everywhere, other) if graded else shot
-                    composites = make_composites(real, masks, loaded[index])
+                    real = blend_lut(shot, everywhere, other) if graded else shot
+                    composites = blend_lut(real, masks, loaded[index])
                     # What a perfect result would get: TL counts the real clip's own changes.
                     compared: dict[str, Run] = methods | {TRUTH: lambda composites, masks, real=real: real}
                     scores.setdefault(f"size {shown}, {split} LUTs{', graded' * graded}", []).extend(

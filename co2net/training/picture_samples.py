@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from co2net.data.pictures import read_image, read_mask8
+from co2net.data.pictures import read_image, read_mask8, resize_mask8
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
@@ -172,7 +171,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
         if self.varied and not example.has_composite and rng.random() < self.mix.borrowed:
             # A foreign outline: the region then holds parts of several things, which teaches to compare surfaces.
             masks = self.examples[rng.integers(len(self.examples))].masks
-        return _fitting(self._read(masks[rng.integers(len(masks))], read_mask8), shape)
+        return resize_mask8(self._read(masks[rng.integers(len(masks))], read_mask8), shape)
 
     def _view(self, rng: np.random.Generator, mask: np.ndarray) -> View:
         if self.scenes:
@@ -194,7 +193,7 @@ class Stage1Dataset(Dataset[Stage1Sample]):
     def _previous(
         self, before: Sample, view: View, real: np.ndarray, composite: np.ndarray, shape: tuple[int, ...]
     ) -> PreviousSample:
-        mask = _fitting(self._read(before.mask, read_mask8), shape)
+        mask = resize_mask8(self._read(before.mask, read_mask8), shape)
         previous = PreviousSample(self._cut_like(before.composite, shape, view), self._cut(mask, view, nearest=True))
         if self.flow_input == "real":
             previous.real = self._cut_like(before.real, shape, view)
@@ -218,12 +217,6 @@ class Stage1Dataset(Dataset[Stage1Sample]):
             self._cache[path] = picture
             self._cached_bytes += picture.nbytes
         return picture
-
-
-def _fitting(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if mask.shape == tuple(shape):
-        return mask
-    return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def to_batch(samples: list[Stage1Sample], luts: Tensor) -> Stage1Batch:

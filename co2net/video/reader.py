@@ -25,7 +25,7 @@ from co2net.video.picture_clips import Part, PictureReader, is_pattern
 from co2net.video.pictures import PICTURE_ENDINGS, count_pages
 from co2net.video.pyav import open_input, require_pyav, to_fraction
 from co2net.video.streams import video_stream
-from co2net.video.tags import chroma_place, field_order, light_levels, side_data
+from co2net.video.tags import chroma_place, color_tags, field_order, light_levels, side_data
 
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
@@ -196,12 +196,11 @@ class VideoReader(Closing):
         stream, context = self._stream, self._stream.codec_context
         self._format = first.format.name
         self._layout = color.planar_layout(self._format)
-        tag = context.color_range or int(first.color_range)
-        self._full = color.is_full_range(self._layout, tag, self._format)
+        tags = color_tags(first, context)
+        self._full = color.is_full_range(self._layout, tags.color_range, self._format)
         self._size = first.width, first.height
-        primaries, space = int(context.color_primaries), int(context.colorspace)
         try:
-            self._space = color.guess_colorspace(space, primaries, *self._size)
+            self._space = color.guess_colorspace(tags.colorspace, tags.color_primaries, *self._size)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
         orientation = _orientation(first)
@@ -222,10 +221,7 @@ class VideoReader(Closing):
             has_alpha=self._layout.alpha,
             has_audio=bool(self._container.streams.audio),
             orientation=orientation,
-            color_range=tag or (2 if self._format.startswith("yuvj") else 0),
-            color_primaries=primaries,
-            color_transfer=int(context.color_trc),
-            colorspace=space,
+            **tags._asdict(),
             sample_aspect_ratio=to_fraction(stream.sample_aspect_ratio),
             codec=context.name,
             sources=(self.path,),

@@ -1,4 +1,4 @@
-"""What a clip says beyond its pixels and PyAV does not pass on: light levels, place of chroma, fields."""
+"""What a clip says of its pixels: colors, light levels, place of chroma, fields; and what encoders are told of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import av.filter
@@ -18,6 +18,22 @@ from co2net.video.codecs import Codec
 _CHROMA = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 """Places of chroma samples; numbered from 0 by x264 and x265."""
 _LOCK = threading.Lock()
+
+
+class ColorTags(NamedTuple):
+    """What a stream says its colors are, by the numbers of ITU-T H.273; fields of :class:`VideoInfo`."""
+
+    color_range: int
+    """FFmpeg's: 1 limited, 2 full, 0 not said."""
+    color_primaries: int
+    color_transfer: int
+    colorspace: int
+
+
+def color_tags(frame: Any, context: Any) -> ColorTags:
+    """Read them from a stream's coding, the range also from its first frame."""
+    said = context.color_range or int(frame.color_range) or (2 if frame.format.name.startswith("yuvj") else 0)
+    return ColorTags(said, int(context.color_primaries), int(context.color_trc), int(context.colorspace))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from evaluation.small_data_set import write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from papers_mapping import mapping_statistics
 from recorded_cases import load_case
 
 from co2net import create_model, data
@@ -16,7 +17,6 @@ from co2net.data.clips import Clip, FrameTensors, group_clips, read_frame
 from co2net.errors import InputError
 from co2net.evaluation import clip_pass
 from co2net.evaluation.clip_pass import harmonize_clip, plan_clip
-from co2net.evaluation.mapping_error import mapping_statistics
 from co2net.models.co2net import CO2Net
 
 GAPS = [0, 5, 10, 25, 30, 50]
@@ -105,9 +105,10 @@ def test_mapping_error_is_the_papers(clip, mapping):
     for batch in passed(model, clip, measure_mapping=True, batch_size=2):
         assert batch.mapping_error is not None
         for i, entry in enumerate(batch.entries):
-            expected = mapping_statistics(*papers_way(model, clip, entry)[1:2], *papers_way(model, clip, entry)[2])
-            torch.testing.assert_close(batch.mapping_error[i], expected.mapping_error[0].double(), rtol=1e-4, atol=1e-6)
-            torch.testing.assert_close(batch.result.unseen[i].mean(), expected.invalid[0], rtol=1e-5, atol=1e-7)
+            *_, arguments = papers_way(model, clip, entry)
+            error, invalid = mapping_statistics(model, *arguments)
+            torch.testing.assert_close(batch.mapping_error[i], error[0].double(), rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(batch.result.unseen[i].mean(), invalid[0], rtol=1e-5, atol=1e-7)
 
 
 def test_only_the_window_is_held(tmp_path, monkeypatch):

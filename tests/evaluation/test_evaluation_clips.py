@@ -12,8 +12,9 @@ from video import clips
 
 from co2net.cli import main
 from co2net.color_mapping.completion import identity_lut
+from co2net.data.composites import blend_lut
 from co2net.errors import InputError
-from co2net.evaluation.clips import Score, make_composites, motion, read_clip, score, summarize
+from co2net.evaluation.clips import Score, motion, read_clip, score, summarize
 from co2net.evaluation.methods import BACKBONE, baselines, network_methods
 from co2net.models.registry import create_model
 
@@ -64,10 +65,10 @@ def test_read_clip_refuses_a_mask_of_another_size(folder):
 def test_composites_change_inside_the_mask_only(folder):
     frames, masks = read_clip(folder)
     negative = 1 - identity_lut(33, torch.zeros(1))[0]
-    for frame, mask, composite in zip(frames, masks, make_composites(frames, masks, negative), strict=True):
+    for frame, mask, composite in zip(frames, masks, blend_lut(frames, masks, negative), strict=True):
         assert composite.dtype == np.uint8 and np.array_equal(composite[mask == 0], frame[mask == 0])
         assert np.abs(composite[mask == 255].astype(int) - (255 - frame[mask == 255].astype(int))).max() <= 1
-    same = make_composites(frames, masks, identity_lut(33, torch.zeros(1))[0])
+    same = blend_lut(frames, masks, identity_lut(33, torch.zeros(1))[0])
     assert all(np.array_equal(a, b) for a, b in zip(same, frames, strict=True))
 
 
