@@ -183,9 +183,7 @@ def _background(options: argparse.Namespace) -> Any:
 
 
 def _masks(options: argparse.Namespace) -> None:
-    import torch
-
-    from co2net.data.pictures import encode_picture, read_image
+    from co2net.data.pictures import encode_picture, read_image, to_tensor
     from co2net.files import make_folder, write_beside
     from co2net.matting.moving_mask import fill_in, moving_mask
     from co2net.matting.published_data import find_frames
@@ -199,7 +197,7 @@ def _masks(options: argparse.Namespace) -> None:
     before = mask = None
     clip = -1
     for number, frame in enumerate(frames, 1):
-        now = torch.from_numpy(read_image(frame.image)).permute(2, 0, 1)[None].float() / 255
+        now = to_tensor(read_image(frame.image))[None]
         fresh = before is None or frame.clip != clip or before.shape != now.shape
         last = now if fresh or before is None else before
         flow = estimate(last, now)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from co2net.cli.matting_data import add_common, add_motion, flow_of, recipe_of
 from co2net.cli.options import device_name, run_script, words
-from co2net.cli.training_options import add_time_limit, at_least, positive, report, spoken_by_first
+from co2net.cli.training_options import add_time_limit, at_least, first_process, positive, report, spoken_by_first
 from co2net.errors import InputError
 
 if TYPE_CHECKING:
     from co2net.matting.training import MattingRecipe, MattingSamples, Pairs
+    from co2net.training.loop import Summary
+    from co2net.training.task import Task
 
 DESCRIPTION = "Train the flow-based matting U-Net, then score it on the testing frames."
 EXAMPLES = """\
@@ -120,12 +122,9 @@ def _configured(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
-    from co2net.devices import choose_device
     from co2net.matting.published_data import FOLDERS, find_frames, make_dummy
     from co2net.matting.training import MattingSamples, TrainMatting
     from co2net.matting.unet import create_network
-    from co2net.processes import process_group
-    from co2net.training.loop import LoopSettings, train
 
     _configured(options)
     at_least(options, 1, "epochs", "batch_size", "depth")
@@ -136,7 +135,7 @@ def _train(options: argparse.Namespace, quiet: bool) -> None:
     if not 0 <= options.validation < 100:
         raise InputError(f"`validation` must be at least 0 and below 100 percent, got {options.validation:g}")
     if options.propagation:
-        _train_fusion(options)
+        _train_fusion(options, quiet)
         return
     root = options.dataset
     if options.dummy:
@@ -152,33 +151,37 @@ def _train(options: argparse.Namespace, quiet: bool) -> None:
     samples, validation = _samples(options, root, recipe, estimate)
     torch.manual_seed(options.seed)
     network = create_network(options.load, wf=options.wf, depth=options.depth, batch_norm=options.batch_norm)
-    with process_group(choose_device(device_name(options, or_cpu=True))) as processes:
-        task = TrainMatting(network, samples, validation, recipe)
-        settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
-        summary = train(task, settings, options.output, processes)
-        if not processes.first:
-            return
-        if not quiet:
-            report(summary, options.output)
-        if summary.finished and options.clips is None and (root / FOLDERS["testing"][0]).is_dir():
-            best = create_network(options.output / TrainMatting.result)
-            tests = find_frames(*(root / name for name in FOLDERS["testing"]))
-            _scored(best, MattingSamples(tests, estimate, recipe, samples.size), recipe)
+    summary = _run(TrainMatting(network, samples, validation, recipe), options, quiet)
+    tests = root / FOLDERS["testing"][0]
+    if summary.finished and first_process() and options.clips is None and tests.is_dir():
+        best = create_network(options.output / TrainMatting.result)
+        frames = find_frames(*(root / name for name in FOLDERS["testing"]))
+        _scored(best, MattingSamples(frames, estimate, recipe, samples.size), recipe)
 
 
-def _train_fusion(options: argparse.Namespace) -> None:
+def _run(task: Task, options: argparse.Namespace, quiet: bool) -> Summary:
+    from co2net.devices import choose_device
+    from co2net.training.jobs import train_on
+    from co2net.training.loop import LoopSettings
+
+    device = choose_device(device_name(options, or_cpu=True))
+    settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
+    summary = train_on(device, task, settings, options.output)
+    if not quiet:
+        report(summary, options.output)
+    return summary
+
+
+def _train_fusion(options: argparse.Namespace, quiet: bool) -> None:
     import torch
 
     from co2net.data.stills import find_stills
-    from co2net.devices import choose_device
     from co2net.matting.fusion import create_fusion, fuse_by
     from co2net.matting.fusion_samples import Walks
     from co2net.matting.fusion_training import FusionRecipe, TrainFusion
     from co2net.matting.published_data import split_clips
     from co2net.matting.training_samples import find_clips
-    from co2net.processes import process_group
     from co2net.provenance import file_sha256
-    from co2net.training.loop import LoopSettings, train
 
     if options.clips is None:
         raise InputError("`clips` is missing: name folders of clips with masks")
@@ -204,15 +207,10 @@ def _train_fusion(options: argparse.Namespace) -> None:
     }
     walks = Walks(learned, photos, options.seed, fuse)
     held_out = Walks(held, (), options.seed, fuse) if held else None
-    with process_group(choose_device(device_name(options, or_cpu=True))) as processes:
-        settings = LoopSettings(time_limit=options.time_limit, quiet=options.quiet)
-        task = TrainFusion(network, walks, held_out, recipe, facts)
-        summary = train(task, settings, options.output, processes)
-        if processes.first and not options.quiet:
-            report(summary, options.output)
-            scores = summary.progress.last_scores
-            if scores:
-                print(f"IoU {scores['iou']:.4f}, without the network {scores['iou_weightless']:.4f}")
+    summary = _run(TrainFusion(network, walks, held_out, recipe, facts), options, quiet)
+    scores = summary.progress.last_scores
+    if scores and not quiet:
+        print(f"IoU {scores['iou']:.4f}, without the network {scores['iou_weightless']:.4f}")
 
 
 def _samples(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from co2net.data.frame_lists import STEP
 from co2net.data.neighbors import neighbor_numbers
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, to_tensor
+from co2net.data.pictures import check_fits, read_image, read_mask, resize_image, resize_mask, to_tensor
 from co2net.data.samples import Sample, numbered_files
 from co2net.errors import InputError
 
@@ -136,9 +136,7 @@ def read_parts(entry: Sample, *, real: bool = True) -> tuple[np.ndarray, np.ndar
     mask: np.ndarray = np.ones(composite.shape[:2], np.float32) if whole else read_mask(entry.mask)
     truth: np.ndarray = read_image(entry.real) if real else np.empty((0, 0, 3), np.uint8)
     for path, picture in ((entry.mask, mask), *([(entry.real, truth)] if real else [])):
-        if picture.shape[:2] != composite.shape[:2]:
-            (height, width), (wanted_height, wanted_width) = np.shape(picture)[:2], np.shape(composite)[:2]
-            raise InputError(f"{path} is {width}x{height}, its composite {wanted_width}x{wanted_height}")
+        check_fits(picture, path, composite, "its composite")
     return composite, mask, truth
 
 

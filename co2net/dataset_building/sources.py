@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from co2net.data.frame_lists import PICTURES, STEP, numbered_files
-from co2net.data.pictures import read_image, read_mask
+from co2net.data.pictures import check_fits, read_image, read_mask
 from co2net.errors import InputError
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".mxf"}
@@ -134,12 +134,7 @@ def _read_pictures(clip: SourceClip, step: int | None) -> Iterator[SourceFrame]:
         )
     for number in chosen:
         image, mask = read_image(real[number]), read_mask(masks[number])
-        if mask.shape != image.shape[:2]:
-            (height, width), (wanted_height, wanted_width) = mask.shape, image.shape[:2]
-            raise InputError(
-                f"{masks[number]} is {width}x{height}, its real frame {wanted_width}x{wanted_height}; "
-                "give masks of the frames' size"
-            )
+        check_fits(mask, masks[number], image, "its real frame")
         if masks[number].suffix.lower() in LOSSY_PICTURES:
             yield SourceFrame(number, image, mask >= 0.5, real[number], None)
         else:  # any value but 0 counts, as in HYouTube

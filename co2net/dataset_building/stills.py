@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from co2net.data.frame_lists import STEP
-from co2net.data.pictures import encode_picture, read_image, read_mask
+from co2net.data.pictures import check_fits, encode_picture, read_image, read_mask
 from co2net.data.samples import Sample
 from co2net.data.stills import find_stills
 from co2net.dataset_building.camera_moves import MIN_FOREGROUND, crop_image, crop_mask, draw_move
@@ -185,9 +185,7 @@ def _make_clip(job: _Job) -> bool:
     settings, records = job.settings, Records(job.output / "still_records", _RECORD)
     records.write(job.name, _record(job) | {"finished": False})
     image, mask = read_image(job.picture), read_mask(job.mask)
-    if mask.shape != image.shape[:2]:
-        (height, width), (wanted_height, wanted_width) = mask.shape, image.shape[:2]
-        raise InputError(f"{job.mask} is {width}x{height}, its picture {wanted_width}x{wanted_height}")
+    check_fits(mask, job.mask, image, "its picture")
     made = False
     # A window may lose a thin foreground in resampling: then another move is drawn.
     for attempt in range(10):

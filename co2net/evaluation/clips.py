@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_image, read_mask8, resize_image, resize_mask8, to_tensor
+from co2net.data.pictures import read_with_mask, resize_image, resize_mask8, to_tensor
 from co2net.errors import InputError
 from co2net.evaluation.methods import Run
 from co2net.flow import create_flow
@@ -65,11 +65,7 @@ def read_clip(
         raise InputError(f"{folder} holds no frames/ with pictures")
     frames, masks = [], []
     for path in paths:
-        frame = read_image(path)
-        mask = read_mask8(folder / "masks" / f"{path.stem}.png")
-        if frame.shape[:2] != mask.shape:
-            sizes = f"{mask.shape[1]}x{mask.shape[0]}, its frame {frame.shape[1]}x{frame.shape[0]}"
-            raise InputError(f"mask {folder / 'masks' / path.stem}.png is {sizes}; they must be of one size")
+        frame, mask = read_with_mask(path, folder / "masks" / f"{path.stem}.png", "its frame")
         if size is not None:
             frame, mask = resize_image(frame, size), resize_mask8(mask, size)
         frames.append(frame)

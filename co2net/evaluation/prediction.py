@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import torch
 
-from co2net.data.pictures import read_image, read_mask, resize_image, resize_mask, resize_plane, to_picture
+from co2net.data.pictures import check_fits, read_image, read_mask, resize_image, resize_mask, resize_plane, to_picture
 from co2net.errors import InputError
 from co2net.evaluation.images import predict, to_batch
 from co2net.files import make_folder, write_beside
 from co2net.models.backbones import Backbone
-from co2net.pipeline.images import ImagesReport, mask_of, masks_in, pictures_in
+from co2net.pipeline.images import ImagesReport, mask_of, masks_in, pictures_in, result_paths
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,10 @@ def predict_folder(
         InputError: a folder is missing or holds no pictures, or two results would have one name.
         OutputError: something cannot be written.
     """
-    if output.resolve() == images.resolve():
-        raise InputError(f"`output` {output} is the folder of the pictures; choose another one")
     if not images.is_dir():
         raise InputError(f"`images` {images} is not a folder")
     pictures, known = pictures_in(images), masks_in(masks)
-    results = [output / f"{path.stem}{path.suffix if path.suffix.lower() == '.jpeg' else '.jpg'}" for path in pictures]
-    if len(set(results)) < len(results):
-        twice = next(result for result in results if results.count(result) > 1)
-        raise InputError(f"`images` {images}: two pictures would become {twice.name}; rename one of them")
+    results = result_paths(pictures, output, lambda ending: ending if ending.lower() == ".jpeg" else ".jpg")
     network = network.eval().to(device)
     make_folder(output)
     report = ImagesReport(output)
@@ -96,9 +91,7 @@ def predict_folder(
 def _predict(network: Backbone, path: Path, mask_path: Path, how: Prediction, device: torch.device) -> np.ndarray:
     """The result ``(H, W, 3)`` uint8."""
     composite, mask = read_image(path), read_mask(mask_path)
-    if mask.shape != composite.shape[:2]:
-        sizes = f"{mask.shape[1]}x{mask.shape[0]}, its picture {composite.shape[1]}x{composite.shape[0]}"
-        raise InputError(f"{mask_path} is {sizes}; they must be of one size")
+    check_fits(mask, mask_path, composite, "its picture")
     shape = how.shape or mask.shape
     if how.threshold is not None:
         mask = (mask * 255 > how.threshold).astype(np.float32)

@@ -6,7 +6,6 @@ import os
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from co2net.matting.carry import PLANES, Fuse
 from co2net.matting.unet import MattingNetwork, create_network
@@ -20,12 +19,9 @@ def fuse_by(network: MattingNetwork) -> Fuse:
     network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fuse(planes: np.ndarray) -> np.ndarray:
-        height, width = planes.shape[1:]
-        padding = (0, -width % network.multiple, 0, -height % network.multiple)
         with torch.inference_mode():
-            padded = F.pad(torch.from_numpy(planes)[None], padding, mode="replicate")
-            logit = network(padded.contiguous(memory_format=torch.channels_last))
-        return logit[0, 0, :height, :width].numpy()
+            given = torch.from_numpy(planes)[None].contiguous(memory_format=torch.channels_last)
+            return network.logits(given)[0, 0].numpy()
 
     return fuse
 

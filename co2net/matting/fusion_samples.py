@@ -8,12 +8,11 @@ a mask that crept outward or inward, slipped, came late, has a hole or a blob. T
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from co2net.data.pictures import read_image, read_mask8
+from co2net.data.pictures import check_fits, read_image, read_with_mask
 from co2net.data.samples import Sample
 from co2net.errors import InputError
 from co2net.matting.carry import PLANES, Carrier, Fuse, small_size
@@ -82,12 +81,15 @@ class Walks:
         mirrored = rng.random() < 0.5
         for frame in clip[first : first + LONGEST]:
             assert frame.mask is not None  # noqa: S101  # find_clips took those with masks only
-            yield _small(read_image(frame.image), read_truth(frame.mask), frame.mask, mirrored)
+            picture, truth = read_image(frame.image), read_truth(frame.mask)
+            check_fits(truth, frame.mask, picture, "its frame")
+            yield _small(picture, truth, mirrored)
 
     def _through_photo(self, rng: np.random.Generator) -> Frames:
         photo = self._photos[int(rng.integers(len(self._photos)))]
-        picture, mask = read_image(photo.real), read_mask8(photo.mask).astype(np.float32) / 255
-        moving = MovingPhoto(*_small(picture, mask, photo.mask, rng.random() < 0.5), rng)
+        picture, mask8 = read_with_mask(photo.real, photo.mask)
+        mask = mask8.astype(np.float32) / 255
+        moving = MovingPhoto(*_small(picture, mask, rng.random() < 0.5), rng)
         for time in range(PHOTO_FRAMES):
             picture, mask = moving.at(time)
             yield picture, (mask > 0.5).astype(np.float32)
@@ -120,11 +122,7 @@ def damaged(mask: np.ndarray, late: np.ndarray, rng: np.random.Generator) -> np.
     return np.where(spot > 0, np.float32(kind == "blob"), mask)
 
 
-def _small(picture: np.ndarray, mask: np.ndarray, path: Path, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
-    if mask.shape != picture.shape[:2]:
-        raise InputError(
-            f"{path} is {mask.shape[1]}x{mask.shape[0]}, its picture {picture.shape[1]}x{picture.shape[0]}"
-        )
+def _small(picture: np.ndarray, mask: np.ndarray, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
     height, width = small_size(*mask.shape)
     scale = max(1.0, CROP / min(height, width))  # smaller ones are enlarged: samples have one size
     size = max(CROP, round(width * scale)), max(CROP, round(height * scale))

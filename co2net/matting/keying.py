@@ -18,6 +18,7 @@ import numpy as np
 from co2net.errors import InputError
 from co2net.matting.screen import Lean, Screen, find_color, parse_color
 from co2net.pipeline.frames import Picture, as_bytes
+from co2net.pipeline.job import results_of
 
 SOLID_LEAN = 0.04  # of the screen's own lean: what leans less is foreground, away from the edge
 EDGE = 3  # pixels about the screen that are never taken for solid
@@ -233,7 +234,4 @@ def key_frames_by_color(
         ShapeError: a frame is no such picture.
     """
     stream = KeyingStream(color, spill, garbage)
-    for frame in frames:
-        for _, result in stream.push(frame, None, None):
-            yield result
-    yield from (result for _, result in stream.finish())
+    yield from (result for _, result in results_of(stream, ((frame, None, None) for frame in frames)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from co2net.data.pictures import read_image, read_mask8
+from co2net.data.pictures import read_with_mask
 from co2net.data.samples import Sample, existing_folder
 from co2net.data.stills import find_stills
 from co2net.errors import InputError
@@ -130,11 +130,7 @@ def keying_table(scores: Sequence[KeyScore]) -> str:
 
 def _subject(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Colors ``(H, W, 3)`` uint8 and alpha ``(H, W)`` float32 in [0, 1]."""
-    front, mask = read_image(sample.real), read_mask8(sample.mask)
-    if mask.shape != front.shape[:2]:
-        raise InputError(
-            f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]}, its picture {front.shape[1]}x{front.shape[0]}"
-        )
+    front, mask = read_with_mask(sample.real, sample.mask)
     alpha = mask.astype(np.float32) / 255
     if not ((mask > 0) & (mask < 255)).any():
         alpha = cv2.GaussianBlur(alpha, (0, 0), SOFT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -22,6 +23,7 @@ from co2net.matting.moving import MovingStream, NetworkStream, cut_along_edges
 from co2net.matting.moving_network import load_moving
 from co2net.matting.propagation import PropagationStream
 from co2net.pipeline.frames import Picture, as_bytes, as_tensor, frame_shape, mask_to_tensor
+from co2net.pipeline.job import results_of
 
 
 def _like(mask: np.ndarray, frame: Picture) -> Picture:
@@ -31,15 +33,8 @@ def _like(mask: np.ndarray, frame: Picture) -> Picture:
     return np.rint(255 * mask).astype(np.uint8)
 
 
-def _through(stream: Any, frames: Iterable[Picture], first: Picture | None = None) -> Iterator[Picture]:
-    for frame in [] if first is None else [first]:
-        for tag, mask in stream.push(frame, None, frame):
-            yield _like(mask, tag)
-    for frame in frames:
-        for tag, mask in stream.push(frame, None, frame):
-            yield _like(mask, tag)
-    for tag, mask in stream.finish():
-        yield _like(mask, tag)
+def _through(stream: Any, frames: Iterable[Picture]) -> Iterator[Picture]:
+    return (_like(mask, frame) for frame, mask in results_of(stream, ((frame, None, frame) for frame in frames)))
 
 
 def _carried(weights: str | None, device: torch.device, *, plain: bool = False, ends: bool = False) -> Run:
@@ -62,7 +57,7 @@ def _carried(weights: str | None, device: torch.device, *, plain: bool = False, 
         if not known:  # nothing to carry: the honest result of a clip without a subject
             yield from (_like(np.zeros(frame_shape(frame), np.float32), frame) for frame in (first, *walk))
             return
-        yield from _through(PropagationStream(known, fuse), walk, first)
+        yield from _through(PropagationStream(known, fuse), chain([first], walk))
 
     return run
 

@@ -24,6 +24,7 @@ from co2net.matting.propagation import HELD_BYTES, PropagationStream, ranges
 from co2net.matting.unet import MattingNetwork
 from co2net.pipeline.cuts import CutDetector
 from co2net.pipeline.frames import Picture, as_bytes, frame_to_tensor
+from co2net.pipeline.job import results_of
 
 LOOK = 12  # frames of a shot that are compared for the clearest motion
 LAG = 2  # frames between the two of a comparison: slow motions add up
@@ -231,11 +232,7 @@ def matte_frames(
         stream = PropagationStream({0: first_mask})
     else:
         stream = MovingStream(threshold)
-    for frame in frames:
-        for _, mask in stream.push(frame, None, None):
-            yield mask
-    for _, mask in stream.finish():
-        yield mask
+    yield from (mask for _, mask in results_of(stream, ((frame, None, None) for frame in frames)))
 
 
 def _solid(moving: np.ndarray) -> np.ndarray:

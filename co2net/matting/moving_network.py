@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from co2net.data.pictures import to_tensor
 from co2net.errors import WeightsError
 from co2net.flow import FlowEstimator, create_flow, warp
 from co2net.matting.moving_mask import THRESHOLD, FlowOrder, Motion, moving_pair, network_input
@@ -67,7 +68,7 @@ class MovingNetwork:
         """
         s = self.settings
         before, now = self.shrunk(before), self.shrunk(now)
-        first, second = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (before, now))
+        first, second = to_tensor(before)[None], to_tensor(now)[None]
         if carried is None:
             plane = moving_pair(self.estimate, first, second, s.threshold, s.motion, s.order)
         else:

@@ -14,6 +14,7 @@ from co2net.matting.carry import Carried, Carrier, Fuse, sharpened, small_size
 from co2net.matting.guided import guided
 from co2net.pipeline.cuts import CutDetector
 from co2net.pipeline.frames import Picture, as_bytes, frame_to_tensor, mask_to_tensor
+from co2net.pipeline.job import results_of
 
 HELD_BYTES = 768 << 20  # of full-size frames that wait for a later given mask
 LOST = 1e-4  # share of the frame below which a mask counts as empty
@@ -241,11 +242,7 @@ def propagate(
         InputError: `given` is empty, holds an empty mask, or none for a frame of this clip, or one of another size.
     """
     stream = PropagationStream(given, fuse)
-    for frame in frames:
-        for _, mask in stream.push(frame, None, None):
-            yield mask
-    for _, mask in stream.finish():
-        yield mask
+    yield from (mask for _, mask in results_of(stream, ((frame, None, None) for frame in frames)))
 
 
 def _checked(mask: Picture, number: int) -> np.ndarray:

@@ -210,11 +210,7 @@ class TrainMatting(Task):
         """See :meth:`Task.learn`."""
         planes, truth = batch
         truth = _fit(truth, planes.shape[2:])
-        height, width = truth.shape[2:]
-        multiple = self.network.multiple
-        padded = F.pad(planes, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-        logits = self.network(padded)[..., :height, :width]
-        return {"loss": update(F.binary_cross_entropy_with_logits(logits, truth))}
+        return {"loss": update(F.binary_cross_entropy_with_logits(self.network.logits(planes), truth))}
 
     def validate(self, run: Run) -> Validation | None:
         """See :meth:`Task.validate`: Dice of the binarized masks."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.data.pictures import read_image, read_mask8
+from co2net.data.pictures import check_fits, read_image, read_with_mask, to_tensor
 from co2net.data.samples import Sample, existing_folder, numbered_files
 from co2net.data.stills import find_stills
 from co2net.errors import InputError
@@ -91,7 +91,7 @@ class _Views:
     def _planes(
         self, before: np.ndarray, now: np.ndarray, mask: np.ndarray, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        first, second = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (before, now))
+        first, second = to_tensor(before)[None], to_tensor(now)[None]
         r = self._recipe
         moving = moving_pair(self._estimate, first, second, r.flow_threshold, r.motion, r.flow_order)
         gain = rng.uniform(1 - LIGHT, 1 + LIGHT) * rng.uniform(1 - LIGHT / 2, 1 + LIGHT / 2, 3)
@@ -155,9 +155,7 @@ class ClipPairs(_Views):
             frame = self._frames[number]
             assert frame.mask is not None  # noqa: S101  # find_clips took those with masks only
             picture, mask = read_image(frame.image), read_truth(frame.mask)
-            if mask.shape != picture.shape[:2]:
-                raise InputError(f"{frame.mask} is {mask.shape[1]}x{mask.shape[0]}, its frame {picture.shape[1]}x"
-                                 f"{picture.shape[0]}")  # fmt: skip
+            check_fits(mask, frame.mask, picture, "its frame")
             shrunk = min(1.0, SPARE * max(self.size[0] / picture.shape[0], self.size[1] / picture.shape[1]))
             size = round(picture.shape[1] * shrunk), round(picture.shape[0] * shrunk)
             self._kept[number] = (
@@ -190,10 +188,7 @@ class PhotoPairs(_Views):
         """See :class:`~co2net.matting.training.Pairs`."""
         rng = np.random.default_rng((self._recipe.seed, 2, draw))
         photo = self._photos[number]
-        picture, mask8 = read_image(photo.real), read_mask8(photo.mask)
-        if mask8.shape != picture.shape[:2]:
-            raise InputError(f"{photo.mask} is {mask8.shape[1]}x{mask8.shape[0]}, its picture {picture.shape[1]}x"
-                             f"{picture.shape[0]}")  # fmt: skip
+        picture, mask8 = read_with_mask(photo.real, photo.mask)
         now, mask = self._view((picture, mask8.astype(np.float32) / 255), rng)
         return self._planes(MovingPhoto(now, mask, rng).at(-1)[0], now, mask, rng)
 

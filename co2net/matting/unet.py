@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from co2net.errors import InputError, ShapeError
+from co2net.flow.frames import pad_to_multiple
 from co2net.weight_files import load_whole, read_weights
 
 PLANES = 4  # mask, R, G, B: in this order
@@ -142,13 +143,15 @@ class MattingNetwork(nn.Module):
             ``(B, n_classes, H, W)`` in [0, 1].
         """
         self._check(planes, 1)
-        height, width = planes.shape[2:]
-        padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        logits = self.unet(F.pad(planes, padding, mode="replicate"))[..., :height, :width]
-        result = logits.sigmoid()
-        if size is not None and size != (height, width):
+        result = self.logits(planes).sigmoid()
+        if size is not None and size != tuple(planes.shape[2:]):
             result = F.interpolate(result, size, mode="bilinear", align_corners=False)
         return result
+
+    def logits(self, planes: Tensor) -> Tensor:
+        """As :meth:`forward` at every pixel, whatever the size: padded with its border, cropped back."""
+        height, width = planes.shape[2:]
+        return self.unet(pad_to_multiple(planes, self.multiple))[..., :height, :width]
 
     def _check(self, planes: Tensor, smallest: int) -> None:
         if planes.ndim != 4 or planes.shape[1] != self.in_channels or not planes.is_floating_point():

@@ -12,6 +12,7 @@ from co2net.errors import InputError
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
 from co2net.pipeline.frames import Picture, check_mask_range
+from co2net.pipeline.job import results_of
 from co2net.pipeline.key_frames import KeyFrames
 from co2net.pipeline.stream import FrameStream, Strength
 
@@ -69,10 +70,10 @@ def harmonize_frames(
         key_frames=key_frames,
         precision=precision,
     )
-    return _stream_through(stream, frames, masks)
+    return (result for _, result in results_of(stream, _pairs(frames, masks)))
 
 
-def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[Picture]:
+def _pairs(frames: Iterable[Picture], masks: Iterable[Picture]) -> Iterator[tuple[Picture, Picture, None]]:
     for frame, mask in zip_longest(frames, masks, fillvalue=_MISSING):
         if frame is _MISSING or mask is _MISSING:
             shorter = "frames" if frame is _MISSING else "masks"
@@ -81,7 +82,4 @@ def _stream_through(stream: FrameStream, frames: Iterable[Picture], masks: Itera
                 "every frame needs its mask"
             )
         check_mask_range(mask)
-        for _, result in stream.push(frame, mask):
-            yield result
-    for _, result in stream.finish():
-        yield result
+        yield frame, mask, None

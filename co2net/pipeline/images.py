@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +90,6 @@ def harmonize_images(
         raise InputError(f"`images` {folder} is not a folder; one picture goes in without it")
     pictures = pictures_in(folder)
     target = Path(output) if output is not None else folder.with_name(f"{folder.name}.harmonized")
-    if target.resolve() == folder.resolve():
-        raise InputError(f"`output` {target} is the folder of the pictures; choose another one")
     if target.exists() and not target.is_dir():
         raise InputError(f"`output` {target} is a file; a folder is wanted")
     if model is None:
@@ -99,13 +97,9 @@ def harmonize_images(
 
         model = load_model("default")
     model = model if device is None else model.to(device)
+    results = result_paths(pictures, target, lambda ending: ending if ending.lower() in JPEG else ".png")
     report, known = ImagesReport(target), masks_in(Path(masks)) if masks is not None else None
     target.mkdir(parents=True, exist_ok=True)
-
-    results = [target / f"{p.stem}{p.suffix if p.suffix.lower() in JPEG else '.png'}" for p in pictures]
-    if len(set(results)) < len(results):
-        twice = next(result for result in results if results.count(result) > 1)
-        raise InputError(f"`images` {folder}: two pictures would become {twice.name}; rename one of them")
 
     def one(picture: Path, result: Path) -> tuple[Path, list[str] | None, str]:
         if result.exists() and not overwrite:
@@ -161,6 +155,27 @@ def pictures_in(folder: Path) -> list[Path]:
     if not pictures:
         raise InputError(f"{folder}: no pictures in the folder")
     return pictures
+
+
+def result_paths(pictures: Sequence[Path], output: Path, ending: Callable[[str], str]) -> list[Path]:
+    """Where the results of a folder's pictures go: into `output`, under the pictures' names.
+
+    Args:
+        pictures: of one folder.
+        output: a folder.
+        ending: from a picture's ending to its result's.
+
+    Raises:
+        InputError: `output` is the pictures' own folder, or two results would have one name.
+    """
+    folder = pictures[0].parent
+    if output.resolve() == folder.resolve():
+        raise InputError(f"`output` {output} is the folder of the pictures; choose another one")
+    results = [output / f"{picture.stem}{ending(picture.suffix)}" for picture in pictures]
+    if len(set(results)) < len(results):
+        twice = next(result for result in results if results.count(result) > 1)
+        raise InputError(f"`images` {folder}: two pictures would become {twice.name}; rename one of them")
+    return results
 
 
 def masks_in(folder: Path) -> dict[str, Path]:

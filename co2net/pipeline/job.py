@@ -93,6 +93,13 @@ class JobStream(Protocol):
         ...
 
 
+def results_of(stream: JobStream, frames: Iterable[tuple[Any, Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Send frames ``(frame, mask, tag)`` of arrays through a stream to its end: ``(tag, result)`` of each, in order."""
+    for frame, mask, tag in frames:
+        yield from stream.push(frame, mask, tag)
+    yield from stream.finish()
+
+
 @dataclass
 class JobReport:
     """What was done.

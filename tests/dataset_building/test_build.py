@@ -158,7 +158,7 @@ BAD = {
     "no real frame": (lambda s: (s / "real/bb/00010.png").unlink(), "bb lacks frame 00010, of which .*00010.png"),
     "other size": (
         lambda s: save(s / "masks/bb/object_0/00010.png", mask()[:-1]),
-        "00010.png is 24x15, its real frame 24x16; give masks of the frames' size",
+        "00010.png is 24x15, its real frame 24x16; they must be of one size",
     ),
     "damaged": (lambda s: (s / "real/bb/00010.png").write_bytes(b"x"), "real/bb/00010.png: not a picture"),
     "empty folder": (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from co2net.evaluation import published, published_colors, published_images
-from co2net.evaluation.methods import method_of
 from co2net.evaluation.report import tables
 from co2net.evaluation.report.results import Results
 from co2net.metrics.registry import ordered
@@ -38,21 +37,14 @@ def _of_colors(results: Results) -> dict[str, Any]:
     metrics = ordered(list(published_colors.COLUMNS))
     if not set(published_colors.COLUMNS) <= set(results.metrics):
         return {"published": []}
-    rows = [
-        tables.Row(
-            method_of(method).label,
-            "this evaluation",
-            [tables.Cell(m.text(results.mean(method, m.key)), False, 0) for m in metrics],
-        )
-        for method in results.methods
+    theirs = [
+        tables.Row(row.method, row.data, tables.cells(metrics, [row.values.get(m.key) for m in metrics]), ours=False)
+        for row in published_colors.ROWS
     ]
-    for row in published_colors.ROWS:
-        cells = [tables.Cell(m.text(row.values.get(m.key)), False, 0) for m in metrics]
-        rows.append(tables.Row(row.method, row.data, cells, ours=False))
     return {
         "published_title": "Published results (SVCNet, DAVIS validation)",
         "published_group": "as published",
-        "published": rows,
+        "published": tables.own_rows(results, metrics) + theirs,
         "published_metrics": metrics,
         "temporal_columns": [],
         "sources": {},
@@ -69,22 +61,11 @@ def _of_images(results: Results) -> dict[str, Any]:
     counts = {clip.name: len(clip.frames) for clip in results.clips}
     size = results.settings.get("size")
     rows, note = published_images.rows_for(counts, size if isinstance(size, int) else None)
-    own = [
-        tables.Row(
-            method_of(method).label,
-            "this evaluation",
-            [tables.Cell(m.text(results.mean(method, m.key)), False, 0) for m in metrics],
-        )
-        for method in results.methods
-    ]
     theirs = [
         tables.Row(
             row.method,
             f"{row.data}, {row.size} px",
-            [
-                tables.Cell(m.text(value), False, 0)
-                for m, value in zip(metrics, (row.mse, row.fmse, row.psnr, row.ssim), strict=True)
-            ],
+            tables.cells(metrics, (row.mse, row.fmse, row.psnr, row.ssim)),
             ours=False,
             sources=row.source,
         )
@@ -93,7 +74,7 @@ def _of_images(results: Results) -> dict[str, Any]:
     return {
         "published_title": "Published results (iHarmony4 test sets)",
         "published_group": "as published",
-        "published": own + theirs,
+        "published": tables.own_rows(results, metrics) + theirs,
         "published_metrics": metrics,
         "temporal_columns": [],
         "sources": published_images.SOURCES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,11 @@ from co2net.metrics.registry import CONVENTIONS, METRICS, Metric, number_text, o
 
 @dataclass(frozen=True)
 class Cell:
-    """One mean in the table of methods."""
+    """One mean in a table."""
 
     text: str
-    best: bool
-    skipped: int
+    best: bool = False
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,12 @@ def method_rows(results: Results, metrics: list[Metric]) -> list[Row]:
     best = {metric.key: _best(results, metric) for metric in metrics}
     rows = []
     for method in results.methods:
-        cells = []
+        marked = []
         for metric in metrics:
             mean = results.summary[method][metric.key]
             text = metric.text(mean.mean)
-            cells.append(Cell(text, text == best[metric.key], mean.skipped))
-        rows.append(Row(method_of(method).label, method_of(method).detail, cells))
+            marked.append(Cell(text, text == best[metric.key], mean.skipped))
+        rows.append(Row(method_of(method).label, method_of(method).detail, marked))
     return rows
 
 
@@ -164,6 +165,23 @@ def _own_columns(results: Results) -> list[OverTime]:
     return [block for block in results.over_time if "tl" in block.measures and not block.as_published]
 
 
+def cells(metrics: Iterable[Metric], values: Iterable[float | None]) -> list[Cell]:
+    """Values of metrics, none of them the best."""
+    return [Cell(metric.text(value)) for metric, value in zip(metrics, values, strict=True)]
+
+
+def own_rows(results: Results, metrics: Sequence[Metric]) -> list[Row]:
+    """This evaluation's methods, to stand above published ones."""
+    return [
+        Row(
+            method_of(method).label,
+            "this evaluation",
+            cells(metrics, [results.mean(method, metric.key) for metric in metrics]),
+        )
+        for method in results.methods
+    ]
+
+
 def published_rows(results: Results) -> list[Row]:
     """Ours, then the published rows, in the published convention; last the :func:`temporal_columns`.
 
@@ -174,21 +192,15 @@ def published_rows(results: Results) -> list[Row]:
     own = _own_columns(results)
     same = next((block for block in results.over_time if block.as_published), None)
     metrics = ordered(list(PUBLISHED_COLUMNS))
-    rows = []
-    for method in results.methods:
-        means = [results.mean(method, m.key) for m in metrics]
-        cells = [Cell(m.text(mean), False, 0) for m, mean in zip(metrics, means, strict=True)]
-        losses = [temporal_column(block, method) for block in own]
-        losses.append("–" if same is None else temporal_column(same, method))
-        cells += [Cell(text, False, 0) for text in losses]
-        rows.append(Row(method_of(method).label, "this evaluation", cells))
-    for row in published.ROWS:
-        values = (row.mse, row.fmse, row.psnr, row.fssim)
-        cells = [Cell(m.text(value), False, 0) for m, value in zip(metrics, values, strict=True)]
-        cells += [Cell("–", False, 0)] * len(own)
-        cells.append(Cell(number_text(row.temporal_loss, 2), False, 0))
-        detail = "" if row.sources else "unconfirmed"
-        rows.append(Row(row.method, detail, cells, ours=False, sources=row.sources))
+    rows = own_rows(results, metrics)
+    for method, row in zip(results.methods, rows, strict=True):
+        row.cells.extend(Cell(temporal_column(block, method)) for block in own)
+        row.cells.append(Cell("–" if same is None else temporal_column(same, method)))
+    for theirs in published.ROWS:
+        values = cells(metrics, (theirs.mse, theirs.fmse, theirs.psnr, theirs.fssim))
+        values += [Cell("–")] * len(own) + [Cell(number_text(theirs.temporal_loss, 2))]
+        detail = "" if theirs.sources else "unconfirmed"
+        rows.append(Row(theirs.method, detail, values, ours=False, sources=theirs.sources))
     return rows
 
 
