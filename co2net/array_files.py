@@ -11,6 +11,8 @@ import math
 import os
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,15 +32,8 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
         FileNotFoundError: there is no such file.
         InputError: it cannot be read, is damaged, or holds no numbers.
     """
-    try:
-        with open(path, "rb") as file:
-            return _parse(file, os.fstat(file.fileno()).st_size)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # a damaged header raises anything: SyntaxError, TokenError, TypeError, ...
-        raise _damaged(path, ".npy file", error) from error
+    with _readable(path, ".npy file"), open(path, "rb") as file:
+        return _parse(file, os.fstat(file.fileno()).st_size)
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -48,23 +43,16 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         InputError: it cannot be read, is damaged, holds something else than numbers, or claims more than a gigabyte.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-            if sum(part.file_size for part in parts) > MAX_ARCHIVE_BYTES:
-                raise ValueError(f"it claims more than {MAX_ARCHIVE_BYTES >> 20} MiB")
-            arrays = {}
-            for part in parts:
-                with archive.open(part) as file:
-                    content = file.read(part.file_size + 1)
-                arrays[Path(part.filename).stem] = _parse(io.BytesIO(content), len(content))
-            return arrays
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # as above; and BadZipFile, zlib.error, NotImplementedError, RuntimeError (encrypted)
-        raise _damaged(path, ".npz file", error) from error
+    with _readable(path, ".npz file"), zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        if sum(part.file_size for part in parts) > MAX_ARCHIVE_BYTES:
+            raise ValueError(f"it claims more than {MAX_ARCHIVE_BYTES >> 20} MiB")
+        arrays = {}
+        for part in parts:
+            with archive.open(part) as file:
+                content = file.read(part.file_size + 1)
+            arrays[Path(part.filename).stem] = _parse(io.BytesIO(content), len(content))
+        return arrays
 
 
 def _parse(file: BinaryIO, size: int) -> np.ndarray:
@@ -83,6 +71,17 @@ def _parse(file: BinaryIO, size: int) -> np.ndarray:
     return array.reshape(shape, order="F" if in_fortran_order else "C")
 
 
-def _damaged(path: str | os.PathLike[str], kind: str, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    return InputError(f"{path} is no {kind}, or is damaged ({reason})")
+@contextmanager
+def _readable(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Whatever a damaged file raises becomes one sentence; a missing one stays :class:`FileNotFoundError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (
+        Exception
+    ) as error:  # anything: SyntaxError, TokenError, TypeError, BadZipFile, RuntimeError (encrypted), ...
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(f"{path} is no {kind}, or is damaged ({reason})") from error

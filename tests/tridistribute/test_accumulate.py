@@ -12,14 +12,6 @@ import trilinear
 from tridistribute import cpp, ops, reference
 from trilinear import _native
 
-SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 33, 65), (33, 2, 40, 129), (33, 1, 130, 301)]
-
-
-@pytest.fixture(params=lut_cases.BACKENDS)
-def backend(request, monkeypatch):
-    lut_cases.use(request.param, monkeypatch)
-    return request.param
-
 
 def pixels(batch, height, width, seed=0, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed + 1)
@@ -160,7 +152,7 @@ def test_written_gradient_is_that_of_the_definition():
 # ---- kernel against definition ----
 
 
-@pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
+@pytest.mark.parametrize(("dim", "batch", "height", "width"), lut_cases.SHAPES)
 def test_kernel_equals_definition(dim, batch, height, width):
     lut_cases.needs_kernel()
     given_pixels = pixels(batch, height, width)

@@ -14,6 +14,8 @@ from trilinear import _build, _native
 
 PACKAGES = ("trilinear", "tridistribute")
 BACKENDS = ("cpp", "torch")
+SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 33, 65), (33, 2, 40, 129), (33, 1, 130, 301)]
+"""Dim, batch, height and width."""
 
 # Values at which the cell changes or the color is clamped; 1.0000005 lies inside the axis but above 1.
 EDGES = (0.0, 1.0, 1.0000005, 1.5, -0.25, 1e-30, 1.000001 / 32, 16 * 1.000001 / 32, 0.5, 1 - 2**-24)

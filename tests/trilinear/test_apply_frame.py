@@ -13,12 +13,6 @@ from trilinear import _native, cpp, reference
 LARGEST = {np.uint8: 255, np.uint16: 65535}
 
 
-@pytest.fixture(params=lut_cases.BACKENDS)
-def backend(request, monkeypatch):
-    lut_cases.use(request.param, monkeypatch)
-    return request.param
-
-
 def frame_of(height, width, dtype, seed=0):
     """Random codes, a quarter of them the darkest or the brightest."""
     generator = np.random.default_rng(seed)

@@ -10,14 +10,6 @@ from hypothesis import strategies as st
 import trilinear
 from trilinear import _native, cpp, reference
 
-SHAPES = [(2, 1, 1, 1), (3, 2, 5, 7), (16, 3, 33, 65), (33, 2, 40, 129), (33, 1, 130, 301)]
-
-
-@pytest.fixture(params=lut_cases.BACKENDS)
-def backend(request, monkeypatch):
-    lut_cases.use(request.param, monkeypatch)
-    return request.param
-
 
 def random_lut(dim, batch, filled, seed=1):
     generator = torch.Generator().manual_seed(seed)
@@ -165,7 +157,7 @@ def test_only_the_asked_gradients(backend):
 
 
 @pytest.mark.parametrize("filled", [None, 0.5, 0.02])
-@pytest.mark.parametrize(("dim", "batch", "height", "width"), SHAPES)
+@pytest.mark.parametrize(("dim", "batch", "height", "width"), lut_cases.SHAPES)
 def test_kernel_equals_definition(dim, batch, height, width, filled):
     lut_cases.needs_kernel()
     lut, count = random_lut(dim, batch, filled)
