@@ -1,10 +1,11 @@
-"""Rooms import only rooms below them, as docs/architecture.md lists them."""
+"""Rooms import only rooms below them, as docs/architecture.md lists them; no circles, no long files, no flags."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,38 @@ def test_single_files_import_no_room():
     for path in (ROOT / "co2net").glob("*.py"):
         if path.name not in ("__init__.py", "__main__.py"):
             assert not list(imported_rooms(path)), path.name
+
+
+def loaded_with(module: ast.AST) -> Iterator[ast.ImportFrom]:
+    """The ``from co2net...`` imports that run when a module is loaded: not those inside functions or for types only."""
+    for node in ast.iter_child_nodes(module):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("co2net"):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from loaded_with(node)
+
+
+def test_no_modules_import_each_other():
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "co2net").rglob("*.py")}
+    paths = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    graph = {
+        name: {
+            found if (found := f"{node.module}.{alias.name}") in paths else str(node.module)
+            for node in loaded_with(ast.parse(path.read_text(encoding="utf-8")))
+            for alias in node.names
+        }
+        for name, path in paths.items()
+    }
+    assert graph["co2net.pipeline.harmonize"] > {"co2net.pipeline.job", "co2net.pipeline.stream"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names them
+
+
+def test_no_file_is_longer_than_400_lines():
+    files = [path for room in ("co2net", "trilinear", "tridistribute", "tests") for path in (ROOT / room).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
+    assert lengths and not {name: length for name, length in lengths.items() if length > 400}
 
 
 ALLOWED_FLAGS = {"--upgrade", "--force-reinstall", "--porcelain", "--nproc-per-node"}  # of pip, git and torchrun
