@@ -73,8 +73,6 @@ def run(options: argparse.Namespace) -> None:
     """Measure and print the tables."""
     from co2net.cli.progress import FrameBar
 
-    from co2net.cli.progress import FrameBar
-
     with FrameBar(quiet=options.quiet, title="measure", unit="scene") as bar:
         listed = TASKS[options.task](options, bar.step)
     if options.output:
