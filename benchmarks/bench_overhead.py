@@ -3,7 +3,7 @@
 The command's default settings, ``--strength 0``, and composing three inputs, each beside what only decodes the same
 inputs and encodes the first of them unchanged. All ways in turns within one process; the least processor time (of all
 threads) of each counts, so that a machine that is shared with others still gives ratios. Peak memory is that of the
-command in a process of its own.
+command in a process of its own, and so is the time to its first written frame.
 
 Usage: python benchmarks/bench_overhead.py [--frames 48] [--rounds 3] [--sizes 1080p,4K] [--clip COMPOSITE MASK
 FOREGROUND BACKGROUND]
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, before PyTorch loads
@@ -38,6 +39,12 @@ CHILD = (
     "import sys; from co2net.cli import main; code = main(sys.argv[1:]); "
     "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]); sys.exit(code)"
 )
+SAMPLE = Path(__file__).resolve().parents[1] / "sample_data"
+STARTED = (
+    "import sys, time; from co2net.cli import main, progress; "
+    "progress.FrameBar.update = lambda *_: (print(time.time(), flush=True), sys.exit(0)); sys.exit(main(sys.argv[1:]))"
+)
+"""Ends the command at its first written frame, with the time."""
 Ways = dict[str, Callable[[Path], int]]
 
 
@@ -103,6 +110,24 @@ def peak_memory(*arguments: str | Path) -> float:
     return float(done.stdout.split()[-1]) / 1024
 
 
+def start_times(composite: Path, mask: Path, rounds: int) -> dict[str, tuple[float, float]]:
+    """Median seconds and processor seconds until the first frame is written, beside importing PyTorch, in turns."""
+    found: dict[str, list[tuple[float, float]]] = {"first written frame": [], "`import torch` alone": []}
+    codes = dict(zip(found, (STARTED, "import time, torch; print(time.time())"), strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["harmonize", str(composite), "--mask", str(mask), "-o", f"{folder}/out.mp4"]
+        for _ in range(rounds):
+            for name, code in codes.items():
+                began, before = time.time(), os.times()
+                done = subprocess.run(
+                    [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+                )
+                after = os.times()
+                busy = sum(after[2:4]) - sum(before[2:4])
+                found[name].append((float(done.stdout.split()[0]) - began, busy))
+    return {name: (median(wall for wall, _ in pairs), median(cpu for _, cpu in pairs)) for name, pairs in found.items()}
+
+
 def main() -> None:
     """Run, print the table, write results/overhead.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,7 +156,13 @@ def main() -> None:
                 alone = times["codec alone, three inputs" if "three" in name else "codec alone"]
                 row = {"size": size, "way": name, "processor_seconds_per_frame": seconds}
                 rows.append({**row, "share_of_codec": alone / seconds, "mib": memory.get(name)})
-    settings = {"threads": torch.get_num_threads(), "frames": options.frames, "rounds": options.rounds}
+    starts = start_times(SAMPLE / "composite.mp4", SAMPLE / "mask.mp4", 3 * options.rounds)
+    settings = {
+        "threads": torch.get_num_threads(),
+        "frames": options.frames,
+        "rounds": options.rounds,
+        "starts": starts,
+    }
     print(overhead_tables(rows, settings))
     print(f"written: {save('overhead', rows, **settings).name}")
 

@@ -8,6 +8,7 @@ file of ours is for, :mod:`co2net.models.checkpoints` finds out.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import warnings
@@ -134,18 +135,25 @@ def load_whole(network: nn.Module, state: Mapping[str, Tensor], path: str | os.P
     problems = "; ".join(f"{label}: {some_names(names)}" for label, names in groups if names)
     if problems:
         raise WeightsError(f"{path} does not fit {title}: {problems}")
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    largest = {n: _largest(tensor) for n, tensor in state.items() if tensor.is_floating_point() and tensor.numel()}
+    broken = [name for name, value in largest.items() if not math.isfinite(value)]
     if broken:
         raise WeightsError(
             f"{path} holds NaN or infinity, in {some_names(broken)}; the training that wrote it diverged"
         )
-    huge = [n for n, t in state.items() if t.is_floating_point() and t.numel() and float(t.abs().amax()) > _GREATEST]
+    huge = [name for name, value in largest.items() if value > _GREATEST]
     if huge:
         raise WeightsError(
             f"{path} holds values above {_GREATEST:.0e}, in {some_names(huge)}, with which no color comes out; it "
             "is damaged, or the training that wrote it diverged"
         )
     network.load_state_dict(state, strict=False)  # all but num_batches_tracked was checked above
+
+
+def _largest(tensor: Tensor) -> float:
+    """The largest absolute value, in one pass without a copy; infinity or NaN where there is such a value."""
+    low, high = tensor.detach().aminmax()
+    return max(abs(float(low)), abs(float(high)))  # NaN is the result of both, where there is one
 
 
 def some_names(names: Iterable[str]) -> str:

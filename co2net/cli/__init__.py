@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    for verb in VERBS:
+    words = sys.argv[1:] if argv is None else argv
+    named = words[0].replace("-", "_") if words else ""
+    for verb in (named,) if named in VERBS else VERBS:  # the others' options would only be read
         import_module(f"co2net.cli.{verb}").add_parser(verbs)
     options = parser.parse_args(argv)
     if options.version:

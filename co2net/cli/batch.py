@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from co2net.cli.loading import load_torch
 from co2net.cli.options import OptionParser, add_place, add_quiet
 from co2net.errors import InputError
-from co2net.threads import wait_passively
 
 if TYPE_CHECKING:
     from co2net.batch import Shot, ShotResult
@@ -120,7 +120,7 @@ def harmonize_shot(shot: Shot, folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be done.
     """
-    wait_passively()
+    load_torch()
     from co2net.batch.sheet import write_sheet
     from co2net.cli.harmonize import harmonize
     from co2net.files import make_folder

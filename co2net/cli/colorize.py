@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from co2net.cli.loading import load_torch
 from co2net.cli.options import ENCODING, add_encoding, add_quiet, picked
-from co2net.threads import wait_passively
 
 EXAMPLES = """\
 examples:
@@ -47,7 +47,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Color, and say what was done."""
-    wait_passively()
+    load_torch()
     from co2net.cli.progress import FrameBar, tell
     from co2net.colorization.files import read_networks
     from co2net.colorization.video import colorize_video

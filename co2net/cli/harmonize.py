@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Literal
 
+from co2net.cli.loading import load_torch
 from co2net.cli.options import ENCODING, add_device, add_encoding, add_prior, add_quiet, frame_rate, key_frames, picked
-from co2net.threads import wait_passively
 
 if TYPE_CHECKING:
     from co2net.models.co2net import CO2Net
@@ -220,7 +220,7 @@ def harmonize(
 
 
 def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review | None) -> HarmonizeReport:
-    wait_passively()
+    load_torch()
     from co2net.cli.progress import FrameBar
     from co2net.devices import choose_device, describe_device
     from co2net.models.registry import load_model
@@ -245,7 +245,7 @@ def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review
 
 def _run_images(options: argparse.Namespace) -> None:
     """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
-    wait_passively()
+    load_torch()
     from co2net.cli.progress import FrameBar, refuse_left_out, tell_words
     from co2net.devices import choose_device, describe_device
     from co2net.errors import InputError

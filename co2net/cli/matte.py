@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from co2net.cli.loading import load_torch
 from co2net.cli.options import ENCODING, add_encoding, add_quiet, frame_rate, picked
-from co2net.threads import wait_passively
 
 EXAMPLES = """\
 examples:
@@ -89,7 +89,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Make the mask, and say what was done."""
-    wait_passively()
+    load_torch()
     from co2net.cli.progress import FrameBar, tell
     from co2net.matting.job import matte_video
 

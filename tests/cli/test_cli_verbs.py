@@ -34,6 +34,15 @@ def test_help_and_version_are_instant(words):
     assert len(arguments) < 3 or f"co2net {' '.join(arguments[:2])} " in done.stdout  # its own examples
 
 
+def test_loading_torch_leaves_no_garbage_to_look_through():
+    code = (
+        "import gc, sys\nfrom co2net.cli.loading import load_torch\nload_torch()\n"
+        "print('torch' in sys.modules, gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True True\n"
+
+
 def test_version(run):
     assert run("--version") == (0, f"co2net {co2net.__version__}\n", "")
 

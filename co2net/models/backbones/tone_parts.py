@@ -23,24 +23,16 @@ SLOPE = 0.1  # of the leaky ReLUs
 
 
 class _Step(nn.Sequential):
-    """Convolution, batch norm, ReLU6."""
+    """Convolution with the batch norm folded into it, ReLU6."""
 
     def __init__(
         self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1, *, act: bool = True
     ) -> None:
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
-            nn.BatchNorm2d(channels_out, eps=1e-3),
+            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups),
+            nn.Identity(),  # where the batch norm was: the activation keeps its number
             nn.ReLU6() if act else nn.Identity(),
         )
-
-    def fuse(self) -> None:
-        """Fold the batch norm into the convolution."""
-        convolution, norm = self[0], self[1]
-        if isinstance(norm, nn.BatchNorm2d):
-            assert isinstance(convolution, nn.Conv2d)  # noqa: S101
-            self[0] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
-            self[1] = nn.Identity()
 
 
 class _InvertedBottleneck(nn.Module):
@@ -72,14 +64,7 @@ class ImageFeatures(nn.Module):
                 channels = out
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
-        self.fuse()
         self.requires_grad_(requires_grad=False)
-
-    def fuse(self) -> None:
-        """Fold every batch norm into its convolution."""
-        for module in list(self.modules()):
-            if isinstance(module, _Step):
-                module.fuse()
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:
