@@ -57,6 +57,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="NUMBERS",
         help="colorization: points on the first frame, as 40, 0-40 or 0,10,40; one row each",
     )
+    p.add_argument(
+        "--segmenter",
+        metavar="FILE",
+        help="colorization: measure mIoU of this network (.onnx, .pt2, TorchScript) on the colored frames",
+    )
+    p.add_argument(
+        "--annotations", metavar="FOLDER", help="true masks for it, <clip>/<frame>.png; default: the data set's masks"
+    )
     p.add_argument("--method-weights", metavar="FILE", help="weights of a method that is not the model's")
     what = p.add_argument_group("model")
     what.add_argument("--weights", default="default", help="weight file, or a name from `co2net models`")
@@ -166,6 +174,8 @@ def run(options: argparse.Namespace) -> None:
             methods=methods,
             **picked(options, "weights backbone lut_only paper_lut_only mapping unseen_rule task method_weights on"),
             processes=workers_on(options.processes, options.on),
+            segmenter=Path(options.segmenter) if options.segmenter else None,
+            annotations=Path(options.annotations) if options.annotations else None,
             **settings,
             **how,
         )

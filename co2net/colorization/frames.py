@@ -20,6 +20,15 @@ def luma_of(frame: Picture) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[..., 0]
 
 
+def gray_conversion_of(frame: Picture) -> np.ndarray:
+    """The gray conversion Y' of a frame, taken for L as the published programs do: ``(H, W)`` float32, 0 to 100.
+
+    Middle grays come out darker.
+    """
+    rgb = frame_to_tensor(frame)[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) * 100
+
+
 def is_colored(frame: Picture) -> bool:
     """Whether a frame has colors of its own; they play no part."""
     rgb = frame_to_tensor(frame)[0]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from co2net.colorization.cpnet import CPNet
-from co2net.colorization.frames import as_codes, is_colored, luma_of, recolored, shrunk
+from co2net.colorization.frames import as_codes, gray_conversion_of, is_colored, luma_of, recolored, shrunk
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.painting import corrector
 from co2net.colorization.spread import Spreader
@@ -73,7 +73,8 @@ class ColorizeStream:
         cpnet: likewise.
         ssnet: likewise.
         flow: likewise.
-        arrangement: see :class:`~.window.Window`.
+        arrangement: see :class:`~.window.Window`; "published" also puts new colors over the gray conversion instead of
+            Lab's L, as the published frames have it.
 
     Attributes:
         notes: sentences about what deserves a look, complete after :meth:`finish`.
@@ -96,6 +97,7 @@ class ColorizeStream:
         carried = cpnet is None or (ssnet is None and not cpnet.semantic)
         self._window = None if cpnet is None or carried else Window(cpnet, ssnet, estimate, arrangement=arrangement)
         self._spreader = Spreader(estimate, corrector(cpnet) if cpnet is not None and carried else None)
+        self._published = arrangement == "published"
         self._cuts = CutDetector()
         self._count = 0
         self._stroked = self._colored = False
@@ -111,6 +113,7 @@ class ColorizeStream:
         luma = luma_of(frame)
         lightness = shrunk(luma, size)
         small = as_codes(lightness)
+        shown = gray_conversion_of(frame) if self._published else luma
         if self._count % 16 == 0 and not self._colored:
             self._colored = is_colored(frame)
         if self._cuts.is_cut(small.expand(-1, 3, -1, -1)):
@@ -127,10 +130,10 @@ class ColorizeStream:
         self._shot_begins = False
         self._count += 1
         if self._window is None:
-            yield tag, recolored(frame, luma, self._spreader.add(small, ab, known))
+            yield tag, recolored(frame, shown, self._spreader.add(small, ab, known))
             return
         for (own_tag, own_frame, own_luma), color in self._window.add(
-            small, ab, known, (tag, frame, luma), centered=lightness - 50
+            small, ab, known, (tag, frame, shown), centered=lightness - 50
         ):
             yield own_tag, recolored(own_frame, own_luma, color)
 

@@ -40,10 +40,10 @@ def strokes_on_black(strokes: np.ndarray, shape: tuple[int, int], name: str = "s
             there = colors.max(axis=2).astype(int) - colors.min(axis=2) > _CHROMA
             if there.mean() > 0.9:
                 raise InputError(
-                    f"{name} is colored all over; give strokes on black, on a transparent or on a gray picture"
+                    f"{name}: colored all over; give strokes on black, on a transparent or on a gray picture"
                 )
     if not there.any():
-        raise InputError(f"{name} holds no stroke; paint some color, the rest transparent or black")
+        raise InputError(f"{name}: there is no stroke; paint some color, the rest transparent or black")
     # Black means "no stroke" from here on, so a black stroke is the darkest gray.
     return np.where(there[..., None], np.maximum(colors, 1), 0).astype(np.uint8)
 

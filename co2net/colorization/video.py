@@ -64,5 +64,5 @@ def colorize_video(
     if networks.cpnet is not None and networks.ssnet is None and networks.cpnet.semantic:
         report.notes.append("CPNet alone colors frame by frame; SSNet's file beside it makes them agree over time")
     if networks.cpnet is None:
-        report.notes.append("no weights were given: strokes were spread along the picture's edges, nothing was guessed")
+        report.notes.append("no weights were given: strokes were spread along edges; colors far from them are guesses")
     return report

@@ -24,6 +24,7 @@ from co2net.evaluation.methods import result_of
 from co2net.evaluation.pictures import WorstAndBest
 from co2net.evaluation.records import read_record, record_path, write_record
 from co2net.evaluation.scores import score_frames
+from co2net.evaluation.segmentation import Understanding
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import ResultStore, note_origin
 from co2net.evaluation.tasks import task_of
@@ -94,6 +95,7 @@ def evaluate(
         note_origin(settings, model, overwrite=overwrite)
     device = device or (next(model.parameters()).device if model is not None else torch.device("cpu"))
     methods = other_methods(settings, model, device)
+    understanding = Understanding(settings.segmenter, settings.annotations) if settings.segmenter else None
     window = (settings.previous, settings.future) if model is not None else (0, 0)
     todo = [clip for clip in clips if clip.name not in done]
     plans: dict[str, ClipPlan] = {}
@@ -125,7 +127,7 @@ def evaluate(
             for batch in with_methods(own, methods, task_of(settings.task), apart=not clip.is_video):
                 if batch.harmonized is not None:
                     store.add(batch.harmonized)
-                record["frames"] += _measure(batch, settings, model, extremes, over_time)
+                record["frames"] += _measure(batch, settings, model, extremes, over_time, understanding)
                 count = count_before + len(record["frames"])
                 if on_progress is not None:
                     on_progress(count, total)
@@ -239,6 +241,7 @@ def _measure(
     model: CO2Net | None,
     extremes: WorstAndBest,
     over_time: TemporalPass | None,
+    understanding: Understanding | None,
 ) -> list[Record]:
     """Frames of a record; shows the frames to `extremes`."""
     task, pass_ = task_of(settings.task), batch.harmonized
@@ -267,8 +270,10 @@ def _measure(
                 "scores": scores[i],
             }
         )
+        own = {method: image[i] for method, image in images.items()}
+        if understanding is not None:
+            rows[-1]["confusion"] = understanding.counts(entry, own, target[i])
         if over_time is not None:
-            own = {method: image[i] for method, image in images.items()}
             rows[-1]["temporal"] = over_time.measure(entry.number, str(entry.composite), own, target[i], mask[i])
         if settings.metrics and settings.pictures:
             shown = {**images, "mask": mask, "truth": target}

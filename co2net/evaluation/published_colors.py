@@ -40,4 +40,4 @@ MIOU: Mapping[str, float] = {
     "SVCNet without short range": 0.8949,
     "SVCNet without both": 0.8934,
 }
-"""DAVIS validation clips, colored, then segmented by HRNetV2-W48 with OCR (two classes, external weights)."""
+MIOU_NOTE = "published: DAVIS validation, segmented by HRNetV2-W48 with OCR; other segmenters do not compare"

@@ -28,6 +28,7 @@ def make_results(
     environment: dict[str, Any],
     weights: list[dict[str, str]],
     temporal: dict[str, Any] | None = None,
+    segmentation: dict[str, Any] | None = None,
     task: str = "harmonization",
 ) -> dict[str, Any]:
     """Put the records of all clips together.
@@ -41,6 +42,7 @@ def make_results(
         environment: of :func:`co2net.provenance.environment`.
         weights: files with ``role``, ``name`` and ``sha256``.
         temporal: of :func:`co2net.evaluation.temporal.results.temporal_block`, if that was measured.
+        segmentation: of :func:`co2net.evaluation.segmentation.segmentation_block`, likewise.
         task: what was done.
     """
     frames = [frame for record in records for frame in record["frames"]]
@@ -68,12 +70,13 @@ def make_results(
         ],
         "pictures": [{"name": name, "folder": f"{FOLDER}/{name}"} for record in records for name in record["pictures"]],
     }
-    return results if temporal is None else {**results, "temporal": temporal}
+    measured = {"temporal": temporal, "segmentation": segmentation}
+    return results | {name: block for name, block in measured.items() if block is not None}
 
 
 def _scored(frame: dict[str, Any]) -> dict[str, Any]:
-    """A frame without its raw statistics over time, which the temporal block tells in final form."""
-    return {name: value for name, value in frame.items() if name != "temporal"}
+    """A frame without its raw statistics over time and of masks, which blocks of their own tell in final form."""
+    return {name: value for name, value in frame.items() if name not in ("temporal", "confusion")}
 
 
 def score_rows(results: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from co2net.evaluation.evaluate import evaluate as evaluate_clips
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.protocol import protocol
 from co2net.evaluation.results import NAME, make_results, score_rows, write_results
+from co2net.evaluation.segmentation import segmentation_block
 from co2net.evaluation.settings import EvaluationSettings
 from co2net.evaluation.store import disk_use
 from co2net.evaluation.tasks import task_of
@@ -265,6 +266,7 @@ def run_evaluation(
         temporal=temporal_block(done.records, methods, flow, settings.size, settings.step, settings.task)
         if flow
         else None,
+        segmentation=segmentation_block(done.records, methods, settings.segmenter) if settings.segmenter else None,
         task=settings.task,
     )
     if output is not None:

@@ -20,7 +20,7 @@ from co2net.evaluation.temporal.pairs import FlowChoice
 from co2net.metrics.registry import metrics_of
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import ARITHMETICS, Arithmetic
-from co2net.provenance import state_sha256
+from co2net.provenance import file_sha256, state_sha256
 
 GPU_BATCH = 16  # frames per backbone pass on a GPU; on a CPU, more than one leaves the caches and takes longer
 
@@ -48,6 +48,8 @@ class EvaluationSettings:
         methods: what to score, names of :mod:`co2net.evaluation.methods`; None: what the evaluated model gives, or all
             methods of a guest's task.
         method_weights: weights of the methods that are not the evaluated model's; None: their own.
+        segmenter: network whose mIoU on the colored frames is measured (:mod:`co2net.evaluation.segmentation`).
+        annotations: folder of true masks for it, ``<clip>/<frame>.png``; None: the data set's own masks.
     """
 
     size: int | None = PAPER_SIZE
@@ -67,6 +69,8 @@ class EvaluationSettings:
     task: str = "harmonization"
     methods: Sequence[str] | None = None
     method_weights: str | None = None
+    segmenter: Path | None = None
+    annotations: Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ARITHMETICS:
@@ -99,6 +103,12 @@ class EvaluationSettings:
             raise InputError("there is nothing to do: neither metrics nor stored results are asked for")
         if self.flow is not None and self.task == "matting":
             raise InputError("measures over time are made for pictures, not for mattes")
+        if self.segmenter is not None and (self.task != "colorization" or not self.metrics):
+            raise InputError(
+                "`segmenter` is asked about colored frames: it belongs to the task colorization, with metrics"
+            )
+        if self.annotations is not None and self.segmenter is None:
+            raise InputError("`annotations` are compared with what a segmenter finds; name a `segmenter` too")
         if self.flow is not None and not self.metrics:
             raise InputError("measures over time compare with real frames, which are not read without metrics")
 
@@ -164,6 +174,11 @@ class EvaluationSettings:
             "methods": list(self.scored(model)),
             "method weights": self.method_weights,
             **(self.flow.conditions() if self.flow else {}),
+            **(
+                {"segmenter": file_sha256(self.segmenter), "annotations": str(self.annotations)}
+                if self.segmenter
+                else {}
+            ),
         }
 
     def lut_origin(self, model: CO2Net) -> dict[str, Any]:

@@ -54,6 +54,61 @@ def test_a_folder_of_clips_is_a_data_set_and_points_a_sweep(clips, capsys):
     assert "range 2, as published" in said and "change of ab (DIS)" in said and "iSSAM" not in said
 
 
+class Colorful(torch.nn.Module):
+    """Takes what has color for foreground."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape == (1, 3, 512, 512)
+        return (x.amax(1, keepdim=True) - x.amin(1, keepdim=True) > 0.04).float()
+
+
+@pytest.mark.parametrize("ending", [".pt", ".pt2"])
+def test_a_segmenter_is_asked_about_every_method(clips, capsys, ending):
+    network = clips / f"net{ending}"
+    if ending == ".pt":
+        torch.jit.script(Colorful()).save(str(network))
+    else:
+        torch.export.save(torch.export.export(Colorful(), (torch.rand(1, 3, 512, 512),)), str(network))
+    for path in sorted((clips / "set").rglob("*.png")):
+        (clips / "annotations" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        mask = np.zeros((48, 64), np.uint8)
+        mask[:, : 48 if path.parent.name == "bear" else 64] = 255
+        Image.fromarray(mask).save(clips / "annotations" / path.parent.name / path.name)
+    asked = ["--points", "0,20", "--segmenter", str(network), "--annotations", str(clips / "annotations")]
+    code, results = evaluate(clips, *asked, "--step", "1")
+    assert code == 0
+    found = results["segmentation"]["methods"]
+    assert list(found) == ["gray", "points_0", "points_20", "truth"] and results["segmentation"]["frames"] == 8
+    # Nothing in a gray frame is foreground: one matrix over both clips, whose background is an eighth.
+    assert found["gray"] == pytest.approx({"miou": 1 / 16, "foreground": 0, "background": 1 / 8})
+    assert found["points_20"]["foreground"] > 0.6 < found["truth"]["foreground"]
+    assert "confusion" not in results["clips"][0]["frames"][0]
+    said = capsys.readouterr().out
+    assert f"mIoU of net{ending}" in said and "0.9446" in said
+    page = (clips / "out" / "report.html").read_text()
+    assert "Segmentation of the results" in page and "HRNetV2" in page and "0.0625" in page
+    assert page.count("<polyline") == 4 and "20 points: " in page  # the sweep's curves
+    (clips / "annotations" / "dog" / "00003.png").unlink()
+    assert evaluate(clips, *asked, "--overwrite")[0] == 2
+    assert "dog/00003.png, the annotation of" in capsys.readouterr().err
+
+
+def test_segmenters_that_cannot_be_asked(clips, capsys):
+    (clips / "weights.pth").write_bytes(b"no")
+    for arguments, why in (
+        (["--segmenter", str(clips / "gone.pt")], "gone.pt"),
+        (["--segmenter", str(clips / "weights.pth")], "no TorchScript file"),
+        (["--annotations", str(clips)], "name a --segmenter"),
+    ):
+        assert evaluate(clips, "--methods", "gray", *arguments)[0] == 2
+        assert why in capsys.readouterr().err
+    torch.jit.script(Colorful()).save(str(clips / "net.pt"))
+    assert evaluate(clips, "--methods", "gray", "--segmenter", str(clips / "net.pt"))[0] == 2
+    assert "the data set has no masks" in capsys.readouterr().err
+    assert main(["evaluate", str(clips / "set"), "--segmenter", str(clips / "net.pt"), "-q"]) == 2
+    assert "colorization" in capsys.readouterr().err
+
+
 def test_pictures_have_points_of_their_own(clips):
     (clips / "set" / "bear").rename(clips / "pictures")
     samples = read_dataset(clips / "pictures")

@@ -166,6 +166,14 @@ def test_the_window_is_the_recorded_pipeline():
         assert difference.mean() <= described["mean_tolerance"].get(name, 1), name
 
 
+@pytest.mark.parametrize(("arrangement", "wanted"), [("sound", (64, 128, 192)), ("published", (59, 119, 185))])
+def test_the_published_arrangement_shows_the_gray_conversion(arrangement, wanted):
+    gray = np.repeat(np.array([64, 128, 192], np.uint8), 32)[None, :, None].repeat(32, axis=0).repeat(3, axis=2)
+    stream = colorization.ColorizeStream({}, arrangement=arrangement)
+    ((_, result),) = stream.push(gray)
+    np.testing.assert_allclose(result[16, 16::32], np.array(wanted)[:, None].repeat(3, axis=1), atol=1)
+
+
 def test_an_untrained_plain_cpnet_leaves_the_guess_as_it_is():
     torch.manual_seed(0)
     cpnet = colorization.create_cpnet("CPNet_plain", start_channels=4)

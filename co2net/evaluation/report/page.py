@@ -11,8 +11,9 @@ from co2net.evaluation.methods import method_of
 from co2net.evaluation.report import tables
 from co2net.evaluation.report.figures import curve_data, make_gallery
 from co2net.evaluation.report.over_time import over_time_data, over_time_notes, over_time_rows
-from co2net.evaluation.report.published_table import published_content
+from co2net.evaluation.report.published_table import published_content, segmentation_content
 from co2net.evaluation.report.results import Results, read_results
+from co2net.evaluation.report.sweep import sweep_charts
 from co2net.evaluation.report.text import count_text
 from co2net.files import write_beside
 from co2net.metrics.registry import ordered
@@ -102,6 +103,8 @@ def _content(results: Results) -> dict[str, Any]:
         "rows": tables.method_rows(results, metrics),
         **published_content(results),
         "over_time": [(block, over_time_rows(block), over_time_notes(block)) for block in results.over_time],
+        "sweep": sweep_charts(results),
+        **segmentation_content(results),
         "skipped": tables.skipped_notes(results),
         "extra": tables.extra_rows(results),
         "clips": clips,

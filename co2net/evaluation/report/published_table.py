@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from co2net.evaluation import published, published_colors, published_images
+from co2net.evaluation.methods import method_of
 from co2net.evaluation.report import tables
 from co2net.evaluation.report.results import Results
-from co2net.metrics.registry import ordered
+from co2net.metrics.registry import number_text, ordered
 
 IMAGE_COLUMNS = ("mse", "fmse", "psnr_iharmony4", "ssim_iharmony4")
 
@@ -53,6 +54,24 @@ def _of_colors(results: Results) -> dict[str, Any]:
         "comparability": f"The published row is a mean over {published_colors.FRAMES} frames of "
         f"{published_colors.CLIPS} DAVIS clips at 256 x 448, 40 points carried through each clip; read it as "
         "orientation beside other frames.",
+    }
+
+
+def segmentation_content(results: Results) -> dict[str, Any]:
+    """What the templates print of a segmenter's mIoU; published rows stand below the evaluation's own."""
+    block = results.segmentation
+    if block is None:
+        return {"segmentation": []}
+    names = ("miou", "foreground", "background")
+    rows = [
+        (method_of(method).label, True, [number_text(found.get(name), 4) for name in names])
+        for method, found in block.methods.items()
+    ]
+    rows += [(name, False, [number_text(value, 4), "–", "–"]) for name, value in published_colors.MIOU.items()]
+    return {
+        "segmentation": rows,
+        "segmentation_note": f"mIoU of {block.segmenter}: one confusion matrix over all pixels of {block.frames} "
+        f"frames; {published_colors.MIOU_NOTE}.",
     }
 
 

@@ -98,6 +98,17 @@ class _Pictures:
 
 
 @dataclass(frozen=True)
+class Segmentation:
+    """mIoU of a segmenter on what every method made."""
+
+    segmenter: str
+    """File name."""
+    frames: int
+    methods: dict[str, dict[str, float]]
+    """``miou``, ``foreground`` and ``background`` by method, the real frames (``truth``) too."""
+
+
+@dataclass(frozen=True)
 class Results:
     """One evaluation."""
 
@@ -116,6 +127,7 @@ class Results:
     """Further values, by name."""
     pictures: list[_Pictures] = field(default_factory=list)
     temporal: OverTime | None = None
+    segmentation: Segmentation | None = None
     folder: str = ""
     stored_over_time: list[OverTime] = field(default_factory=list)
 
@@ -179,6 +191,8 @@ def _results(content: Any, folder: Path) -> Results:
     for i, pictures in enumerate(results.pictures):
         if not (folder / pictures.folder).resolve().is_relative_to(folder.resolve()):
             raise Unusable(f"pictures[{i}].folder leads out of the evaluation's folder")
+    if results.segmentation is not None:
+        check_complete(results.segmentation.methods, results.methods, ("miou",), "segmentation.methods")
     for block in results.over_time:
         block.check("temporal" if block is results.temporal else TEMPORAL_NAME)
     return results

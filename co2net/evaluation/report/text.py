@@ -7,6 +7,7 @@ from typing import Any
 
 from co2net.evaluation.methods import method_of
 from co2net.evaluation.published import PUBLISHED_FLOW, PUBLISHED_PAIRS, ROWS, TEST_FRAMES
+from co2net.evaluation.published_colors import MIOU, MIOU_NOTE
 from co2net.evaluation.temporal.pairs import flow_label
 from co2net.evaluation.temporal.results import as_published, measure_title
 from co2net.metrics.registry import Metric, ordered
@@ -33,6 +34,7 @@ def summary_text(results: Mapping[str, Any]) -> str:
         *_tables(results["summary"], paper, others, published),
         "\n".join(_left_out(results["summary"])),
         temporal_text(results["temporal"], results.get("task", "harmonization")) if "temporal" in results else "",
+        segmentation_text(results["segmentation"]) if "segmentation" in results else "",
         "\n".join(
             f"{name}: {value:.6g}"
             for name, value in (
@@ -67,6 +69,17 @@ def temporal_text(block: Mapping[str, Any], task: str = "harmonization") -> str:
         notes.append(f"published TL ({flow_label(PUBLISHED_FLOW)}, {PUBLISHED_PAIRS} pairs{warning}): {published}")
     table = aligned([["method", *titles.values()], *rows])
     return "\n\n".join([f"Over time (lower is better; {block['pairs']}):", table, "\n".join(notes)])
+
+
+def segmentation_text(block: Mapping[str, Any]) -> str:
+    """Table of a block of :func:`co2net.evaluation.segmentation.segmentation_block`, with the published rows."""
+    rows = [
+        [method_of(method).text, *(_number(found[name], 4) for name in ("miou", "foreground", "background"))]
+        for method, found in block["methods"].items()
+    ]
+    rows += [[f"published: {name}", _number(value, 4), "-", "-"] for name, value in MIOU.items()]
+    what = f"mIoU of {block['segmenter']}, one confusion matrix over {_count(block['frames'], 'frame')} ({MIOU_NOTE}):"
+    return "\n\n".join([what, aligned([["method", "mIoU", "foreground", "background"], *rows])])
 
 
 def _tables(
