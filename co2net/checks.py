@@ -1,10 +1,27 @@
-"""Checks of tensor arguments, each with its sentence."""
+"""Checks of arguments, each with its sentence."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from co2net.errors import ShapeError
+from co2net.errors import InputError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise :class:`InputError` unless the argument `name` has one of its values."""
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"`{name}` {value}: must be one of {', '.join(map(str, known))}")
+
+
+def check_least(name: str, value: float, least: float) -> None:
+    """Raise :class:`InputError` if the argument `name` is smaller than it may be."""
+    if value < least:
+        raise InputError(f"`{name}` must be {least} or more, got {value}")
 
 
 def check_image(image: Tensor, name: str = "image") -> None:

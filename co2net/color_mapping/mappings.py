@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 import tridistribute
+from co2net.checks import check_choice
 from co2net.color_mapping.completion import complete, identity_lut
 from co2net.errors import InputError
 
@@ -186,8 +187,7 @@ def color_mapping(mapping: str | ColorMapping) -> ColorMapping:
     """
     if isinstance(mapping, ColorMapping):
         return mapping
-    if mapping not in MAPPINGS:
-        raise InputError(f"unknown mapping {mapping!r}; known: {', '.join(MAPPINGS)}")
+    check_choice("mapping", mapping, MAPPINGS)
     return MAPPINGS[mapping]
 
 

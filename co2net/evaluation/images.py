@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.checks import check_choice
 from co2net.data.clips import read_parts
 from co2net.data.pictures import resize_image, resize_mask, resize_plane, to_picture, to_tensor
 from co2net.data.samples import Sample
-from co2net.errors import InputError
 from co2net.evaluation.records import read_record, write_record
 from co2net.evaluation.report.text import aligned
 from co2net.evaluation.scores import mean_of, score_frames
@@ -52,8 +52,7 @@ class Protocol:
     use_flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.shape is None and self.strategy not in STRATEGIES:
-            raise InputError(f"`resize_strategy` {self.strategy} is unknown; known: {', '.join(STRATEGIES)}")
+        check_choice("resize_strategy", self.strategy, STRATEGIES)
 
     def shape_of(self, height: int, width: int) -> tuple[int, int]:
         """The size at which a picture is evaluated."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from co2net.checks import check_least
 from co2net.data import read_dataset
 from co2net.data.clips import read_parts
 from co2net.data.composites import blend_lut
@@ -71,8 +72,7 @@ def measure_clips(
         InputError: a setting is out of range, or a clip cannot be used.
     """
     for name, value in (("every", every), ("lut_count", lut_count)):
-        if value < 1:
-            raise InputError(f"`{name}` must be 1 or more, got {value}")
+        check_least(name, value, 1)
     if not clips.is_dir():
         raise InputError(f"the folder of clips {clips} does not exist")
     names = names or sorted(path.name for path in clips.iterdir() if path.is_dir())

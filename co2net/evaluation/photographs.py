@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.checks import check_least
 from co2net.data.pictures import read_image, read_mask8, to_picture, to_tensor
 from co2net.data.samples import existing_folder
 from co2net.data.stills import find_stills
@@ -73,8 +74,7 @@ def measure_photographs(
     Raises:
         InputError: a folder or a setting cannot be used.
     """
-    if count < 1:
-        raise InputError(f"`count` must be 1 or more, got {count}")
+    check_least("count", count, 1)
     known = [sample for root in folders for sample in find_stills(existing_folder(root), "val")]
     if not known:
         raise InputError(f"{folders[0]} holds no photographs with masks for validation")

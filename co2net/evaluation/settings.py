@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from co2net.checks import check_choice
 from co2net.data.clips import PAPER_SIZE
 from co2net.data.frame_lists import STEP
 from co2net.data.samples import Sample
@@ -73,8 +74,7 @@ class EvaluationSettings:
     annotations: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in ARITHMETICS:
-            raise InputError(f"unknown precision {self.precision!r}; known: {', '.join(ARITHMETICS)}")
+        check_choice("precision", self.precision, ARITHMETICS)
         for name, value, smallest in (
             ("size", self.size, 8),
             ("previous", self.previous, 0),

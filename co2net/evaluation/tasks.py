@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from co2net.checks import check_choice
 from co2net.data.clips import FrameTensors
-from co2net.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,5 @@ def task_of(name: str) -> EvaluationTask:
     Raises:
         InputError: there is none.
     """
-    if name not in TASKS:
-        raise InputError(f"`task` {name} is unknown; known: {', '.join(TASKS)}")
+    check_choice("task", name, TASKS)
     return TASKS[name]

@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import cv2
 import numpy as np
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 from co2net.files import PathLike
 from co2net.matting.chroma import cover
@@ -145,8 +146,7 @@ def _kind(give: Give | None, background: PathLike | None, output: PathLike | Non
             raise InputError("`background` makes a video of colors; leave out `give`")
         return "color"
     if give is not None:
-        if give not in ("mask", "cutout"):
-            raise InputError(f"`give` {give}: must be mask or cutout")
+        check_choice("give", give, get_args(Give))
         return "matte" if give == "mask" else "alpha"
     holds_alpha = output is None or Path(output).suffix.lower() in ("", ".mov", ".webm", ".mkv", ".png")
     return "alpha" if keyed and holds_alpha else "matte"

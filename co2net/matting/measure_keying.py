@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from co2net.checks import check_least
 from co2net.data.pictures import read_with_mask
 from co2net.data.samples import Sample, existing_folder
 from co2net.data.stills import find_stills
@@ -69,8 +70,7 @@ def measure_keying(
     Raises:
         InputError: a folder or a setting cannot be used.
     """
-    if count < 1:
-        raise InputError(f"`count` must be 1 or more, got {count}")
+    check_least("count", count, 1)
     known = [sample for root in folders for sample in find_stills(existing_folder(root))]
     if not known:
         raise InputError(f"{folders[0]} holds no photographs with masks")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import trilinear
-from co2net.checks import check_image, check_mask
+from co2net.checks import check_choice, check_image, check_mask
 from co2net.color_mapping.clip_window import ClipWindow
 from co2net.color_mapping.mappings import ColorMapping, color_mapping
 from co2net.errors import Co2netError, InputError, ShapeError
@@ -95,8 +95,7 @@ class CO2Net(nn.Module):
     ) -> None:
         super().__init__()
         self.mapping = color_mapping(mapping)
-        if unseen_rule not in UNSEEN_RULES:
-            raise InputError(f"unknown unseen_rule {unseen_rule!r}; known: {', '.join(UNSEEN_RULES)}")
+        check_choice("unseen_rule", unseen_rule, UNSEEN_RULES)
         if paper_lut_only and refinement:
             raise InputError("paper_lut_only describes the color mapping alone; it needs refinement=False")
         if self.mapping.needs_prediction and not backbone.predicts_mapping:

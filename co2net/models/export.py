@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 import tridistribute
 import trilinear
+from co2net.checks import check_choice
 from co2net.errors import InputError, OutputError
 from co2net.files import partial_path, put_in_place, remove
 from co2net.models.backbones.base import Backbone
@@ -118,8 +119,7 @@ def export_network(
     """
     if name not in NETWORKS:
         raise InputError(f"{name} is not exported; there are {', '.join(NETWORKS)}")
-    if format not in ENDINGS:
-        raise InputError(f"`format` {format} is unknown; there are {', '.join(ENDINGS)}")
+    check_choice("format", format, ENDINGS)
     path = Path(output) if output is not None else Path(f"{name}{ENDINGS[format]}")
     if path.suffix != ENDINGS[format]:
         raise InputError(f"`output` {path}: a file of the format {format} ends in {ENDINGS[format]}")

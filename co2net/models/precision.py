@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from co2net.errors import InputError
+from co2net.checks import check_choice
 from co2net.models.backbones.base import Backbone, BackboneOutput
 
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -38,8 +38,7 @@ def backbone_pass(backbone: Backbone, device: torch.device, precision: Precision
     Raises:
         InputError: the precision is unknown.
     """
-    if precision not in get_args(Precision):
-        raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(get_args(Precision))}")
+    check_choice("precision", precision, get_args(Precision))
     if precision == "full" or device.type != "cpu" or backbone.predicts_mapping or not has_bfloat16():
         return backbone
     fast = fold_batch_norms(copy.deepcopy(backbone)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from co2net.checks import check_choice
 from co2net.color_mapping.cube import MAX_SHAPER_SIZE, save_cube
 from co2net.errors import InputError, OutputError
 from co2net.files import PathLike
@@ -265,10 +266,8 @@ def _number_in_sequence(tag: tuple[Frame, object]) -> int:
 
 
 def _check_cube_kind(kind: str, size: int, codes: str) -> None:
-    if kind not in ("3d", "1d"):
-        raise InputError(f"`cube_type` {kind}: must be 3d or 1d")
-    if codes not in ("full", "video"):
-        raise InputError(f"`cube_range` {codes}: must be full or video")
+    check_choice("cube_type", kind, ("3d", "1d"))
+    check_choice("cube_range", codes, ("full", "video"))
     largest = MAX_SHAPER_SIZE if kind == "1d" else 129
     if not 2 <= size <= largest:
         raise InputError(f"`cube_size` {size}: must be 2 to {largest} points per axis")

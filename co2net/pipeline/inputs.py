@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 from co2net.files import PathLike
 from co2net.video import (
@@ -143,8 +145,7 @@ class CompositeInputs:
         ]
 
     def _check_transfer(self, *infos: VideoInfo) -> None:
-        if self.transfer not in ("auto", "linear", "display"):
-            raise InputError(f"`transfer` {self.transfer}: must be auto, linear or display")
+        check_choice("transfer", self.transfer, get_args(Transfer))
         if self.transfer != "auto" and not any(info.has_float for info in infos):
             raise InputError(
                 f"`transfer` {self.transfer}: {infos[0].path} holds no floating-point samples; leave it out"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from co2net.checks import check_choice, check_least
 from co2net.errors import InputError
 from co2net.flow.dis import SMALLEST_SIDE
 from co2net.models.backbones import Recipe, backbone_class
@@ -76,15 +77,12 @@ class Stage1Config(Recipe):
                 if value < 1:
                     raise InputError(f"`phases`: the {name} must be 1 or more, got {value}")
         for name in ("seed", "workers", "log_every", "validate_every", "checkpoint_every"):
-            least = int(name.endswith("_every"))
-            if getattr(self, name) < least:
-                raise InputError(f"`{name}` must be {least} or more, got {getattr(self, name)}")
+            check_least(name, getattr(self, name), int(name.endswith("_every")))
         for name in ("learning_rate", "adversarial_weight"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"`{name}` must be a number above 0, got {value:g}")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"`precision` {self.precision} is unknown; choose fp32 or bf16")
+        check_choice("precision", self.precision, ("fp32", "bf16"))
         for name in ("smoothness", "largest_gradient"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"`{name}` must be a number from 0 on, got {getattr(self, name):g}")

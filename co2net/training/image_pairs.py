@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from co2net.checks import check_least
 from co2net.data.clips import read_parts
 from co2net.data.pictures import resize_mask, resize_plane, to_picture
 from co2net.data.samples import Sample
@@ -202,8 +203,7 @@ class PairsTask(Task):
         saving: HowToSave | None = None,
     ) -> None:
         for name in ("height", "width", "batch", "epochs"):
-            if getattr(config, name) < 1:
-                raise InputError(f"`{name}` must be 1 or more, got {getattr(config, name)}")
+            check_least(name, getattr(config, name), 1)
         if not 0 <= config.first_epoch < config.epochs:
             raise InputError(f"`start_epoch` must be from 0 to below {config.epochs}, got {config.first_epoch}")
         if not train:

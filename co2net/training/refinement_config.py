@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 
 # May change between the parts of a resumed run: they do not change what is computed.
@@ -59,8 +60,8 @@ class Stage2Config:
         """Raise :class:`InputError` for a value that makes no sense; the message names the argument."""
         for known in dataclasses.fields(self):
             value, choices, least = getattr(self, known.name), *map(known.metadata.get, ("choices", "least"))
-            if choices and value not in choices:
-                raise InputError(f"`{known.name}` {value} is unknown; choose one of {', '.join(choices)}")
+            if choices:
+                check_choice(known.name, value, choices)
             if least is not None and not least <= value < math.inf:
                 raise InputError(f"`{known.name}` must be {least} or more, got {value}")
         if not self.learning_rate > 0:

@@ -18,7 +18,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from co2net.checks import check_alike
+from co2net.checks import check_alike, check_choice
 from co2net.data.frame_lists import STEP
 from co2net.data.samples import Sample
 from co2net.errors import InputError
@@ -56,8 +56,7 @@ class TemporalConfig:
             raise InputError(f"the temporal weight must be above 0, got {self.weight:g}; the paper's is {PAPER_WEIGHT}")
         if self.flow not in list_flows():
             raise InputError(f"there is no flow estimator {self.flow!r}; there are: {', '.join(list_flows())}")
-        if self.flow_input not in get_args(FlowInput):
-            raise InputError(f"the flow input must be one of {', '.join(get_args(FlowInput))}, got {self.flow_input}")
+        check_choice("flow_input", self.flow_input, get_args(FlowInput))
         if self.flow_input == "normalized" and self.runs_on_cpu:
             raise InputError(
                 "the flow input 'normalized' feeds a flow network as the original did, and dis is none: "

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 from co2net.video.coded_masks import CodedMask, bounding_box
 from co2net.video.color_profiles import converted
@@ -44,13 +45,9 @@ class Composing:
     """Whether the foreground's colors are multiplied by its alpha channel already; "auto": if none is above it."""
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("sound", self.sound, ("auto", "foreground", "background", "none")),
-            ("background fit", self.background_fit, ("error", "cover", "contain", "stretch")),
-            ("alpha", self.alpha, ("auto", "straight", "premultiplied")),
-        ):
-            if value not in choices:
-                raise InputError(f"{name} {value}: must be one of {', '.join(choices)}")
+        check_choice("sound", self.sound, ("auto", "foreground", "background", "none"))
+        check_choice("background_fit", self.background_fit, ("error", "cover", "contain", "stretch"))
+        check_choice("alpha", self.alpha, ("auto", "straight", "premultiplied"))
 
 
 def open_composed(

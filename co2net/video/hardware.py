@@ -10,7 +10,7 @@ import av
 import av.logging
 from av.error import FFmpegError
 
-from co2net.errors import InputError
+from co2net.checks import check_choice
 
 Hardware = Literal["auto", "off"]
 """Who decodes: "auto" a graphics processor where there is one for it, "off" the processor."""
@@ -43,8 +43,7 @@ def decoding(hardware: Hardware) -> tuple[Any, str]:
     Raises:
         InputError: the setting is unknown.
     """
-    if hardware not in get_args(Hardware):
-        raise InputError(f"`hardware` {hardware}: must be one of {', '.join(get_args(Hardware))}")
+    check_choice("hardware", hardware, get_args(Hardware))
     kind = _decoding_device() if hardware == "auto" else ""
     if not kind:
         return None, ""

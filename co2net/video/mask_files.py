@@ -19,11 +19,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 from co2net.video import mask_evidence as evidence
 from co2net.video.pictures import LOSSY_ENDINGS
@@ -53,8 +54,7 @@ class MaskOptions:
     """Only this object number (grey value or palette entry) is foreground."""
 
     def __post_init__(self) -> None:
-        if self.channel not in ("auto", "luma", "alpha"):
-            raise InputError(f"mask channel {self.channel}: must be one of auto, luma, alpha")
+        check_choice("mask_channel", self.channel, get_args(Channel))
         if self.threshold is not None:
             low, high = self.threshold
             if not 0 <= low <= high <= 255:

@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 
+from co2net.checks import check_choice
 from co2net.errors import InputError
 from co2net.screen import silenced
 from co2net.video import color
@@ -111,12 +112,8 @@ class MaskReader(Closing):
         self.coded = False
         """Set before the walk: masks of 8-bit YUV video then come as :class:`~co2net.video.coded_masks.CodedMask`."""
         try:
-            for name, value, choices in (
-                ("fit", fit, ("error", "resize")),
-                ("retime", retime, ("error", "nearest", "index")),
-            ):
-                if value not in choices:
-                    raise InputError(f"mask {name} {value}: must be one of {', '.join(choices)}")
+            check_choice("mask_fit", fit, get_args(Fit))
+            check_choice("mask_retime", retime, get_args(Retime))
             self._turns = self._check_size(fit)
             self._check_rate()
             note = check_numbers(like, self.info) if retime == "error" else ""

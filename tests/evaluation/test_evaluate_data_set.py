@@ -325,7 +325,7 @@ def test_clips_with_one_name_are_refused(root):
         ({"lut_map": "x", "lut_output": "y", "previous": 0, "future": 0}, "without neighbor frames"),
         ({"size": 4}, "`size` must be at least 8"),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
-        ({"precision": "int8"}, "unknown precision 'int8'"),
+        ({"precision": "int8"}, "`precision` int8: must be one of"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):

@@ -50,7 +50,7 @@ def test_strategies_choose_sizes():
     assert Protocol(None, "LimitLongest1024").shape_of(100, 200) == (100, 200)
     assert Protocol(None, "Fixed512").shape_of(3, 4) == (512, 512)
     assert Protocol((20, 30)).shape_of(3, 4) == (20, 30) and Protocol((20, 30)).square is None
-    with pytest.raises(InputError, match="`resize_strategy` Fixed3 is unknown"):
+    with pytest.raises(InputError, match="`resize_strategy` Fixed3: must be one of None"):
         Protocol(None, "Fixed3")
 
 

@@ -105,7 +105,7 @@ def test_a_guest_task_has_its_own_truth_and_metrics(root, tmp_path):
     [
         ({"methods": ("nothing",)}, "`methods`: nothing is no method of the task harmonization; known: composite"),
         ({"methods": ("guess",)}, "guess is no method of the task harmonization"),
-        ({"task": "sewing"}, "`task` sewing is unknown; known: harmonization, matting, colorization"),
+        ({"task": "sewing"}, "`task` sewing: must be one of harmonization, matting, colorization"),
         ({"methods": ("loses",)}, "the method loses gives fewer results than there are frames"),
     ],
 )

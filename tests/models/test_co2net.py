@@ -288,8 +288,8 @@ def test_training_size_is_the_backbones():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mapping": "rough"}, "unknown mapping 'rough'; known: paper, smooth"),
-        ({"unseen_rule": "none"}, "unknown unseen_rule 'none'; known: zero_weight, all_empty"),
+        ({"mapping": "rough"}, "`mapping` rough: must be one of paper, smooth"),
+        ({"unseen_rule": "none"}, "`unseen_rule` none: must be one of zero_weight, all_empty"),
         ({"paper_lut_only": True}, "needs refinement=False"),
     ],
 )

@@ -65,7 +65,7 @@ def test_full_precision_and_other_processors_take_the_network_itself(monkeypatch
 
 
 def test_unknown_precision_is_told():
-    with pytest.raises(InputError, match="precision 'half' is unknown"):
+    with pytest.raises(InputError, match="`precision` half: must be one of"):
         harmonize_frames([], [], stubs.model_of(stubs.Tiny()), precision="half")
 
 

@@ -267,7 +267,7 @@ def test_settings_that_make_no_sense_are_refused():
     for changes in ({"weight": 0.0}, {"weight": float("nan")}, {"flow": "none"}, {"flow_input": "normalized"}):
         with pytest.raises(InputError):
             TemporalConfig(**changes)
-    with pytest.raises(InputError, match="flow input must be one of"):
+    with pytest.raises(InputError, match=r"`flow_input` masks: must be one of"):
         TemporalConfig(flow_input="masks")  # type: ignore[arg-type]
 
 

@@ -167,7 +167,7 @@ def test_light_of_what_holds_no_floats(tmp_path):
 
     with pytest.raises(InputError, match="holds no floating-point samples"), ExitStack() as stack:
         CompositeInputs(tmp_path / "a.png", transfer="linear").open(stack)
-    with pytest.raises(InputError, match="must be auto, linear or display"), ExitStack() as stack:
+    with pytest.raises(InputError, match="must be one of auto, linear, display"), ExitStack() as stack:
         CompositeInputs(tmp_path / "a.png", transfer="log").open(stack)  # type: ignore[arg-type]
 
 
