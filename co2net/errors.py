@@ -7,7 +7,7 @@ keeps its traceback (exit code 1).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _ARGUMENT = re.compile(r"`(\w+)`")
 
@@ -15,6 +15,13 @@ _ARGUMENT = re.compile(r"`(\w+)`")
 def with_names(message: str, names: Mapping[str, str]) -> str:
     """The message with what its reader knows (a flag, a label) in place of the arguments it names; other words stay."""
     return _ARGUMENT.sub(lambda found: names.get(found[1], found[0]), message)
+
+
+def listed(items: Iterable[object], most: int) -> str:
+    """The first of some things and how many more there are, for a message: ``a, b, c and 4 more``."""
+    items = list(items)
+    shown = ", ".join(map(str, items[:most]))
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 class Co2netError(Exception):

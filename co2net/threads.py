@@ -26,6 +26,11 @@ def wait_passively() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def read_ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Iterator[Item]]:
     """Iterate over `items` in a thread, a few items ahead at most.

@@ -24,6 +24,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from co2net.errors import InputError
 from co2net.screen import take_over
+from co2net.threads import cores
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -109,7 +110,7 @@ def try_jobs(
         if on == "ray":
             yield from _on_ray(work, jobs, workers, tries, gpus)
         else:
-            yield from _in_processes(work, jobs, min(workers or _cores(), len(jobs)), tries)
+            yield from _in_processes(work, jobs, min(workers or cores(), len(jobs)), tries)
 
 
 def _in_processes(
@@ -266,7 +267,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

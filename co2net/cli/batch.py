@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from co2net.cli.loading import load_torch
 from co2net.cli.options import OptionParser, add_place, add_quiet
-from co2net.errors import InputError
+from co2net.errors import InputError, listed
 
 if TYPE_CHECKING:
     from co2net.batch import Shot, ShotResult
@@ -255,5 +255,4 @@ def _timeline(source: Path, folder: Path, done: list[ShotResult]) -> list[Path]:
 
 
 def _names(results: list[ShotResult]) -> str:
-    names = [result.shot.name for result in results]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return listed((result.shot.name for result in results), 5)

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from co2net.cli.options import add_place, add_quiet, picked, workers_on
-from co2net.errors import InputError
+from co2net.errors import InputError, listed
 
 EXAMPLES = """\
 examples:
@@ -217,5 +217,5 @@ def run_stills(options: argparse.Namespace) -> None:
         )
     print(f"{options.output}: {summary.built} clip(s) made, {summary.skipped} there before")
     if summary.left_out:
-        names = ", ".join(summary.left_out[:5]) + (", ..." if len(summary.left_out) > 5 else "")
+        names = listed(summary.left_out, 5)
         print(f"left out, their foreground is too small or fills the picture: {len(summary.left_out)} ({names})")

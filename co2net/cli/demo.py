@@ -24,31 +24,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> None:
     """Run the demo and name what it left."""
-    if options.matte:
-        _matte(options)
-        return
     from pathlib import Path
 
     from co2net.cli.progress import FrameBar
-    from co2net.devices import choose_device, describe_device
+    from co2net.devices import choose_device
     from co2net.evaluation.demo import run_demo
-
-    device = choose_device(options.device)
-    with FrameBar(quiet=options.quiet, title="demo", device=describe_device(device)) as bar:
-        demo = run_demo(Path(options.output), device, on_progress=bar.update)
-    if not options.quiet:
-        print(demo.table())
-        print("look at:", *(f"  {path}" for path in demo.files), sep="\n")
-
-
-def _matte(options: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from co2net.cli.progress import FrameBar
     from co2net.matting.demo import run_matte_demo
 
-    with FrameBar(quiet=options.quiet, title="demo") as bar:
-        demo = run_matte_demo(Path(options.output), on_progress=bar.update)
+    device, output = None if options.matte else choose_device(options.device), Path(options.output)
+    with FrameBar(quiet=options.quiet, title="demo", device=device) as bar:
+        demo = run_demo(output, device, bar.update) if device is not None else run_matte_demo(output, bar.update)
     if not options.quiet:
         print(demo.table())
         print("look at:", *(f"  {path}" for path in demo.files), sep="\n")

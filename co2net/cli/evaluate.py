@@ -226,11 +226,11 @@ def evaluate_and_print(options: argparse.Namespace, job: Callable[..., Evaluatio
         InputError: something the user gave cannot be used.
     """
     from co2net.cli.progress import FrameBar
-    from co2net.devices import choose_device, describe_device
+    from co2net.devices import choose_device
     from co2net.evaluation.report.text import summary_text
 
     device = choose_device(options.device)
-    with FrameBar(quiet=options.quiet, title="evaluate", device=describe_device(device)) as bar:
+    with FrameBar(quiet=options.quiet, title="evaluate", device=device) as bar:
         done = job(
             output=Path(options.output) if options.output else None,
             overwrite=options.overwrite,

@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> None:
         **_settings(options, name),
         "weights": state_sha256(network.state_dict()),
     }
-    with FrameBar(quiet=options.quiet, device=str(device)) as bar:
+    with FrameBar(quiet=options.quiet, device=device) as bar:
         run = evaluate_images(
             network,
             sets,

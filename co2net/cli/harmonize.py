@@ -222,14 +222,14 @@ def harmonize(
 def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review | None) -> HarmonizeReport:
     load_torch()
     from co2net.cli.progress import FrameBar
-    from co2net.devices import choose_device, describe_device
+    from co2net.devices import choose_device
     from co2net.models.registry import load_model
     from co2net.pipeline.harmonize import harmonize_video
     from co2net.video import Composing, MaskOptions
 
     device = choose_device(options.device)
     model = model or load_model(options.weights, options.backbone, prior=options.prior)
-    with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
+    with FrameBar(quiet=options.quiet, device=device) as bar:
         return harmonize_video(
             model=model,
             device=device,
@@ -247,7 +247,7 @@ def _run_images(options: argparse.Namespace) -> None:
     """A folder of unrelated pictures; ends with 2 if one of them could not be harmonized."""
     load_torch()
     from co2net.cli.progress import FrameBar, refuse_left_out, tell_words
-    from co2net.devices import choose_device, describe_device
+    from co2net.devices import choose_device
     from co2net.errors import InputError
     from co2net.models.registry import load_model
     from co2net.pipeline.images import harmonize_images
@@ -256,7 +256,7 @@ def _run_images(options: argparse.Namespace) -> None:
         raise InputError("`images` wants a folder of pictures in the first place")
     device = choose_device(options.device)
     model = load_model(options.weights, options.backbone, prior=options.prior)
-    with FrameBar(quiet=options.quiet, device=describe_device(device)) as bar:
+    with FrameBar(quiet=options.quiet, device=device) as bar:
         report = harmonize_images(
             options.composite,
             options.mask,

@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> None:
     name, network, _, config = create_network(options)
     output = Path(options.results_path or Path(str(config.get("EXPS_PATH") or "experiments")) / "predictions")
     device = choose_device(device_name(options, or_cpu=True))
-    with FrameBar(quiet=options.quiet, title="predict", device=str(device)) as bar:
+    with FrameBar(quiet=options.quiet, title="predict", device=device) as bar:
         report = predict_folder(
             network, options.images, options.masks, output, _how(options, name), device=device, on_progress=bar.update
         )

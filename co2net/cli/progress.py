@@ -13,6 +13,8 @@ from co2net.cli.errors import say
 from co2net.errors import InputError, with_names
 
 if TYPE_CHECKING:
+    import torch
+
     from co2net.pipeline.job import JobReport
 
 
@@ -50,10 +52,16 @@ def refuse_left_out(failed: Sequence[str]) -> None:
 class FrameBar:
     """Context manager around a tqdm bar; :meth:`update` fits ``on_progress`` of the pipeline."""
 
-    def __init__(self, *, quiet: bool = False, title: str = "harmonize", device: str = "", unit: str = "frame") -> None:
+    def __init__(
+        self, *, quiet: bool = False, title: str = "harmonize", device: torch.device | None = None, unit: str = "frame"
+    ) -> None:
         from tqdm import tqdm
 
-        self._announcement = "" if quiet or not device else f"co2net: running on {device}"
+        self._announcement = ""
+        if device is not None and not quiet:
+            from co2net.devices import describe_device
+
+            self._announcement = f"co2net: running on {describe_device(device)}"
         self._quiet = quiet
         hidden = quiet or not sys.stderr.isatty()
         self._bar = tqdm(desc=title, unit=unit, file=sys.stderr, disable=hidden, dynamic_ncols=True, leave=False)

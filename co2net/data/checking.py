@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from co2net.data.clips import Clip, group_clips
 from co2net.data.pictures import read_image, read_mask
 from co2net.data.samples import Sample
 from co2net.errors import InputError
+from co2net.threads import cores
 
 
 def check_pictures(
@@ -37,7 +37,7 @@ def check_pictures(
     """
     # In order and once: entries may share a real frame or a mask.
     problems = dict.fromkeys(problem for clip in group_clips(entries) for problem in _check_clip(clip))
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         # Decoding releases the interpreter, so threads do run side by side.
         futures = [pool.submit(_check_frame, entry) for entry in entries]
         try:

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from co2net.data.layouts import Request
 from co2net.data.samples import PICTURES, OnProblem, Sample, existing_folder, frame_number, numbered_files
-from co2net.errors import InputError
+from co2net.errors import InputError, listed
 
 COLUMNS = (
     ("real", ("real_videos", "Ground-truth")),
@@ -192,12 +191,7 @@ def expand_clip(columns: list[Path], place: str) -> list[Sample]:
         (mask, composite, columns[2]),
         (composite, real, columns[0]),
     ):
-        missing = [number for number in wanted if number not in there]
+        missing = [f"{number:05d}" for number in wanted if number not in there]
         if missing:
-            raise InputError(f"{place}: {folder} lacks frame {_some(missing)}")
+            raise InputError(f"{place}: {folder} lacks frame {listed(missing, 3)}")
     return [Sample(real[number], mask[number], composite[number]) for number in composite]
-
-
-def _some(numbers: Iterable[int]) -> str:
-    numbers = list(numbers)
-    return ", ".join(f"{number:05d}" for number in numbers[:3]) + (f" and {len(numbers) - 3} more" * (len(numbers) > 3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from co2net.evaluation.methods import CLASSICAL
 from co2net.files import make_folder, write_beside, write_json
 from co2net.metrics import fmse, psnr
 from co2net.pipeline.harmonize import HarmonizeReport, harmonize_video
+from co2net.pipeline.job import OnProgress
 from co2net.video import Frame, open_mask, open_video, pair
 
 
@@ -32,7 +32,7 @@ class Demo:
         return "\n".join(lines)
 
 
-def run_demo(output: Path, device: torch.device, on_progress: Callable[[int, int | None], None] | None = None) -> Demo:
+def run_demo(output: Path, device: torch.device, on_progress: OnProgress | None = None) -> Demo:
     """Harmonize the sample clip into the folder `output`.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,11 +31,11 @@ from co2net.evaluation.tasks import task_of
 from co2net.evaluation.temporal.clip_pass import TemporalPass
 from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
+from co2net.pipeline.job import OnProgress
 from co2net.processes import Processes
-from co2net.threads import map_ahead
+from co2net.threads import cores, map_ahead
 
 Record = dict[str, Any]
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass
@@ -66,7 +66,7 @@ def evaluate(
     conditions: dict[str, Any],
     output: Path | None = None,
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     device: torch.device | None = None,
 ) -> Run:
     """Harmonize and score clips, one backbone pass per frame.
@@ -299,8 +299,7 @@ def _holds_stored_results(record: Record, clip: Clip, settings: EvaluationSettin
 
 def _decoding_threads() -> int:
     """One per core, shared with the other processes that ``torchrun`` started here; eight keep a GPU busy."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(8, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _ordered(clip: Clip) -> list[Sample]:

@@ -16,7 +16,7 @@ from co2net.data.sample_data import LIST as SAMPLE_LIST
 from co2net.data.sample_data import sample_dataset
 from co2net.devices import choose_device
 from co2net.errors import InputError
-from co2net.evaluation.evaluate import Progress, Run, check_times, clips_of, collect_records
+from co2net.evaluation.evaluate import Run, check_times, clips_of, collect_records
 from co2net.evaluation.evaluate import evaluate as evaluate_clips
 from co2net.evaluation.report import write_report
 from co2net.evaluation.report.protocol import protocol
@@ -30,6 +30,7 @@ from co2net.evaluation.temporal.results import add_block, temporal_block
 from co2net.evaluation.temporal.stored import StoredPair, StoredResults, measure_stored
 from co2net.models.co2net import CO2Net, UnseenRule
 from co2net.models.registry import UsedWeights, model_to_evaluate
+from co2net.pipeline.job import OnProgress
 from co2net.processes import process_group
 from co2net.provenance import environment
 from co2net.workers import Place, run_jobs
@@ -177,7 +178,7 @@ def run_evaluation(
     share: tuple[int, int] | None = None,
     device: str | torch.device = "auto",
     asked: Mapping[str, Any] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     on_note: Notes | None = None,
 ) -> Evaluation | None:
     """Evaluate a data set and write results and report; in several processes if ``torchrun`` started them.
@@ -282,7 +283,7 @@ def run_stored(
     *,
     output: Path | None = None,
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     on_note: Notes | None = None,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Measure stored results over time, and add the measures to the report that is in `output`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from co2net.matting.job import matte_video
 from co2net.matting.plates import over_screen
 from co2net.metrics import alpha_mad, iou
 from co2net.pipeline.frames import as_bytes
-from co2net.pipeline.job import run_job
+from co2net.pipeline.job import OnProgress, run_job
 from co2net.video import open_mask, open_video
 
 SCREEN, UNEVEN, GRAIN = (50, 150, 40), 0.25, 3.0
@@ -67,7 +67,7 @@ class OverScreen:
         yield from ()
 
 
-def run_matte_demo(output: Path, on_progress: Callable[[int, int | None], None] | None = None) -> MatteDemo:
+def run_matte_demo(output: Path, on_progress: OnProgress | None = None) -> MatteDemo:
     """Make a plate of the sample clip, key it, and carry a first mask through the clip, into the folder `output`.
 
     Raises:

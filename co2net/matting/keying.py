@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from co2net.errors import InputError
+from co2net.errors import InputError, listed
 from co2net.matting.screen import Lean, Screen, find_color, parse_color
 from co2net.pipeline.frames import Picture, as_bytes
 from co2net.pipeline.job import results_of
@@ -209,8 +209,8 @@ class KeyingStream:
         if self._keyer is not None and self._color is None:
             notes.append(f"the screen was found to be {self._keyer.lean.name}")
         if self._missing:
-            shown = ", ".join(map(str, self._missing[:6])) + (", ..." if len(self._missing) > 6 else "")
-            notes.append(f"no screen was seen in frames {shown}: all of the picture was taken for the subject")
+            frames = listed(self._missing, 6)
+            notes.append(f"no screen was seen in frames {frames}: all of the picture was taken for the subject")
         return notes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from co2net.errors import InputError, ShapeError
+from co2net.errors import InputError, ShapeError, listed
 from co2net.matting.carry import Carried, Carrier, Fuse, sharpened, small_size
 from co2net.matting.guided import guided
 from co2net.pipeline.cuts import CutDetector
@@ -137,7 +137,7 @@ class PropagationStream:
         late = [number for number in self._given if number > self._number]
         if len(late) == len(self._given):
             raise InputError(
-                f"the given masks are for frames {_listed(late)}, the clip has frames 0 to {self._number}; "
+                f"the given masks are for frames {listed(late, 6)}, the clip has frames 0 to {self._number}; "
                 "number them from 0"
             )
 
@@ -147,9 +147,9 @@ class PropagationStream:
         notes, report = [], self.report
         late = [number for number in self._given if number > self._number]
         if late:
-            notes.append(f"masks for frames {_listed(late)} were left out: the clip ends at frame {self._number}")
+            notes.append(f"masks for frames {listed(late, 6)} were left out: the clip ends at frame {self._number}")
         if self._unknown:
-            after = f" (the picture cuts to another shot at {_listed(report.cuts)})" if report.cuts else ""
+            after = f" (the picture cuts to another shot at {listed(report.cuts, 6)})" if report.cuts else ""
             notes.append(
                 f"frames {ranges(self._unknown)} have no given mask in their shot{after}, so their masks are empty; "
                 "give a mask for one of them"
@@ -159,7 +159,7 @@ class PropagationStream:
             notes.append(f"the subject was lost in frames {ranges(lost)}; give a mask for one of them if it is there")
         paint = [number for number in report.paint_next() if number not in {*lost, *self._unknown}]
         if paint:
-            notes.append(f"least sure of frames {_listed(paint)}: a mask painted there would help most")
+            notes.append(f"least sure of frames {listed(paint, 6)}: a mask painted there would help most")
         return notes
 
     def _check_size(self, full: np.ndarray) -> None:
@@ -260,12 +260,6 @@ def _checked(mask: Picture, number: int) -> np.ndarray:
 
 def _shrunk(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    numbers = list(numbers)
-    shown = ", ".join(map(str, numbers[:6]))
-    return shown + (f", ... ({len(numbers)})" if len(numbers) > 6 else "")
 
 
 def ranges(numbers: list[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +14,9 @@ from co2net.files import PathLike
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
 from co2net.pipeline.harmonize import harmonize_video
+from co2net.pipeline.job import OnProgress
 from co2net.pipeline.stream import Strength
+from co2net.threads import cores
 from co2net.video import natural_key
 from co2net.video.float_pictures import Transfer
 from co2net.video.pictures import PICTURE_ENDINGS
@@ -57,7 +58,7 @@ def harmonize_images(
     precision: Precision = "auto",
     transfer: Transfer = "auto",
     workers: int | None = None,
-    on_progress: Callable[[int, int | None], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ImagesReport:
     """Harmonize a folder of unrelated pictures, several at a time.
 
@@ -123,7 +124,7 @@ def harmonize_images(
         return result, done.notes, ""
 
     on_cpu = next(model.backbone.parameters()).device.type == "cpu"
-    count = workers or ((os.cpu_count() or 1) if on_cpu else 2)
+    count = workers or (cores() if on_cpu else 2)
     threads = torch.get_num_threads()
     if count > 1 and on_cpu:
         torch.set_num_threads(1)  # each picture on a core of its own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from co2net.errors import InputError
+from co2net.errors import InputError, listed
 
 _CROSS = np.ones((3, 3), np.uint8)
 _NEUTRAL = 8  # levels between channels that still count as grey: JPEG and codecs tint a little
@@ -91,10 +91,11 @@ def refuse_ambiguous(plane: np.ndarray, peak: float, name: object) -> None:
     if len(numbers) and len(bright) and bright.min() >= 0.98 * peak:
         if _fill_areas(plane, numbers):
             raise InputError(
-                f"{name}: holds {_listed(numbers)} and {bright.max()}: object numbers with a border, or levels? {mend}"
+                f"{name}: holds {listed(numbers, 4)} and {bright.max()}: object numbers with a border, or levels? "
+                f"{mend}"
             )
     if len(found) >= 2 and found.max() < 0.8 * peak and _fill_areas(plane, found) and not looks_soft(plane):
-        raise InputError(f"{name}: holds the levels {_listed(found)}, none white: objects, or opacities? {mend}")
+        raise InputError(f"{name}: holds the levels {listed(found, 4)}, none white: objects, or opacities? {mend}")
 
 
 def _few_levels(plane: np.ndarray) -> np.ndarray | None:
@@ -109,11 +110,6 @@ def _fill_areas(plane: np.ndarray, levels: np.ndarray) -> bool:
         return False
     filled = [v for v in levels if cv2.erode((plane == v).astype(np.uint8), _CROSS).sum() > 0.0005 * plane.size]
     return len(filled) * 2 > len(levels)
-
-
-def _listed(levels: np.ndarray) -> str:
-    shown = ", ".join(str(int(v)) for v in levels[:4])
-    return f"{shown} and more" if len(levels) > 4 else shown
 
 
 def is_limited(levels: np.ndarray) -> bool:

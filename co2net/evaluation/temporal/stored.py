@@ -7,7 +7,7 @@ the results' size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from co2net.evaluation.temporal.pairs import FlowChoice, TimedFrame, score_pair
 from co2net.evaluation.temporal.results import make_block, pairs_in_words
 from co2net.flow import FlowEstimator
 from co2net.metrics.registry import pair_measures_of
-
-Progress = Callable[[int, int | None], None]
+from co2net.pipeline.job import OnProgress
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def measure_stored(
     *,
     output: Path | None = None,
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Measure the pairs, clip by clip; what is measured and unchanged is not measured again.
 
