@@ -1,11 +1,8 @@
 """Scribbles of pictures, with the published flags. See `--help`."""
 
-from __future__ import annotations
-
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
+import checkout  # noqa: F401  (finds co2net where it is not installed)
 
 from co2net.cli.color_scribbles import images_main
 

@@ -10,6 +10,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import checkout  # noqa: F401  (finds co2net where it is not installed)
+
 
 def main() -> int:
     """Run the command; 0 if the list was written, 2 if the input cannot be used."""
@@ -22,7 +24,6 @@ def main() -> int:
     )
     options = parser.parse_args()
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
     from co2net.data import check_pictures, expand_clip_list, frame_line
     from co2net.errors import InputError
     from co2net.files import write_beside

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also runs from a checkout that is not installed
+import checkout  # noqa: F401  (finds co2net where it is not installed)
 
 from co2net.cli.errors import exit_code
 
