@@ -21,6 +21,9 @@ from tables import instructions_tables
 import trilinear
 from trilinear import _native
 
+ONE_COLOR = "co2net on one color"
+"""Whose corners stay in the first-level cache: what the LUT's other points cost is the difference."""
+
 
 def main() -> None:
     """Run, print the table, write results/instructions.json."""
@@ -36,16 +39,17 @@ def main() -> None:
     image, lut = picture(options.height, options.width, seed=0), grade()
     copied = torch.empty_like(image)
 
-    def limited(newest: int) -> Callable[[], Any]:
+    def limited(newest: int, picture: torch.Tensor = image) -> Callable[[], Any]:
         def call() -> Any:
             library.co2net_limit_instructions(newest)
-            return trilinear.apply_lut(lut, image)
+            return trilinear.apply_lut(lut, picture)
 
         return call
 
     best = torch.backends.cpu.get_cpu_capability().lower()
     known = _native.INSTRUCTIONS[: 3 if "avx512" in best else 2 if "avx2" in best else 1]
     ways: dict[str, Callable[[], Any]] = {f"co2net, {name}": limited(number) for number, name in enumerate(known)}
+    ways[f"{ONE_COLOR}, {known[-1]}"] = limited(len(known) - 1, torch.full_like(image, 0.4))
     ways["OpenColorIO tetrahedral"] = opencolorio(lut, image, ocio.INTERP_TETRAHEDRAL)
     ways["OpenColorIO trilinear"] = opencolorio(lut, image, ocio.INTERP_LINEAR)
     ways["copying the picture"] = lambda: copied.copy_(image)

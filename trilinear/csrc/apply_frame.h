@@ -11,7 +11,7 @@ namespace {
 enum MaskKind { kNoMask = 0, kFloatMask = 1, kByteMask = 2 };
 
 struct Frame {
-  const float* packed;  // from pack_pairs(), in codes
+  const float* packed;  // from pack_lut(), in codes
   const void *frame, *mask;
   void* output;
   int64_t width, top, bottom, left, right;  // outside the window nothing changes
@@ -57,7 +57,6 @@ CO2NET_INLINE void blend_codes(const Blend& block) {
   const int size = block.size;
   const Code* codes = static_cast<const Code*>(job.frame) + 3 * block.pixel;
   Code* output = static_cast<Code*>(job.output) + 3 * block.pixel;
-  const int64_t slab = kPair * job.steps.dim * job.steps.dim;
   const float unit = 1.0f / job.largest;
   Block<float> at;
   float colors[3][kBlock];
@@ -66,7 +65,7 @@ CO2NET_INLINE void blend_codes(const Blend& block) {
   locate_quickly(colors[0], kBlock, size, job.steps, at);
   for (int i = 0; i < size; ++i) {
     if (!(block.share[i] > 0.0f)) continue;
-    const F4 read = read_pixel<kEights>(job.packed, slab, at, i);
+    const F4 read = read_pixel<kEights>(job.packed, job.steps.dim, at, i);
     const float weight = job.strength * block.share[i];
     for (int k = 0; k < 3; ++k) {
       const float code = static_cast<float>(codes[3 * i + k]);
@@ -109,7 +108,6 @@ CO2NET_WIDE void blend_codes_wide(const Blend& block) {
   const int size = block.size;
   const Code* codes = static_cast<const Code*>(job.frame) + 3 * block.pixel;
   Code* output = static_cast<Code*>(job.output) + 3 * block.pixel;
-  const int64_t slab = kPair * job.steps.dim * job.steps.dim;
   const __m512 unit = _mm512_set1_ps(1.0f / job.largest);
   Block<float> at;
   alignas(64) float code[3][kBlock];
@@ -132,7 +130,7 @@ CO2NET_WIDE void blend_codes_wide(const Blend& block) {
     const __m512 part = _mm512_maskz_loadu_ps(lanes(size - i), block.share + i);
     const __mmask16 inside = _mm512_cmp_ps_mask(part, _mm512_setzero_ps(), _CMP_GT_OQ);
     if (!inside) continue;
-    const Sixteen read = read_sixteen(job.packed, slab, at, i);
+    const Sixteen read = read_sixteen(job.packed, job.steps.dim, at, i);
     const __m512 weight = _mm512_mul_ps(_mm512_set1_ps(job.strength), part);
     __m256i channel[3];
     for (int k = 0; k < 3; ++k) {

@@ -32,7 +32,7 @@ Buffer<float> pack(const float* lut, const float* count, int64_t batch, int64_t 
 constexpr int64_t kLargeOutput = int64_t{1} << 22;
 
 struct Apply {
-  const float *packed, *image;  // of one item, the LUT from pack_pairs()
+  const float *packed, *image;  // of one item, the LUT from pack_lut()
   float* output;
   int64_t plane, begin, end;
   Steps steps;
@@ -41,9 +41,8 @@ struct Apply {
   std::atomic<int>* status;
 };
 
-template <bool kEights>
 CO2NET_INLINE void apply_pixels(const Apply& job) {
-  const int64_t plane = job.plane, slab = kPair * job.steps.dim * job.steps.dim;
+  const int64_t plane = job.plane;
   Block<float> at;
   float sums[kBlock][4];
   bool finite = true;
@@ -52,7 +51,7 @@ CO2NET_INLINE void apply_pixels(const Apply& job) {
     // Small weights must keep their digits where they are divided by their sum.
     finite &= job.counted ? locate(job.image + first, plane, size, job.steps.dim, at)
                           : locate_quickly(job.image + first, plane, size, job.steps, at);
-    for (int i = 0; i < size; ++i) store(sums[i], read_pixel<kEights>(job.packed, slab, at, i));
+    for (int i = 0; i < size; ++i) store(sums[i], read_pixel<false>(job.packed, job.steps.dim, at, i));
     float* output = job.output + first;
     if (job.counted) {
       for (int i = 0; i < size; ++i) {
@@ -73,11 +72,61 @@ CO2NET_INLINE void apply_pixels(const Apply& job) {
   if (!finite) *job.status = kNotFinite;
 }
 
+// Whether all of a job's pixels can be written past the caches.
+CO2NET_INLINE bool past_caches_all(const Apply& job) {
+  return job.large && (reinterpret_cast<uintptr_t>(job.output) | (4 * static_cast<uint64_t>(job.plane)) |
+                       (4 * static_cast<uint64_t>(job.begin))) % kLine == 0;
+}
+
 #if CO2NET_HAS_WIDE
+CO2NET_AVX2 void apply_pixels_eights(const Apply& job) {
+  const int64_t plane = job.plane;
+  const bool past_caches = past_caches_all(job);
+  Block<float> at;
+  bool finite = true;
+  for (int64_t first = job.begin; first < job.end; first += kBlock) {
+    const int size = static_cast<int>(job.end - first < kBlock ? job.end - first : kBlock);
+    if (!job.counted && size == kBlock) {
+      __m256i largest = _mm256_setzero_si256();
+      for (int i = 0; i < size; i += 8) {
+        __m256 colors[3];
+        for (int k = 0; k < 3; ++k) colors[k] = _mm256_loadu_ps(job.image + k * plane + first + i);
+        largest = _mm256_max_epu32(largest, locate_eight(colors, job.steps, at, i));
+      }
+      finite &= all_finite(largest);
+    } else {
+      finite &= job.counted ? locate(job.image + first, plane, size, job.steps.dim, at)
+                            : locate_quickly(job.image + first, plane, size, job.steps, at);
+      fill_up(at, size);
+    }
+    for (int i = 0; i < size; i += 8) {
+      if (i % 16 == 0)
+        for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
+      Eight read = read_eight(job.packed, job.steps.dim, at, i);
+      if (job.counted) {
+        const __m256 known = _mm256_cmp_ps(read.weight, _mm256_set1_ps(FLT_MIN), _CMP_GE_OQ);
+        const __m256 divisor = _mm256_blendv_ps(_mm256_set1_ps(1.0f), read.weight, known);
+        for (__m256& color : read.color) color = _mm256_and_ps(_mm256_div_ps(color, divisor), known);
+      }
+      float* output = job.output + first + i;
+      for (int k = 0; k < 3; ++k) {
+        if (size - i < 8) {
+          std::memcpy(output + k * plane, &read.color[k], sizeof(float) * static_cast<size_t>(size - i));
+        } else if (past_caches) {
+          _mm256_stream_ps(output + k * plane, read.color[k]);
+        } else {
+          _mm256_storeu_ps(output + k * plane, read.color[k]);
+        }
+      }
+    }
+  }
+  if (past_caches) _mm_sfence();  // other threads see the output once this one is joined
+  if (!finite) *job.status = kNotFinite;
+}
+
 CO2NET_WIDE void apply_pixels_wide(const Apply& job) {
-  const int64_t plane = job.plane, slab = kPair * job.steps.dim * job.steps.dim;
-  const bool past_caches = job.large && (reinterpret_cast<uintptr_t>(job.output) | (4 * static_cast<uint64_t>(plane)) |
-                                         (4 * static_cast<uint64_t>(job.begin))) % kLine == 0;
+  const int64_t plane = job.plane;
+  const bool past_caches = past_caches_all(job);
   Block<float> at;
   bool finite = true;
   for (int64_t first = job.begin; first < job.end; first += kBlock) {
@@ -96,7 +145,7 @@ CO2NET_WIDE void apply_pixels_wide(const Apply& job) {
     for (int i = 0; i < size; i += 16) {
       // Three planes far apart are more than some processors fetch ahead by themselves.
       for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
-      Sixteen read = read_sixteen(job.packed, slab, at, i);
+      Sixteen read = read_sixteen(job.packed, job.steps.dim, at, i);
       if (job.counted) {
         const __mmask16 known = _mm512_cmp_ps_mask(read.weight, _mm512_set1_ps(FLT_MIN), _CMP_GE_OQ);
         for (__m512& color : read.color) color = _mm512_maskz_div_ps(known, color, read.weight);
@@ -115,7 +164,7 @@ CO2NET_WIDE void apply_pixels_wide(const Apply& job) {
   if (!finite) *job.status = kNotFinite;
 }
 #endif
-CO2NET_VERSIONS_OF(apply_pixels, apply_pixels<false>, apply_pixels<true>, apply_pixels_wide, Apply)
+CO2NET_VERSIONS_OF(apply_pixels, apply_pixels, apply_pixels_eights, apply_pixels_wide, Apply)
 
 // ---- gradient ----
 
@@ -227,13 +276,13 @@ CO2NET_API int co2net_apply_lut(const float* lut, const float* count, const floa
                                 int64_t pixels, int64_t dim, int64_t threads) try {
   std::atomic<int> status{kDone};
   const int64_t cells = dim * dim * dim;
-  const Buffer<float> packed = pack_pairs(lut, count, batch, dim, 1.0f, threads);
+  const Buffer<float> packed = pack_lut(lut, count, batch, dim, 1.0f, threads);
   const Steps steps(static_cast<int>(dim));
   const bool large = 3 * static_cast<int64_t>(sizeof(float)) * batch * pixels > kLargeOutput;
   const auto run = apply_pixels_best();
   parallel_pixels(batch, pixels, threads, [&](int64_t item, int64_t begin, int64_t end) {
     const int64_t colors = item * 3 * pixels;
-    run({packed.get() + item * cells * kPair, image + colors, output + colors, pixels, begin, end, steps,
+    run({packed.get() + item * cells * kCell, image + colors, output + colors, pixels, begin, end, steps,
          count != nullptr, large, &status});
   });
   return status;
@@ -248,7 +297,7 @@ CO2NET_API int co2net_apply_lut_frame(const float* lut, const void* frame, const
                                       int64_t mask_kind, int64_t top, int64_t bottom, int64_t left, int64_t right,
                                       int64_t threads) try {
   const float largest = two_bytes ? 65535.0f : 255.0f;
-  const Buffer<float> packed = pack_pairs(lut, nullptr, 1, dim, largest, threads);
+  const Buffer<float> packed = pack_lut(lut, nullptr, 1, dim, largest, threads);
   const Frame job{packed.get(), frame, mask, output, width, top, bottom, left, right, Steps(static_cast<int>(dim)),
                   *strength, largest, two_bytes != 0, static_cast<int>(mask_kind)};
   const auto run = blend_block_best();
@@ -274,7 +323,7 @@ CO2NET_API int co2net_apply_lut_planes(const float* lut, const uint8_t* luma, co
                                        uint8_t* v_output, int64_t height, int64_t width, int64_t dim,
                                        int64_t shift_x, int64_t shift_y, int64_t top, int64_t bottom, int64_t left,
                                        int64_t right, int64_t threads) try {
-  const Buffer<float> packed = pack_pairs(lut, nullptr, 1, dim, 255.0f, threads);
+  const Buffer<float> packed = pack_lut(lut, nullptr, 1, dim, 255.0f, threads);
   Planes job{packed.get(), {luma, u, v}, {front_luma, front_u, front_v}, mask, table,
              {luma_output, u_output, v_output}, {luma_stride, u_stride, v_stride},
              {front_luma_stride, front_u_stride, front_v_stride}, mask_stride, height, width, top, bottom, left, right,

@@ -10,7 +10,7 @@ namespace co2net {
 namespace {
 
 struct Planes {
-  const float* packed;         // from pack_pairs(), in codes
+  const float* packed;         // from pack_lut(), in codes
   const uint8_t* samples[3];   // luma and two of chroma, whole planes
   const uint8_t* front[3];     // likewise, laid over them by the mask before the LUT is read; or null
   const void* mask;            // of the box: codes with a table of their values, or floats without one
@@ -106,9 +106,7 @@ CO2NET_INLINE bool prepare(const Planes& job, int64_t row, int64_t column, int s
   return true;
 }
 
-template <bool kEights>
 CO2NET_INLINE void read_row(const Planes& job, int size, Row& at) {
-  const int64_t slab = kPair * job.steps.dim * job.steps.dim;
   const float unit = 1.0f / 255.0f;
   Block<float> where;
   float colors[3][kBlock];
@@ -120,7 +118,7 @@ CO2NET_INLINE void read_row(const Planes& job, int size, Row& at) {
       for (int k = 0; k < 3; ++k) at.after[k][i] = at.color[k][i];
       continue;
     }
-    const F4 read = read_pixel<kEights>(job.packed, slab, where, i);
+    const F4 read = read_pixel<false>(job.packed, job.steps.dim, where, i);
     const float weight = job.strength * at.share[i];
     for (int k = 0; k < 3; ++k)
       at.after[k][i] = to_nearest(within(at.color[k][i] + weight * (read[k] - at.color[k][i]), 255.0f));
@@ -128,8 +126,33 @@ CO2NET_INLINE void read_row(const Planes& job, int size, Row& at) {
 }
 
 #if CO2NET_HAS_WIDE
+CO2NET_AVX2 void read_row_eights(const Planes& job, int size, Row& at) {
+  const __m256 unit = _mm256_set1_ps(1.0f / 255.0f), most = _mm256_set1_ps(255.0f), none = _mm256_setzero_ps();
+  Block<float> where;
+  for (int i = size; i % 8 != 0; ++i) {  // what follows the last pixel is read along and used by nobody
+    at.share[i] = 0.0f;
+    for (int k = 0; k < 3; ++k) at.color[k][i] = 0.0f;
+  }
+  for (int i = 0; i < size; i += 8) {
+    const __m256 share = _mm256_loadu_ps(at.share + i), inside = _mm256_cmp_ps(share, none, _CMP_GT_OQ);
+    __m256 old[3], colors[3];
+    for (int k = 0; k < 3; ++k) {
+      old[k] = _mm256_loadu_ps(at.color[k] + i);
+      colors[k] = _mm256_mul_ps(old[k], unit);
+      _mm256_storeu_ps(at.after[k] + i, old[k]);
+    }
+    if (_mm256_testz_ps(inside, inside)) continue;
+    locate_eight(colors, job.steps, where, i);
+    const Eight read = read_eight(job.packed, job.steps.dim, where, i);
+    const __m256 weight = _mm256_mul_ps(_mm256_set1_ps(job.strength), share);
+    for (int k = 0; k < 3; ++k) {
+      __m256 value = _mm256_add_ps(old[k], _mm256_mul_ps(weight, _mm256_sub_ps(read.color[k], old[k])));
+      value = _mm256_round_ps(_mm256_min_ps(_mm256_max_ps(value, none), most), 8);  // to the nearest, ties to even
+      _mm256_storeu_ps(at.after[k] + i, _mm256_blendv_ps(old[k], value, inside));
+    }
+  }
+}
 CO2NET_WIDE void read_row_wide(const Planes& job, int size, Row& at) {
-  const int64_t slab = kPair * job.steps.dim * job.steps.dim;
   const __m512 unit = _mm512_set1_ps(1.0f / 255.0f), most = _mm512_set1_ps(255.0f);
   Block<float> where;
   for (int i = 0; i < size; i += 16) {
@@ -144,7 +167,7 @@ CO2NET_WIDE void read_row_wide(const Planes& job, int size, Row& at) {
     }
     if (!inside) continue;
     locate_sixteen(colors, job.steps, where, i);
-    const Sixteen read = read_sixteen(job.packed, slab, where, i);
+    const Sixteen read = read_sixteen(job.packed, job.steps.dim, where, i);
     const __m512 weight = _mm512_mul_ps(_mm512_set1_ps(job.strength), _mm512_maskz_loadu_ps(valid, at.share + i));
     for (int k = 0; k < 3; ++k) {
       __m512 value = _mm512_add_ps(old[k], _mm512_mul_ps(weight, _mm512_sub_ps(read.color[k], old[k])));
@@ -223,14 +246,12 @@ struct Strip {
     finish_chroma(job, (strip).row, column, size, rows[0], rows[last - (strip).row - 1]);                             \
   }
 
-template <bool kEights>
-CO2NET_INLINE void change_strip(const Strip& strip) {
-  CO2NET_CHANGE_STRIP(strip, read_row<kEights>)
-}
+CO2NET_INLINE void change_strip(const Strip& strip) { CO2NET_CHANGE_STRIP(strip, read_row) }
 #if CO2NET_HAS_WIDE
+CO2NET_AVX2 void change_strip_eights(const Strip& strip) { CO2NET_CHANGE_STRIP(strip, read_row_eights) }
 CO2NET_WIDE void change_strip_wide(const Strip& strip) { CO2NET_CHANGE_STRIP(strip, read_row_wide) }
 #endif
-CO2NET_VERSIONS_OF(change_strip, change_strip<false>, change_strip<true>, change_strip_wide, Strip)
+CO2NET_VERSIONS_OF(change_strip, change_strip, change_strip_eights, change_strip_wide, Strip)
 
 }  // namespace
 }  // namespace co2net

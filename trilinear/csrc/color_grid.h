@@ -66,12 +66,14 @@ CO2NET_INLINE bool locate(const float* colors, int64_t plane, int size, int dim,
   return infinite == 0;
 }
 
-// What locate_quickly() knows about a LUT: the reciprocal of the cell size h, never too small, and h in two parts,
-// the first short enough that its product with any cell number is exact.
+// What locate_quickly() knows about a LUT: the reciprocal of the cell size h, and a little less, so that the product
+// with a color never leads past its cell; and h in two parts, the first short enough that its product with any cell
+// number is exact.
 struct Steps {
   explicit Steps(int dim) : dim(dim) {
     const double size = kExtent / (dim - 1);
-    scale = static_cast<float>((1.0 + 1e-7) / size);
+    scale = static_cast<float>(1.0 / size);
+    below = static_cast<float>((1.0 - 1.3e-7) / size);
     uint32_t bits;
     high = static_cast<float>(size);
     std::memcpy(&bits, &high, sizeof bits);
@@ -80,11 +82,12 @@ struct Steps {
     low = static_cast<float>(size - high);
   }
   int dim;
-  float scale, high, low;
+  float scale, below, high, low;
 };
 
-// As locate(), in float, in half the time: weights are good to 1e-7, but small ones have no digits. That is enough
-// where the weights are not divided by their sum.
+// As locate(), in float, in a third of the time: as if colors were off by their last bit, since one just past a border
+// may be taken for the border, and small weights have no digits. That is enough where the weights are not divided by
+// their sum.
 CO2NET_INLINE bool locate_quickly(const float* colors, int64_t plane, int size, const Steps& steps,
                                   Block<float>& block) {
   uint32_t infinite = 0;
@@ -97,11 +100,9 @@ CO2NET_INLINE bool locate_quickly(const float* colors, int64_t plane, int size, 
       infinite |= (bits & 0x7f800000u) == 0x7f800000u;
       const float positive = color[i] > 0.0f ? color[i] : 0.0f;
       const float clamped = positive < 1.0f ? positive : 1.0f;
-      int32_t index = static_cast<int32_t>(clamped * steps.scale);  // the true cell, or the next one if just below it
+      const int32_t index = static_cast<int32_t>(clamped * steps.below);
       const float base = static_cast<float>(index);
       float fraction = ((clamped - base * steps.high) - base * steps.low) * steps.scale;
-      index -= fraction < 0.0f ? 1 : 0;
-      fraction += fraction < 0.0f ? 1.0f : 0.0f;
       fraction = fraction < 1.0f ? fraction : 1.0f;
       block.far[k][i] = fraction;
       block.near[k][i] = 1.0f - fraction;

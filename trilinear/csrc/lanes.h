@@ -86,11 +86,13 @@ CO2NET_API void co2net_limit_instructions(int newest) { newest_allowed = newest;
 
 // CO2NET_VERSIONS(loop, Job) makes loop_best(), which returns the fastest version of `loop(const Job&)` that this
 // processor can run. `loop` must be CO2NET_INLINE: it is inlined into every version. CO2NET_VERSIONS_OF makes name_best()
-// of loops for any processor, for AVX2, and for AVX-512 (that one CO2NET_WIDE). Built with -ffp-contract=off the versions agree to the bit; fused multiply-add
-// brought 5 %. The version for any processor is SSE2 on x86-64 and NEON on 64-bit ARM, where both are always there.
+// of loops for any processor, for AVX2 (CO2NET_AVX2), and for AVX-512 (CO2NET_WIDE). Built with -ffp-contract=off the
+// versions agree to the bit; fused multiply-add brought 5 %. The version for any processor is SSE2 on x86-64 and NEON on
+// 64-bit ARM, where both are always there.
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define CO2NET_HAS_WIDE 1
 #define CO2NET_TARGET(list) __attribute__((target(list)))
+#define CO2NET_AVX2 __attribute__((target("avx2"), always_inline)) static inline
 #define CO2NET_AVX512 "avx2,avx512f,avx512dq,avx512bw,avx512vl"
 #define CO2NET_WIDE __attribute__((target(CO2NET_AVX512), always_inline)) static inline
 #define CO2NET_VERSIONS_OF(name, base, avx2, wide, Job)                                            \
