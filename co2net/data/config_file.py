@@ -42,25 +42,23 @@ def read_config(path: str | os.PathLike[str], network: str = "") -> dict[str, An
     return {**found, **own}
 
 
-def merged_config(script: str | os.PathLike[str], here: str | os.PathLike[str] = ".") -> dict[str, Any]:
-    """What applies to a model script, nearest first: ``<script>.yml`` and ``config.yml`` beside it and above.
+def merged_config(script: str | os.PathLike[str]) -> dict[str, Any]:
+    """What applies to a model script, nearest first: ``<script>.yml``, ``config.yml`` beside it and in folders above.
 
-    Args:
-        script: its path; the file need not exist.
-        here: the last folder whose ``config.yml`` counts, if the script lies below it; else it comes last.
+    The current folder's comes last. The script itself need not exist.
 
     Raises:
         InputError: a file cannot be read.
     """
     merged: dict[str, Any] = {}
-    for path in _config_files(Path(script), Path(here)):
+    for path in _config_files(Path(script)):
         for key, value in read_config(path, Path(script).stem).items():
             merged.setdefault(key, value)
     return merged
 
 
-def _config_files(script: Path, here: Path) -> Iterator[Path]:
-    folder, last = script.resolve().parent, here.resolve()
+def _config_files(script: Path) -> Iterator[Path]:
+    folder, last = script.resolve().parent, Path.cwd()
     folders = [folder, *folder.parents]
     folders = folders[: folders.index(last) + 1] if last in folders else [folder, last]
     for path in (script.with_suffix(".yml"), *(above / "config.yml" for above in folders)):

@@ -26,6 +26,7 @@ from co2net.metrics import fmse, psnr, temporal_loss
 from co2net.metrics.flicker import foreground_colors, frame_flicker
 
 CLEARLY_WRONG = 100.0  # fMSE of a composite
+DRAWS = 2000  # of clips, for an interval
 Frames = list[np.ndarray]
 
 
@@ -143,12 +144,12 @@ def summarize(scores: Sequence[Score]) -> list[dict[str, float | str]]:
     return rows
 
 
-def _interval(scores: Sequence[Score], composite: dict[tuple[str, str], float], draws: int = 2000) -> dict[str, float]:
+def _interval(scores: Sequence[Score], composite: dict[tuple[str, str], float]) -> dict[str, float]:
     """A percentile bootstrap over the clips: composites of one clip are not independent."""
     names = sorted({s.clip for s in scores})
     after = np.array([sum(s.fmse for s in scores if s.clip == name) for name in names])
     before = np.array([sum(composite[s.clip, s.lut] for s in scores if s.clip == name) for name in names])
-    chosen = np.random.default_rng(0).integers(len(names), size=(draws, len(names)))
+    chosen = np.random.default_rng(0).integers(len(names), size=(DRAWS, len(names)))
     shares = after[chosen].sum(axis=1) / np.maximum(before[chosen].sum(axis=1), 1e-9)
     low, high = np.quantile(shares, (0.025, 0.975))
     return {"share_low": float(low), "share_high": float(high)}

@@ -108,7 +108,7 @@ class ImagesRun:
             sets.append(("all", [frame for _, frames in sets for frame in frames]))
         return [_row(name, frames, method) for name, frames in sets]
 
-    def ratio_table(self, method: str = RESULT) -> list[dict[str, Any]]:
+    def ratio_table(self) -> list[dict[str, Any]]:
         """As :meth:`table`, per interval of the foreground's share."""
         rows = []
         for low, high in INTERVALS:
@@ -117,7 +117,7 @@ class ImagesRun:
                 for record in self.records
             ]
             name = f"({100 * low:.0f}-{100 * high:.0f})"
-            rows += [{**row, "data": f"{row['data']} {name}"} for row in ImagesRun(part, self.protocol).table(method)]
+            rows += [{**row, "data": f"{row['data']} {name}"} for row in ImagesRun(part, self.protocol).table()]
         return rows
 
 

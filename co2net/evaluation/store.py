@@ -15,13 +15,15 @@ from co2net.files import make_folder
 from co2net.models.co2net import CO2Net
 from co2net.provenance import differences
 
+THREADS, MOST_UNWRITTEN = 2, 32
+
 
 class ResultStore:
     """Writes the results that the settings ask for, in threads; close it, or use ``with``."""
 
-    def __init__(self, settings: EvaluationSettings, threads: int = 2, most: int = 32) -> None:
-        self._settings, self._most = settings, most
-        self._pool = ThreadPoolExecutor(threads, "store") if settings.stored else None
+    def __init__(self, settings: EvaluationSettings) -> None:
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(THREADS, "store") if settings.stored else None
         self._pending: list[Future[None]] = []
 
     def add(self, frames: HarmonizedFrames) -> None:
@@ -41,7 +43,7 @@ class ResultStore:
                 self._submit(write_image, wanted.store_result, entry, result.image[i].cpu())
             if wanted.store_backbone is not None:
                 self._submit(write_image, wanted.store_backbone, entry, result.backbone[i].cpu())
-        if len(self._pending) > self._most:
+        if len(self._pending) > MOST_UNWRITTEN:
             self.finish()
 
     def finish(self) -> None:

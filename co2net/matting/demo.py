@@ -41,25 +41,15 @@ class OverScreen:
 
     Args:
         masks: the subject's true masks, one per frame.
-        color: RGB levels of the screen.
-        uneven: share of its light that differs from side to side.
-        grain: standard deviation in levels.
     """
 
-    def __init__(
-        self,
-        masks: Iterable[np.ndarray],
-        color: tuple[int, int, int] = SCREEN,
-        uneven: float = UNEVEN,
-        grain: float = GRAIN,
-    ) -> None:
+    def __init__(self, masks: Iterable[np.ndarray]) -> None:
         self._masks = iter(masks)
-        self._color, self._uneven, self._grain = color, uneven, grain
         self._random = np.random.default_rng(0)
 
     def push(self, frame: Any, mask: Any, tag: Any) -> Iterator[tuple[Any, np.ndarray]]:
         """Yields ``(tag, (H, W, 3) float32 in [0, 1])``."""
-        plate = over_screen(as_bytes(frame), next(self._masks), self._color, self._uneven, self._grain, self._random)
+        plate = over_screen(as_bytes(frame), next(self._masks), SCREEN, UNEVEN, GRAIN, self._random)
         yield tag, plate.astype(np.float32) / 255
 
     def finish(self) -> Iterator[tuple[Any, np.ndarray]]:

@@ -19,6 +19,7 @@ from co2net.pipeline.job import results_of
 HELD_BYTES = 768 << 20  # of full-size frames that wait for a later given mask
 LOST = 1e-4  # share of the frame below which a mask counts as empty
 UNSURE = 0.55  # confidence below which a frame is worth painting
+PAINT_NEXT, PAINT_APART = 3, 8  # how many frames are named as worth painting, and how far apart they lie
 
 
 @dataclass
@@ -46,13 +47,13 @@ class PropagationReport:
     empty: list[int] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
 
-    def paint_next(self, count: int = 3, apart: int = 8) -> list[int]:
-        """Frames whose masks would help most if painted: the least sure ones, at least `apart` frames apart."""
+    def paint_next(self) -> list[int]:
+        """Frames whose masks would help most if painted: the least sure ones, a few that lie apart."""
         chosen: list[int] = []
         for number in sorted(self.confidence, key=lambda n: (self.confidence[n], n)):
-            if len(chosen) == count or self.confidence[number] >= UNSURE:
+            if len(chosen) == PAINT_NEXT or self.confidence[number] >= UNSURE:
                 break
-            if all(abs(number - other) >= apart for other in chosen):
+            if all(abs(number - other) >= PAINT_APART for other in chosen):
                 chosen.append(number)
         return sorted(chosen)
 

@@ -13,6 +13,7 @@ from co2net.errors import InputError
 NAMED = {"green": (50.0, 150.0, 40.0), "blue": (40.0, 70.0, 170.0)}
 SIDEWAYS = 0.57735  # tan 30°: makes the lean to green ``G - max(R, B)``, but for its scale
 LEAST_CHROMA = 0.12  # of a screen, in [0, 1]
+LEAST_SHARE = 0.02  # of a frame that must show the screen
 GRID = 24  # the field is held at about so many points per side
 MEMORY = 0.7  # share of the frame before in the field: the screen stands still while its noise does not
 SHADE = (0.55, 1.25)  # how much darker or lighter than its field a screen may be and still be empty
@@ -91,13 +92,12 @@ class Screen:
         self.noise = 0.0
         """Standard deviation of the screen's grain, in [0, 1]."""
 
-    def fit(self, colors: np.ndarray, counted: np.ndarray, least: float = 0.02) -> bool:
-        """Find the screen in a frame; False if less than the share `least` of the frame is screen.
+    def fit(self, colors: np.ndarray, counted: np.ndarray) -> bool:
+        """Find the screen in a frame; False if less than :data:`LEAST_SHARE` of it is screen.
 
         Args:
             colors: ``(H, W, 3)`` float32 in [0, 1].
             counted: ``(H, W)`` bool: where to look.
-            least: share of the frame.
         """
         height, width = colors.shape[:2]
         lean = self._lean(colors)
@@ -105,14 +105,14 @@ class Screen:
         if self._field is None:
             # The color as given may be far off in brightness and saturation: its hue counts, and the strongest lean.
             sure = lean[counted & (lean > max(0.06, 0.2 * own))]
-            if sure.size < least * counted.sum():
+            if sure.size < LEAST_SHARE * counted.sum():
                 return False
             usual = float(np.percentile(sure, 70))
         else:
             usual = float(np.median(self._lean(self._field)))
         seen = counted & (lean > 0.6 * usual)
         seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-        if seen.sum() < least * counted.sum():
+        if seen.sum() < LEAST_SHARE * counted.sum():
             return False
         field = _smooth_field(colors, seen)
         for _ in range(2):

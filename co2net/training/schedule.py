@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 PAPER_EPOCHS, PAPER_MILESTONES = 120, (105, 115)  # of CO2Net's published training; the rate falls to a tenth at each
+WARMUP = 0.01  # share of a run over which the rate rises to its base
 
 
-def cosine(progress: float, warmup: float = 0.01) -> float:
+def cosine(progress: float) -> float:
     """Factor on the base rate at `progress` in [0, 1]: linear warm-up, then half a cosine down to 0."""
-    if progress < warmup:
-        return max(progress, 1e-4) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+    if progress < WARMUP:
+        return constant(progress)
+    return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP) / (1 - WARMUP)))
 
 
 def milestones(progress: float, at: tuple[float, ...] = (105 / 120, 115 / 120)) -> float:
@@ -19,9 +20,9 @@ def milestones(progress: float, at: tuple[float, ...] = (105 / 120, 115 / 120)) 
     return 0.1 ** sum(progress >= milestone for milestone in at)
 
 
-def constant(progress: float, warmup: float = 0.01) -> float:
+def constant(progress: float) -> float:
     """The base rate after a linear warm-up: for runs whose weights are averaged."""
-    return min(1.0, max(progress, 1e-4) / warmup)
+    return min(1.0, max(progress, 1e-4) / WARMUP)
 
 
 SCHEDULES = {"cosine": cosine, "constant": constant, "milestones": milestones}

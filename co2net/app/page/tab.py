@@ -18,7 +18,7 @@ Prepare = Callable[..., tuple[str, dict[str, Any], dict[str, Any]]]
 """From a visitor and the inputs: kind of job, files, options."""
 
 
-def media_file(label: str, info: str = "", **settings: Any) -> gr.File:
+def media_file(label: str, **settings: Any) -> gr.File:
     """A place to drop a video or picture."""
     return gr.File(label=label, file_types=[*MEDIA], type="filepath", height=settings.pop("height", 104), **settings)
 

@@ -18,6 +18,8 @@ from co2net.evaluation.tasks import TASKS
 from co2net.evaluation.temporal.results import measure_title
 from co2net.metrics.registry import CONVENTIONS, METRICS, Metric, number_text, ordered
 
+SHOWN = 12  # of frames that a metric left out
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -250,7 +252,7 @@ def clip_share(clip: ClipScores) -> str:
     return f"{100 * known.mean():.1f} %" if len(known) else "–"
 
 
-def skipped_notes(results: Results, most: int = 12) -> list[str]:
+def skipped_notes(results: Results) -> list[str]:
     """One sentence per metric that leaves frames out, with the first of their names."""
     notes: list[str] = []
     for metric in ordered(results.metrics):
@@ -267,7 +269,7 @@ def skipped_notes(results: Results, most: int = 12) -> list[str]:
             count = _plural(next(iter(counts.values())), "frame")
         else:
             count = ", ".join(f"{method_of(m).label} {count_text(n)}" for m, n in counts.items()) + " frames"
-        shown = ", ".join(names[:most]) + (f" and {count_text(len(names) - most)} more" if len(names) > most else "")
+        shown = ", ".join(names[:SHOWN]) + (f" and {count_text(len(names) - SHOWN)} more" if len(names) > SHOWN else "")
         ending = f": {shown}." if shown else "."
         notes.append(f"{metric.full_label}: {count} left out of the mean{ending}")
     return notes
