@@ -173,6 +173,30 @@ def small_results(folder: Path, scores=None, **changes) -> Path:
     return write(folder, content)
 
 
+def remove(*path):
+    """A change of results: without the value at a path."""
+
+    def change(content):
+        *way, last = path
+        for step in way:
+            content = content[step]
+        del content[last]
+
+    return change
+
+
+def put(value, *path):
+    """A change of results: another value at a path."""
+
+    def change(content):
+        *way, last = path
+        for step in way:
+            content = content[step]
+        content[last] = value
+
+    return change
+
+
 def _resized(path, mode, size) -> torch.Tensor:
     with Image.open(path) as picture:
         if mode == "L":

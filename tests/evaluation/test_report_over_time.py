@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from evaluation import report_example
-from evaluation.test_report import ATTACK, Page, embedded, put, remove
+from evaluation.report_example import put, remove
+from evaluation.test_report import ATTACK, Page, embedded
 
 from co2net.errors import InputError
 from co2net.evaluation.report import results as report_results

@@ -8,29 +8,10 @@ import report_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from report_example import put, remove
 
 from co2net.errors import InputError
 from co2net.evaluation.report import write_report
-
-
-def remove(*path):
-    def change(content):
-        *way, last = path
-        for step in way:
-            content = content[step]
-        del content[last]
-
-    return change
-
-
-def put(value, *path):
-    def change(content):
-        *way, last = path
-        for step in way:
-            content = content[step]
-        content[last] = value
-
-    return change
 
 
 @pytest.mark.parametrize(
