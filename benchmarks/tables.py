@@ -150,10 +150,10 @@ def _where_it_goes(rows: Rows) -> str:
         return ""
     whole, one, copy = times[one_color.replace(" on one color", "")], times[one_color], times["copying the picture"]
     return (
-        f"Beyond the copy's {copy:.1f} ms, {one - copy:.1f} are computed for a picture of one color, whose corners stay "
-        f"in the first-level cache, and {whole - one:.1f} are waiting for the LUT's other points, half a megabyte in the "
-        "second-level cache. Locating colors hides behind reading and writing the picture: with the corners left out 1.1 "
-        "ms remained where a copy took 1.3, since results go past the caches (AVX-512, an AMD EPYC, measured once)."
+        f"Beyond the copy's {copy:.1f} ms, {one - copy:.1f} are computed for a picture of one color, whose corners are "
+        f"in the first-level cache, and {whole - one:.1f} are waiting for the LUT's other points, half a megabyte in "
+        "the second-level cache. Locating colors hides behind reading and writing the picture: with the corners left "
+        "out 1.1 ms remained where a copy took 1.3, as results pass the caches (AVX-512, an AMD EPYC, measured once)."
     )
 
 
