@@ -9,6 +9,7 @@ from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
 from co2net.models.backbones import ToneNet
 from co2net.models.backbones.base import BackboneOutput
+from co2net.models.backbones.tone_parts import Pointwise
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
 from co2net.models.registry import create_backbone, load_model
 
@@ -119,3 +120,13 @@ def test_the_image_is_the_lut_inside_the_mask(trained):
     assert isinstance(out, BackboneOutput) and out.lut is not None
     expected = mask * trilinear.apply_lut(out.lut, image) + (1 - mask) * image
     torch.testing.assert_close(out.image, expected)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_pointwise_convolution_is_a_convolution(bias):
+    plain, ours = torch.nn.Conv2d(5, 7, 1, bias=bias), Pointwise(5, 7, 1, bias=bias).eval()
+    ours.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 5, 6, 9)
+    for memory in (torch.contiguous_format, torch.channels_last):
+        torch.testing.assert_close(ours(x.contiguous(memory_format=memory)), plain(x), atol=1e-6, rtol=1e-5)
+    assert ours(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from video import clips
 
 from co2net.video import color, open_video, open_writer
-from co2net.video.lazy_colors import ComposedColors, LazyColors, Patch
+from co2net.video.coded_masks import bounding_box
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, Patch
 from co2net.video.orientation import Orientation
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le"]
@@ -123,3 +124,24 @@ def test_means_of_areas_are_those_of_the_colors(pixel_format):
     wanted = composed.whole().astype(np.float32).reshape(20, 16, 24, 20, 3).mean(axis=(1, 3)) / full
     difference = np.abs(composed.shrunk((20, 24)) - wanted)
     assert difference.max() < 16 / 255 and difference.mean() < 2 / 255
+
+
+@pytest.mark.parametrize("size", [(420, 300), (421, 301)], ids=str)
+@pytest.mark.parametrize("shape", [(12, 12), (64, 64)], ids=str)
+def test_means_of_two_layers_are_those_of_their_mixed_colors(size, shape):
+    layout, random = color.planar_layout("yuv420p"), np.random.default_rng(1)
+    layers = []
+    for level in (90, 140):
+        frame = av.VideoFrame(*size, "yuv420p")
+        for number, plane in enumerate(color.plane_views(frame, layout)):
+            waves = np.sin(np.arange(plane.shape[1]) / 40) * np.cos(np.arange(plane.shape[0])[:, None] / 30)
+            middle = 128 + level / 10 if number else level
+            plane[...] = middle + 20 * waves + random.integers(-3, 4, plane.shape)
+        layers.append(LazyColors(frame, layout, color.BT709, False))
+    y, x = np.mgrid[: size[1], : size[0]]
+    mask = (1.5 - np.hypot((y - 150) / 80, (x - 200) / 90)).clip(0, 1).astype(np.float32)
+    box = layers[0].aligned(bounding_box(mask))
+    layered = LayeredColors(layers[0], layers[1], mask[box], box)
+    wanted = ComposedColors.shrunk(layered, shape)
+    assert np.abs(layered.shrunk(shape) - wanted).max() < 3 / 255
+    assert np.abs(layered.shrunk(shape) - wanted).mean() < 0.2 / 255

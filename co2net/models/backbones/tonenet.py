@@ -37,7 +37,7 @@ from co2net.models.backbones.region_statistics import (
     look_closer,
     moments,
 )
-from co2net.models.backbones.tone_parts import CHANNELS, SLOPE, Attention, ImageFeatures, Residual, step
+from co2net.models.backbones.tone_parts import CHANNELS, SLOPE, Attention, ImageFeatures, Pointwise, Residual, step
 
 WIDTHS = (32, 64, 128, 192, 256)  # channels at 1/2 to 1/32 of the resolution
 REGIONS = 3
@@ -118,7 +118,7 @@ class ToneNet(Backbone):
         deeper = WIDTHS[1:]
         self.down = nn.ModuleList(step(i, o, 3, 2) for i, o in zip((4, *WIDTHS), WIDTHS, strict=False))
         self.join = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, o, 1, bias=False), nn.BatchNorm2d(o))
+            nn.Sequential(Pointwise(i, o, 1, bias=False), nn.BatchNorm2d(o))
             for i, o in zip(CHANNELS, deeper, strict=True)
         )
         self.res = nn.ModuleList(Residual(channels) for channels in deeper)
@@ -137,12 +137,14 @@ class ToneNet(Backbone):
         self.film = nn.ModuleList(nn.Linear(HIDDEN, 2 * channels) for channels in upwards)
         self.lateral = nn.ModuleList(step(i, o, 1) for i, o in zip(WIDTHS[:0:-1], upwards, strict=False))
         self.up = nn.ModuleList(Residual(channels) for channels in upwards)
-        self.paint = nn.Conv2d(upwards[-1], 13, 1)
+        self.paint = Pointwise(upwards[-1], 13, 1)
         self.register_buffer("coarse", identity_lut(COARSE, torch.zeros(1))[0], persistent=False)
         self.register_buffer("fine", identity_lut(POINTS, torch.zeros(1))[0], persistent=False)
         with torch.no_grad():
             self.mlp[1].weight /= STEADY  # type: ignore[operator]
         self.start_at_identity()
+        # As the maps are: else each look would bring the weights into that order first.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def start_at_identity(self) -> None:
         """Zero the last layers, so that the fresh network changes nothing."""
