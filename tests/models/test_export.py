@@ -120,7 +120,7 @@ def test_what_differs_is_not_kept(small_lutnet, tmp_path, monkeypatch):
         (("lutnet", None, {"size": 64}), "looks at 128 pixels"),
         (("issam", None, {"size": 63}), "multiples of 8"),
         (("issam", None, {"apply": True}), "predicts no LUT"),
-        (("lutnet", None, {"format": "pickle"}), "there are onnx, torch-export"),
+        (("lutnet", None, {"format": "pickle"}), "must be one of onnx, torch-export"),
     ],
 )
 def test_what_cannot_be_exported(arguments, message, tmp_path, monkeypatch):
