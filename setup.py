@@ -75,6 +75,7 @@ setup(
     package_data={
         "co2net": ["py.typed"],
         "co2net.app.page": ["*.css", "*.js"],
+        "co2net.colorization": ["guess.safetensors"],
         "co2net.evaluation.report": ["templates/*"],
         "trilinear": ["csrc/*", "py.typed"],
         "tridistribute": ["csrc/*", "py.typed"],

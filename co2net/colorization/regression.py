@@ -1,31 +1,111 @@
-"""Colors of a frame guessed from its strokes: regression over place, luma and texture at several scales.
+"""Colors of a frame guessed from some of its pixels' colors: regression over place, luma and texture.
 
-A Gaussian process through the strokes' colors. Where strokes are few and far apart it guesses better than spreading
-them along edges; :func:`co2net.colorization.spread.spread` takes both.
+A Gaussian process. How alike two pixels are, what color a pixel has by its looks alone, and how far a stroke's single
+pixel is to be believed, was fitted on photographs (:mod:`co2net.colorization.fitting`): a few thousand numbers, in
+``guess.safetensors`` beside this file. Where strokes are few and far apart it guesses better than spreading them along
+edges; :func:`co2net.colorization.spread.spread` takes both.
 """
 
 from __future__ import annotations
 
-import cv2
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from co2net.colorization.features import GEOMETRY, describe
 from co2net.colorization.lab import NEUTRAL
+from co2net.colorization.points import Points
+from co2net.weight_files import load_whole, read_weights
 
-# The luma is seen itself and blurred by these shares of the short side, its deviation at the latter.
-SCALES = (0.012, 0.04, 0.12)
-# Two rational quadratic kernels: share of the variance, exponent, and what counts as far in x and y (diagonals), in
-# luma (codes / 100, at four scales) and in its deviation (codes / 30, at three). Found by gradient descent on the error
-# in decibels on 800 training photographs with 40 points each.
-KERNELS = (
-    (0.766, 0.311, (1.75, 0.385, 1.546, 0.678, 1.708, 1.118, 1.597, 4.551, 2.432)),
-    (0.234, 0.660, (0.092, 0.065, 1.478, 0.657, 1.493, 1.165, 2.549, 2.384, 0.951)),
-)
-NOISE = 0.15  # of a stroke's color against the spread of colors
-MOST = 400  # strokes; more are thinned
-_CELL = 0.05  # of the short side: a long stroke counts once per cell
+FITTED = Path(__file__).with_name("guess.safetensors")
+UNIT = 20.0  # codes of a and b that the process calls 1
 _CHUNK = 1 << 14  # pixels at a time
+_JITTER = 1e-4
+
+
+class Regression(nn.Module):
+    """The process: looks to a place among colors, kernels over places.
+
+    Args:
+        features: how many :func:`~.features.describe` gives.
+        hidden: width of the two hidden layers.
+        places: how many numbers stand beside the features of :data:`~.features.GEOMETRY`.
+    """
+
+    title = "the regression of colors"
+
+    def __init__(self, features: int, hidden: int = 64, places: int = 12) -> None:
+        super().__init__()
+        self.places = places
+        self.offset: Tensor
+        self.scale: Tensor
+        self.register_buffer("offset", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.first, self.second = nn.Linear(features, hidden), nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, places + 3)
+        nn.init.normal_(self.last.weight, std=0.02)
+        nn.init.zeros_(self.last.bias)
+        # Two rational quadratic kernels: what counts as far, share of the variance, exponent; all as logarithms.
+        self.lengths = nn.Parameter(torch.zeros(2, GEOMETRY + places))
+        self.shares, self.exponents = nn.Parameter(torch.tensor([-0.3, -1.4])), nn.Parameter(torch.tensor([-1.2, -0.4]))
+        self.common, self.noise = nn.Parameter(torch.zeros(())), nn.Parameter(torch.tensor(-2.3))
+
+    def looks(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features ``(..., F)`` to places ``(..., P)``, prior colors ``(..., 2)`` in units, log noise ``(...)``."""
+        hidden = F.silu(self.first((features - self.offset) / self.scale))
+        out = self.last(F.silu(self.second(hidden)))
+        places = torch.cat([features[..., :GEOMETRY], out[..., : self.places]], dim=-1)
+        return places, out[..., self.places : self.places + 2], self.noise + out[..., -1]
+
+    def kernel(self, a: Tensor, b: Tensor) -> Tensor:
+        """Places ``(..., N, P)`` and ``(..., M, P)`` to ``(..., N, M)``: how alike their colors are."""
+        result = self.common.exp()
+        for lengths, share, exponent in zip(self.lengths, self.shares.exp(), self.exponents.exp(), strict=True):
+            one, two = a * (-lengths).exp(), b * (-lengths).exp()
+            squares = one.square().sum(-1, keepdim=True) + two.square().sum(-1)[..., None, :]
+            far = (squares - 2 * one @ two.transpose(-1, -2)).clamp(min=0)
+            result = result + share * (far / (2 * exponent)).log1p().mul(-exponent).exp()
+        return result
+
+    def forward(self, support: Tensor, colors: Tensor, asked: Tensor) -> Tensor:
+        """Colors of pixels from those of others.
+
+        Args:
+            support: features ``(..., N, F)`` of pixels whose colors are known.
+            colors: theirs ``(..., N, 2)``, 0 is gray, in units.
+            asked: features ``(..., M, F)``.
+
+        Returns:
+            ``(..., M, 2)``.
+        """
+        places, prior, noise = self.looks(support)
+        weights = self.solve(places, colors - prior, noise)
+        own, prior, _ = self.looks(asked)
+        return prior + self.kernel(own, places) @ weights
+
+    def solve(self, places: Tensor, rest: Tensor, noise: Tensor) -> Tensor:
+        """What every known pixel contributes, ``(..., N, 2)``."""
+        return torch.linalg.solve(self.kernel(places, places) + torch.diag_embed(noise.exp() + _JITTER), rest)
+
+
+@cache
+def fitted(path: Path = FITTED) -> Regression:
+    """The regression of a file.
+
+    Raises:
+        WeightsError: it is missing, or is no such file.
+    """
+    file = read_weights(path)
+    state = file.state
+    network = Regression(
+        len(state.get("offset", ())), len(state.get("second.bias", ())), len(state.get("last.bias", ())) - 3
+    )
+    load_whole(network, state, path, Regression.title)
+    return network.eval().requires_grad_(False)
 
 
 def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
@@ -39,52 +119,25 @@ def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     Returns:
         ``(1, 2, H, W)``, about [0, 1]; neutral where nothing is known.
     """
-    rows, columns = np.nonzero(known[0, 0].cpu().numpy() > 0)
-    if not len(rows):
+    if not bool((known > 0).any()):
         return torch.full_like(ab, NEUTRAL)
-    features = _features(luma8.cpu().numpy().astype(np.float32))
-    cell = max(1, round(_CELL * min(luma8.shape)))
-    cells = (rows // cell) * luma8.shape[1] + columns // cell
-    _, owner = np.unique(cells, return_inverse=True)
-    points = _means(features[rows, columns], owner)
-    colors = _means(ab[0].permute(1, 2, 0).cpu().numpy()[rows, columns], owner)
-    if len(points) > MOST:
-        chosen = np.linspace(0, len(points) - 1, MOST).astype(int)
-        points, colors = points[chosen], colors[chosen]
-    middle = colors.mean(axis=0)
-    support = torch.from_numpy(points.astype(np.float32))
-    kernel = _kernel(support, support).double() + NOISE * torch.eye(len(points), dtype=torch.float64)
-    weights = torch.linalg.solve(kernel, torch.from_numpy(colors - middle).double()).float()
+    features = describe(luma8.cpu().numpy().astype(np.float32))
+    return guess(features, Points.of(features, ab, known)).to(ab)
+
+
+@torch.no_grad()
+def guess(features: np.ndarray, points: Points) -> Tensor:
+    """Colors ``(1, 2, H, W)``, about [0, 1], for pixels ``(H, W, F)`` from points; neutral without any."""
+    shape = features.shape[:2]
+    if not len(points):
+        return torch.full((1, 2, *shape), NEUTRAL)
+    model = fitted()
+    places, prior, noise = model.looks(torch.from_numpy(points.features))
+    weights = model.solve(places, (torch.from_numpy(points.colors) - NEUTRAL) * (255 / UNIT) - prior, noise)
     flat = torch.from_numpy(features.reshape(-1, features.shape[-1]))
-    guess = (
-        torch.cat([_kernel(part, support) @ weights for part in flat.split(_CHUNK)]) + torch.from_numpy(middle).float()
-    )
-    return guess.T.reshape(1, 2, *luma8.shape).to(ab)
-
-
-def _features(luma: np.ndarray) -> np.ndarray:
-    height, width = luma.shape
-    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(np.hypot(height, width))
-    means, deviations = [luma], []
-    for scale in SCALES:
-        sigma = scale * min(height, width)
-        means.append(cv2.GaussianBlur(luma, (0, 0), sigma))
-        variance = cv2.GaussianBlur(luma * luma, (0, 0), sigma) - means[-1] ** 2
-        deviations.append(np.sqrt(np.maximum(variance, 0)))
-    return np.stack([x, y, *(mean / 100 for mean in means), *(part / 30 for part in deviations)], axis=-1)
-
-
-def _means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    sums = np.zeros((owner.max() + 1, values.shape[1]))
-    np.add.at(sums, owner, values)
-    return sums / np.bincount(owner)[:, None]
-
-
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """``(N, F)`` and ``(M, F)`` to ``(N, M)``: how alike, 1 at most."""
-    result = torch.zeros(len(a), len(b))
-    for share, exponent, lengths in KERNELS:
-        scale = 1 / torch.tensor(lengths)
-        far = torch.cdist(a * scale, b * scale).square_()
-        result += share * far.div_(2 * exponent).log1p_().mul_(-exponent).exp_()
-    return result
+    found = torch.empty(len(flat), 2)
+    for start in range(0, len(flat), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        own, prior, _ = model.looks(flat[part])
+        found[part] = prior + model.kernel(own, places) @ weights
+    return (found * (UNIT / 255) + NEUTRAL).T.reshape(1, 2, *shape)

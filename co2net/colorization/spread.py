@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from co2net.colorization.features import describe
 from co2net.colorization.lab import NEUTRAL
-from co2net.colorization.regression import regress
+from co2net.colorization.points import CARRIED, Points
+from co2net.colorization.regression import guess, regress
 from co2net.colorization.smoother import smooth
 from co2net.flow import FlowEstimator, occlusion_mask, warp
 
@@ -25,6 +28,8 @@ HOLD = (8.0, 4.0)  # what is known already is only snapped to the luma's edges
 _NEAR = 0.1  # share of data above which spreading needs no regression
 _FAINT = 1e-7  # share of data below which the next spreading takes over
 _KEEP = 0.98  # how much of a color from the frame before counts against its own neighborhood
+_FADE = 0.1  # share by which what a frame knows beyond the guess is forgotten per frame
+_FAR = 1e-2  # share of data below which what is known beyond the guess no longer counts
 _ALIKE, _OTHER = 16.0, 40.0  # codes of luma: a carried color is trusted below the first, not at all above the second
 
 
@@ -64,7 +69,7 @@ def spread(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
 
 
 class Spreader:
-    """Frame after frame: what the frame before knew, carried by flow, then new strokes, then spreading.
+    """Frame after frame: a guess from the strokes, moved along; to it what the frame before knew beyond its own.
 
     Args:
         estimate: flow between two gray frames.
@@ -74,13 +79,15 @@ class Spreader:
     def __init__(self, estimate: FlowEstimator, paint: Paint | None = None) -> None:
         self._estimate = estimate
         self._paint = paint or (lambda luma, ab, known: spread((luma[0, 0] * 255).round(), ab, known))
-        self._gray: Tensor | None = None
-        self._ab: Tensor | None = None
+        self.reset()
 
     def reset(self) -> None:
         """A new shot begins: forget all."""
-        self._gray = self._ab = None
+        self._gray: Tensor | None = None
+        self._ab: Tensor | None = None
+        self._points: Points | None = None
 
+    @torch.no_grad()
     def add(self, luma: Tensor, ab: Tensor, known: Tensor) -> Tensor:
         """Color the next frame.
 
@@ -94,24 +101,42 @@ class Spreader:
         """
         gray = luma.expand(-1, 3, -1, -1)
         guide = (luma[0, 0] * 255).round()
+        given = bool((known > 0).any())
+        features = None
+        if given or self._points is not None:
+            features = describe(guide.cpu().numpy().astype(np.float32))
         if self._ab is None or self._gray is None:
             result = self._paint(luma, ab, known)
         else:
-            there, back = self._estimate(gray, self._gray), self._estimate(self._gray, gray)
-            visible = 1 - occlusion_mask(there, back)
-            # A color that would land on another brightness belongs to another thing.
-            apart = (warp(self._gray, there)[:, :1] - luma).abs() * 255
-            alike = ((_OTHER - apart) / (_OTHER - _ALIKE)).clamp(0, 1)
-            trust = visible * alike
-            carried = warp(self._ab, there)
-            result = smooth(carried, guide, *HOLD, confidence=trust + 1e-4)
-            # What came into view takes the colors of what it resembles nearby.
-            filled = smooth(carried, guide, *SPREAD[0], confidence=(trust > 0.5) * trust + 1e-12)
-            result = torch.lerp(filled, torch.lerp(result, carried, _KEEP * trust), trust.clamp(max=1))
-            if bool((known > 0).any()):
+            result = self._carried(luma, gray, guide, features)
+            if given:
                 # New strokes win near themselves, and fade into what is known already.
                 reach = smooth(known, guide, *SPREAD[0])
                 own = self._paint(luma, ab, known)
                 result = torch.lerp(result, own, (reach / (reach + 1e-3)).clamp(0, 1))
+        if given and features is not None:
+            newer = Points.of(features, ab, known).thinned(CARRIED)
+            self._points = newer if self._points is None else self._points.joined(newer)
         self._gray, self._ab = gray, result
         return result
+
+    def _carried(self, luma: Tensor, gray: Tensor, guide: Tensor, features: np.ndarray | None) -> Tensor:
+        assert self._ab is not None and self._gray is not None  # noqa: S101  (the caller has looked)
+        there, back = self._estimate(gray, self._gray), self._estimate(self._gray, gray)
+        # A color that would land on another brightness belongs to another thing.
+        apart = (warp(self._gray, there)[:, :1] - luma).abs() * 255
+        alike = ((_OTHER - apart) / (_OTHER - _ALIKE)).clamp(0, 1)
+        trust = (1 - occlusion_mask(there, back)) * alike
+        carried = warp(self._ab, there)
+        snapped = smooth(carried, guide, *HOLD, confidence=trust + 1e-4)
+        beyond = torch.lerp(snapped, carried, _KEEP * trust)
+        if features is None or self._points is None:
+            guessed = torch.full_like(beyond, NEUTRAL)
+        else:
+            self._points.move(back, 1 - occlusion_mask(back, there), features)
+            guessed = guess(features, self._points).to(beyond)
+        # What came into view is guessed, and differs from the guess as its neighbors do.
+        beyond = beyond - guessed
+        near = smooth(torch.cat([beyond * trust, trust], dim=1), guide, *SPREAD[0])
+        beyond = torch.lerp(near[:, :2] / (near[:, 2:] + _FAR), beyond, trust)
+        return (guessed + (1 - _FADE) * beyond).clamp(0, 1)

@@ -1,0 +1,163 @@
+"""Fitting the regression that guesses colors away from strokes: pixels of photographs, and the error in decibels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from co2net.colorization.features import GEOMETRY, describe
+from co2net.colorization.regression import UNIT, Regression
+from co2net.data.pictures import read_image
+from co2net.errors import InputError
+from co2net.training.schedule import cosine
+from co2net.weight_files import save_weights
+
+SHORT_SIDE = 256  # larger pictures are shrunk to what the way without weights works at
+PIXELS, ASKED = 320, 160  # kept of a picture; and of these, guessed in a step
+POINTS = (5, 10, 20, 40, 40, 40, 40, 60)  # known in a step, drawn from these
+_LEAST = 0.01  # squared units: below this an error no longer counts
+_LARGEST_GRADIENT, _DECAY = 1.0, 1e-3
+
+
+@dataclass(frozen=True)
+class FitRecipe:
+    """Settings of a fit.
+
+    Attributes:
+        steps: of Adam.
+        batch_size: pictures per step.
+        learning_rate: the largest one.
+        hidden: width of the regression's layers.
+        places: see :class:`~.regression.Regression`.
+        seed: of pixels, start and order.
+    """
+
+    steps: int = 8000
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    hidden: int = 64
+    places: int = 12
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Random pixels of pictures.
+
+    Attributes:
+        features: ``(N, PIXELS, F)`` float16, of :func:`~.features.describe`.
+        colors: ``(N, PIXELS, 2)`` float32, a and b without gray's 128, in units of :data:`~.regression.UNIT` codes.
+    """
+
+    features: Tensor
+    colors: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def sample_pixels(paths: Sequence[Path], seed: int = 0, on_progress: Callable[[int], None] | None = None) -> Pixels:
+    """Pixels of every picture; what is drawn depends on the seed and the picture's place in the list.
+
+    Raises:
+        InputError: a picture cannot be read, or is smaller than :data:`PIXELS` pixels.
+    """
+    features, colors = [], []
+    for number, path in enumerate(paths):
+        rgb8 = read_image(path)
+        height, width = rgb8.shape[:2]
+        if height * width < PIXELS:
+            raise InputError(f"{path} is {width}x{height}, too small to fit anything on")
+        if (scale := SHORT_SIDE / min(height, width)) < 1:
+            size = round(width * scale), round(height * scale)
+            rgb8 = cv2.resize(rgb8, size, interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(rgb8.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+        found = describe((lab[..., 0] * 2.55).round())
+        rng = np.random.default_rng([seed, number])
+        chosen = rng.choice(lab.shape[0] * lab.shape[1], PIXELS, replace=False)
+        features.append(found.reshape(-1, found.shape[-1])[chosen].astype(np.float16))
+        colors.append(lab[..., 1:].reshape(-1, 2)[chosen] / np.float32(UNIT))
+        if on_progress is not None:
+            on_progress(number + 1)
+    if not features:
+        raise InputError("there are no pictures to fit the regression on")
+    return Pixels(torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(colors)))
+
+
+def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None] | None = None) -> Regression:
+    """Fit the regression by the mean error in decibels of pixels that are guessed from others of their picture.
+
+    Args:
+        pixels: of training pictures.
+        recipe: settings.
+        on_step: called with the number of steps done and the step's loss, in nepers of squared units.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    model = _start(pixels, recipe)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=_DECAY)
+    rng = np.random.default_rng(recipe.seed)
+    for step in range(recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * cosine(step / recipe.steps)
+        batch = torch.randint(len(pixels), (recipe.batch_size,), generator=generator)
+        order = torch.randperm(PIXELS, generator=generator)
+        count = int(rng.choice(POINTS))
+        known, asked = order[:count], order[count : count + ASKED]
+        features, colors = pixels.features[batch].float(), pixels.colors[batch]
+        guess = model(features[:, known], colors[:, known], features[:, asked])
+        error = (guess - colors[:, asked]).square().mean(dim=(1, 2))
+        loss = (error + _LEAST).log().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
+        optimizer.step()
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
+    return model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def gain(model: Regression, pixels: Pixels, points: int = 40) -> float:
+    """How many decibels the guess from so many pixels is above gray, mean over pictures, for a and b alone."""
+    gains = []
+    for features, colors in zip(pixels.features.float(), pixels.colors, strict=True):
+        guess = model(features[:points], colors[:points], features[points:])
+        errors = [(other - colors[points:]).square().mean() + _LEAST / 4 for other in (torch.zeros(()), guess)]
+        gains.append(10 * math.log10(float(errors[0] / errors[1])))
+    return sum(gains) / len(gains)
+
+
+def save_fit(model: Regression, path: Path, recipe: FitRecipe, pictures: int) -> None:
+    """Write the file of a fit, in half precision.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    facts = {name: str(value) for name, value in asdict(recipe).items()} | {"pictures": str(pictures)}
+    save_weights(path, {name: value.half() for name, value in model.state_dict().items()}, facts)
+
+
+def _start(pixels: Pixels, recipe: FitRecipe) -> Regression:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = Regression(pixels.features.shape[-1], recipe.hidden, recipe.places)
+    seen = pixels.features[:500].float().flatten(0, 1)
+    model.offset.copy_(seen.mean(dim=0))
+    model.scale.copy_(seen.std(dim=0) + 1e-3)
+    with torch.no_grad():
+        # Distances begin as an earlier fit of the geometry alone left them.
+        model.lengths[:, :GEOMETRY] = torch.tensor(_LENGTHS).log()
+    return model
+
+
+_LENGTHS = (
+    (1.75, 0.385, 1.546, 0.678, 1.708, 1.118, 1.597, 4.551, 2.432),
+    (0.092, 0.065, 1.478, 0.657, 1.493, 1.165, 2.549, 2.384, 0.951),
+)

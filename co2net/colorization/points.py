@@ -1,0 +1,90 @@
+"""Points of a frame whose colors are known, taken from strokes and moved along with the clip."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+MOST = 400  # points of one frame; more are thinned
+CARRIED = 150  # of all points that are moved along a clip
+_CELL = 0.05  # of the short side: a long stroke counts once per cell
+
+
+class Points:
+    """Colors, and what the pixels that have them look like.
+
+    Attributes:
+        features: ``(N, F)`` float32, of :func:`~.features.describe`.
+        colors: ``(N, 2)`` float32, a and b in [0, 1].
+        places: ``(N, 2)``, x and y in pixels.
+        seen: ``(N,)`` bool; a point that was covered or left the frame keeps its last looks and place.
+    """
+
+    def __init__(self, features: np.ndarray, colors: np.ndarray, places: np.ndarray) -> None:
+        self.features, self.colors, self.places = features, colors, places
+        self.seen = np.ones(len(features), bool)
+
+    @classmethod
+    def of(cls, features: np.ndarray, ab: Tensor, known: Tensor) -> Points:
+        """The strokes of a frame, one point per cell that they touch.
+
+        Args:
+            features: ``(H, W, F)``.
+            ab: ``(1, 2, H, W)`` in [0, 1].
+            known: ``(1, 1, H, W)``, above 0 where a color is known.
+        """
+        rows, columns = np.nonzero(known[0, 0].cpu().numpy() > 0)
+        height, width = features.shape[:2]
+        cell = max(1, round(_CELL * min(height, width)))
+        _, owner = np.unique((rows // cell) * width + columns // cell, return_inverse=True)
+        colors = ab[0].permute(1, 2, 0).cpu().numpy()[rows, columns]
+        places = np.stack([columns, rows], axis=1)
+        return cls(*(_means(part, owner) for part in (features[rows, columns], colors, places))).thinned(MOST)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def thinned(self, most: int) -> Points:
+        """So many of them at most, evenly."""
+        if len(self) <= most:
+            return self
+        return self._only(np.linspace(0, len(self) - 1, most).astype(int))
+
+    def joined(self, newer: Points) -> Points:
+        """Both; where there are too many, the newer ones."""
+        both = Points(
+            *(np.concatenate([getattr(p, n) for p in (self, newer)]) for n in ("features", "colors", "places"))
+        )
+        both.seen = np.concatenate([self.seen, newer.seen])
+        return both._only(np.arange(max(0, len(both) - CARRIED), len(both)))
+
+    def move(self, flow: Tensor, visible: Tensor, features: np.ndarray) -> None:
+        """Go to the next frame.
+
+        Args:
+            flow: ``(1, 2, H, W)`` pixels, from this frame to the next one.
+            visible: ``(1, 1, H, W)``, what the next frame shows too.
+            features: of the next frame, ``(H, W, F)``.
+        """
+        if not len(self):
+            return
+        height, width = features.shape[:2]
+        limit = np.array([width - 1, height - 1])
+        x, y = self.places.round().astype(int).clip(0, limit).T
+        self.seen &= visible[0, 0].cpu().numpy()[y, x] > 0.5
+        self.places = self.places + flow[0].cpu().numpy()[:, y, x].T * self.seen[:, None]
+        self.seen &= ((self.places >= -0.5) & (self.places <= limit + 0.5)).all(axis=1)
+        x, y = self.places.round().astype(int).clip(0, limit).T
+        self.features[self.seen] = features[y[self.seen], x[self.seen]]
+
+    def _only(self, which: np.ndarray) -> Points:
+        part = Points(self.features[which], self.colors[which], self.places[which])
+        part.seen = self.seen[which]
+        return part
+
+
+def _means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    count = int(owner.max()) + 1 if len(owner) else 0
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, owner, values)
+    return (sums / np.bincount(owner, minlength=count)[:, None]).astype(np.float32)

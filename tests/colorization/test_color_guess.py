@@ -1,0 +1,117 @@
+"""The guess of colors away from strokes: its fit, its file, and points that move along with a clip."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from co2net.cli import main
+from co2net.colorization.features import GEOMETRY, describe
+from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels
+from co2net.colorization.lab import NEUTRAL
+from co2net.colorization.points import CARRIED, MOST, Points
+from co2net.colorization.regression import FITTED, fitted, regress
+from co2net.colorization.spread import Spreader
+from co2net.errors import WeightsError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """What is bright is red, what is dark blue, at random places."""
+    rng = np.random.default_rng(0)
+    for k in range(42):
+        coarse = Image.fromarray(rng.integers(0, 2, (4, 6), np.uint8) * 160 + 40)
+        gray = np.asarray(coarse.resize((60, 40), Image.Resampling.BICUBIC)).astype(int)
+        rgb = np.stack([gray, gray // 2, 255 - gray], axis=2).clip(0, 255).astype(np.uint8)
+        Image.fromarray(rgb).save(tmp_path / f"{'b' if k < 2 else 'a'}_{k:02}.png")
+    return tmp_path
+
+
+def test_a_fit_learns_and_is_a_function_of_its_seed(pictures):
+    pixels = sample_pixels(sorted(pictures.iterdir()))
+    assert pixels.features.shape[:2] == (42, 320) and pixels.features.isfinite().all()
+    short = FitRecipe(steps=1, hidden=8, places=2)
+    before, after = fit(pixels, short), fit(pixels, FitRecipe(steps=60, hidden=8, places=2))
+    assert gain(after, pixels, 5) > gain(before, pixels, 5) + 0.5
+    again = fit(pixels, short).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in before.state_dict().items())
+
+
+def test_the_command_leaves_a_file_that_can_be_used(pictures, capsys):
+    out = pictures / "guess.safetensors"
+    arguments = [str(pictures), "-o", str(out), "--leave_out", "b_", "--steps", "3", "--hidden", "8", "--places", "2"]
+    assert main(["train", "guess", *arguments, "--limit", "30"]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(out) and "30 pictures; a and b of 2 held-out ones" in said.err
+    model = fitted(out)
+    assert model.places == 2 and len(model.second.bias) == 8
+    assert main(["train", "guess", str(pictures), "--leave_out", "a_,b_"]) == 2
+    assert "no usable" in (said := capsys.readouterr().err) or "too few" in said
+    with pytest.raises(WeightsError):
+        fitted(pictures / "a_05.png")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5), (40, 60)])
+def test_features_of_any_size(size):
+    luma = np.random.default_rng(1).integers(0, 256, size).astype(np.float32)
+    found = describe(luma)
+    assert found.shape == (*size, len(fitted().offset)) and found.dtype == np.float32 and np.isfinite(found).all()
+    np.testing.assert_allclose(found[..., 2], luma / 100)
+    assert fitted().lengths.shape == (2, GEOMETRY + fitted().places) and FITTED.stat().st_size < 200_000
+
+
+def test_a_guess_is_near_its_points_and_gray_without():
+    luma = torch.full((40, 60), 90.0)
+    luma[:, 30:] = 200
+    ab, known = torch.full((1, 2, 40, 60), NEUTRAL), torch.zeros(1, 1, 40, 60)
+    assert (regress(luma, ab, known) == NEUTRAL).all()
+    for x, color in ((12, 0.6), (45, 0.42)):
+        ab[:, :, 18:22, x : x + 4], known[:, :, 18:22, x : x + 4] = color, 1
+    found = regress(luma, ab, known)
+    assert found[0, 0, 5:35, 3:25].mean() > NEUTRAL + 0.04 and found[0, 0, 5:35, 35:55].mean() < NEUTRAL - 0.03
+
+
+def test_points_move_until_they_are_covered():
+    features = np.random.default_rng(2).random((20, 30, 4)).astype(np.float32)
+    known = torch.zeros(1, 1, 20, 30)
+    known[0, 0, 3, 4] = known[0, 0, 10, 25] = known[0, 0, 15, 8] = 1
+    points = Points.of(features, torch.rand(1, 2, 20, 30), known)
+    assert points.places.tolist() == [[4, 3], [25, 10], [8, 15]]
+    flow, visible = torch.zeros(1, 2, 20, 30), torch.ones(1, 1, 20, 30)
+    flow[:, 0], visible[..., 15, 8] = 6, 0
+    before, following = points.features.copy(), features + 1
+    points.move(flow, visible, following)
+    assert points.places[0].tolist() == [10, 3] and points.seen.tolist() == [True, False, False]
+    np.testing.assert_array_equal(points.features[0], following[3, 10])
+    np.testing.assert_array_equal(points.features[1:], before[1:])
+    many = Points(np.zeros((500, 4), np.float32), np.zeros((500, 2), np.float32), np.zeros((500, 2)))
+    assert len(many.thinned(MOST)) == MOST and len(many.thinned(CARRIED).joined(points)) == CARRIED
+
+
+def test_what_comes_into_view_gets_the_color_of_its_like():
+    """A clip that scrolls by half its width: the same two grounds go on, and keep their colors."""
+    wide = np.full((48, 160), 60.0, np.float32)
+    wide[24:] = 190
+    wide += np.random.default_rng(3).normal(0, 4, wide.shape).astype(np.float32)
+    frames = [torch.from_numpy(wide[:, 4 * k : 4 * k + 80].clip(0, 255))[None, None] / 255 for k in range(12)]
+
+    def scroll(first, second):
+        ahead = frames.index_of(second) - frames.index_of(first)
+        return torch.tensor([-4.0 * ahead, 0]).view(1, 2, 1, 1).expand(1, 2, 48, 80)
+
+    class Clip(list):
+        def index_of(self, gray):
+            return next(k for k, frame in enumerate(self) if torch.equal(frame, gray[:, :1]))
+
+    frames = Clip(frames)
+    ab, known = torch.full((1, 2, 48, 80), NEUTRAL), torch.zeros(1, 1, 48, 80)
+    for y, color in ((8, 0.6), (36, 0.42)):
+        ab[:, :, y : y + 4, 20:60], known[:, :, y : y + 4, 20:60] = color, 1
+    spreader = Spreader(scroll)
+    for frame in frames:
+        result = spreader.add(frame, ab, known)
+        known = torch.zeros_like(known)
+    new = result[0, :, :, 60:]
+    assert (new[:, 4:20] > NEUTRAL + 0.04).float().mean() > 0.9 and (
+        new[:, 28:44] < NEUTRAL - 0.03
+    ).float().mean() > 0.9
