@@ -171,6 +171,7 @@ def test_a_sheet_shows_points_colors_and_truth(clips, capsys):
 )
 def test_scripts_have_the_published_names(name, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", [f"{name}.py", "--help"])
+    monkeypatch.syspath_prepend(SCRIPTS)  # as for a program that is started
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
     assert f"{name}.py" in capsys.readouterr().out
