@@ -296,7 +296,7 @@ class MaskReader(Closing):
         """The first frame; where it does not tell, the frames after it, from the file opened once more."""
         assert isinstance(self._reader, VideoReader)  # noqa: S101  # the caller asked
         yield self._raw(self._reader.first_frame())
-        with VideoReader(self._reader.path) as again:
+        with VideoReader(self._reader.path, threads=1) as again:
             again.luma_only = not self.info.has_alpha
             for frame in again:
                 if frame.number:

@@ -29,6 +29,8 @@ from co2net.video.tags import chroma_place, color_tags, field_order, light_level
 
 DEFAULT_PICTURE_RATE = Fraction(25)
 """Frames per second of a folder of pictures when it becomes a video and nobody said a rate (FFmpeg's own default)."""
+MOST_THREADS = 4
+"""That decode one file: each holds frames of its own, and the encoder takes longer. A mask is decoded by one."""
 
 
 def open_video(
@@ -68,14 +70,16 @@ def open_video(
         return PictureReader(place, frame_rate, as_mask, part, transfer)
     if part is not None:
         raise InputError(f"{place}: is no sequence of pictures, so no part of it can be chosen by numbers")
-    return VideoReader(place, keep_partial, hardware)
+    return VideoReader(place, keep_partial, hardware, threads=1 if as_mask else MOST_THREADS)
 
 
 class VideoReader(Closing):
     """A video file, decoded frame by frame; made by :func:`open_video`. The first frame is decoded on opening."""
 
-    def __init__(self, path: Path, keep_partial: bool = False, hardware: Hardware = "off") -> None:
-        self.path, self._keep_partial = path, keep_partial
+    def __init__(
+        self, path: Path, keep_partial: bool = False, hardware: Hardware = "off", threads: int = MOST_THREADS
+    ) -> None:
+        self.path, self._keep_partial, self._threads = path, keep_partial, threads
         self.notes: list[str] = []
         """Where a damaged file ends, if that is allowed; complete after the walk."""
         self._packets = self._promised_packets = 0
@@ -139,6 +143,7 @@ class VideoReader(Closing):
         if stream is None or stream.codec_context is None:
             raise InputError(f"{self.path}: no video stream in it; give a file with pictures")
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = min(self._threads, os.cpu_count() or 1)
         return stream
 
     def _choose_decoder(self) -> Any:

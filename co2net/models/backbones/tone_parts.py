@@ -26,7 +26,7 @@ def convolution(
     channels_in: int, channels_out: int, kernel: int, stride: int, groups: int = 1, *, bias: bool = True
 ) -> nn.Conv2d:
     """A convolution that keeps the size but for the stride; of one pixel it is a :class:`Pointwise`."""
-    kind = Pointwise if kernel == 1 else nn.Conv2d
+    kind = Pointwise if (kernel, stride, groups) == (1, 1, 1) else nn.Conv2d
     return kind(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=bias)
 
 
