@@ -90,6 +90,7 @@ def test_source_distribution_makes_a_complete_wheel(checkout, no_compiler, tmp_p
     assert {f"co2net/sample_data/{name}" for name in CLIP} <= names
     assert {f"co2net/{path.as_posix()}" for path in data_set()} <= names and len(data_set()) >= 180
     assert {"co2net/final_models/issam.safetensors", "co2net/final_models/issam.md"} <= names
+    assert "co2net/colorization/guess.safetensors" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert not any("_kernel." in name for name in names)
 
