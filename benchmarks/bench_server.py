@@ -24,6 +24,7 @@ import cv2
 import httpx
 import numpy as np
 from common import save
+from tables import server_tables
 
 
 def main() -> None:
@@ -46,8 +47,9 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait(20)
-    print(_table(rows))
-    save("server", rows, requests=options.requests, parallel=options.parallel, size=options.size)
+    settings = {"requests": options.requests, "parallel": options.parallel, "size": options.size}
+    print(server_tables(rows, settings))
+    save("server", rows, **settings)
     if wrong := sum(row["lost"] + row["mixed_up"] for row in rows):
         sys.exit(f"{wrong} of {options.requests} requests were lost or got another one's answer")
 
@@ -121,16 +123,6 @@ def _memory_mib(server: int) -> float:
     ours = [number for number, parent in parents.items() if server in (number, parent)]
     pages = sum(int(Path(f"/proc/{number}/statm").read_text().split()[1]) for number in ours)
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-def _table(rows: list[Any]) -> str:
-    lines = ["| requests | lost | mixed up | per second | median ms | 95 % ms | worst ms | memory MiB |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        times = " | ".join(f"{1e3 * row[f'{name}_seconds']:.0f}" for name in ("median", "p95", "worst"))
-        head = f"{row['requests']} | {row['lost']} | {row['mixed_up']} | {row['per_second']:.1f}"
-        lines.append(f"| {head} | {times} | {row['memory_mib']:.0f} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Usage: python benchmarks/run.py [--only-page] [NAME ...]
 
-Names: evaluation, flow, gpu, images, instructions, lut, overhead, pipeline; default: all, gpu only where there is one.
+Names: evaluation, flow, gpu, images, instructions, lut, overhead, pipeline, server; default: all, gpu only where there
+is one, server only where the extra `app` is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from tables import (
     lut_tables,
     overhead_tables,
     pipeline_tables,
+    server_tables,
 )
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
@@ -37,6 +40,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "flow": ("Optical flow", flow_tables),
     "lut": ("LUTs", lut_tables),
     "instructions": ("LUTs by instruction set", instructions_tables),
+    "server": ("The server", server_tables),
     "gpu": ("On a GPU", gpu_tables),
 }
 # Where there are no results: what a reader should know instead.
@@ -86,7 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := sorted({*options.names} - {*SECTIONS}):
         parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
-    everything = [name for name in SECTIONS if name != "gpu" or torch.cuda.is_available()]
+    here = {"gpu": torch.cuda.is_available(), "server": find_spec("httpx") and find_spec("fastapi")}
+    everything = [name for name in SECTIONS if here.get(name, True)]
     for name in () if options.only_page else options.names or everything:
         done = subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))])
         if done.returncode != 0:  # it has said why

@@ -157,6 +157,26 @@ def _where_it_goes(rows: Rows) -> str:
     )
 
 
+def server_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Many small requests, by quarters."""
+    lines = [
+        [
+            row["requests"],
+            str(row["lost"]),
+            str(row["mixed_up"]),
+            f"{row['per_second']:.1f}",
+            *(f"{1e3 * row[f'{name}_seconds']:.0f}" for name in ("median", "p95", "worst")),
+            f"{row['memory_mib']:.0f}",
+        ]
+        for row in rows
+    ]
+    heads = ["requests", "lost", "mixed up", "per second", "median ms", "95 % ms", "worst ms", "memory MiB"]
+    return (
+        f"Pictures of {settings['size']} to the server and back over the loopback, {settings['parallel']} at a time, "
+        f"each of another color; memory of all processes.\n\n{markdown(heads, lines)}"
+    )
+
+
 def evaluation_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     """Evaluating a data set, in units of one backbone pass, and against the paper's way."""
     lines = [
