@@ -22,10 +22,14 @@ def _class_of(node: Node) -> type:
     def run(self: Any, **inputs: Any) -> tuple[Any, ...]:
         return node.run(**inputs)
 
+    body: dict[str, Any] = {"OUTPUT_NODE": True} if node.ends else {}
+    if (changed := node.changed) is not None:
+        body["IS_CHANGED"] = classmethod(lambda cls, **inputs: changed(**inputs))
     return type(
         node.id,
         (),
         {
+            **body,
             "__doc__": node.about,
             "INPUT_TYPES": classmethod(input_types),
             "RETURN_TYPES": tuple(kind for kind, _ in node.outputs),

@@ -1,10 +1,11 @@
-"""What the nodes need of ComfyUI: its device, its memory, its progress bar, its stop button."""
+"""What the nodes need of ComfyUI: its device, its memory, its progress bar, its stop button, its folders."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, device, nn
@@ -34,6 +35,30 @@ def watched(items: Iterable[Item], count: int) -> Iterator[Item]:
         management.throw_exception_if_processing_interrupted()
         yield item
         bar.update(1)
+
+
+def place_to_save(prefix: str, ending: str) -> Path:
+    """A new file in the output folder, named as ComfyUI names its own; it refuses names that lead out of there."""
+    paths = importlib.import_module("folder_paths")
+    folder, name, counter, *_ = paths.get_save_image_path(prefix, paths.get_output_directory())
+    while (place := Path(folder) / f"{name}_{counter:05}_{ending}").exists():
+        counter += 1
+    return place
+
+
+def stored_file(name: str) -> Path:
+    """A file of the input folder, else of the output folder.
+
+    Raises:
+        ValueError: it is in neither; workflows come from other people, so no other folder is read.
+    """
+    paths = importlib.import_module("folder_paths")
+    for folder in (paths.get_input_directory(), paths.get_output_directory()):
+        root = Path(folder).resolve()
+        place = (root / name).resolve()
+        if place.is_relative_to(root) and place.is_file():
+            return place
+    raise ValueError(f"{name}: no such file in the input folder or the output folder; copy it there")
 
 
 @contextmanager

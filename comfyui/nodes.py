@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .host import on_device, resting_device, watched
+from .host import on_device, place_to_save, resting_device, stored_file, watched
 
 LUT = "CO2NET_LUT"
 CATEGORY = "co2net"
@@ -55,6 +55,8 @@ class Node:
         inputs: in order.
         outputs: kind and name of each, in order.
         run: takes the inputs by name, returns the outputs.
+        ends: whether ComfyUI runs it though nobody asks for its outputs.
+        changed: takes the inputs, returns what differs when they mean something else than before, as a file may.
     """
 
     id: str
@@ -63,6 +65,8 @@ class Node:
     inputs: tuple[Input, ...]
     outputs: tuple[tuple[str, str], ...]
     run: Callable[..., tuple[Any, ...]]
+    ends: bool = False
+    changed: Callable[..., Any] | None = None
 
 
 def harmonize(
@@ -121,6 +125,26 @@ def apply_lut(image: Tensor, lut: Tensor, strength: float, mask: Tensor | None =
             yield (picture + share * (trilinear.apply_lut(lut.to(picture.device), picture) - picture))[0]
 
     return (_gathered(watched(colored(), len(image)), image),)
+
+
+def save_lut(lut: Tensor, filename_prefix: str) -> tuple[str]:
+    """Write a LUT as a .cube file into ComfyUI's output folder, beside those of the name that are there."""
+    from co2net import save_cube
+
+    path = place_to_save(filename_prefix, ".cube")
+    save_cube(lut, path, path.stem)
+    return (str(path),)
+
+
+def load_lut(file: str) -> tuple[Tensor]:
+    """A LUT of a .cube file, 3D or 1D, in ComfyUI's input or output folder."""
+    from co2net import load_cube
+
+    return (load_cube(stored_file(file), curves=True).to(resting_device()),)
+
+
+def _time_of(file: str) -> float:
+    return stored_file(file).stat().st_mtime
 
 
 def matte(image: Tensor, way: str, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -200,12 +224,33 @@ NODES = (
         "Applies a 3D LUT to every frame, inside the mask if there is one.",
         (
             _CLIP,
-            Input("lut", LUT, "from Make harmonizing LUT"),
+            Input("lut", LUT, "from Make harmonizing LUT or Load LUT"),
             Input("strength", "FLOAT", "how much of the change", _STRENGTH),
             Input("mask", "MASK", "where; everywhere if not connected", optional=True),
         ),
         (("IMAGE", "image"),),
         apply_lut,
+    ),
+    Node(
+        "Co2netSaveLUT",
+        "Save LUT",
+        "Writes a LUT as a .cube file for grading programs, into the output folder.",
+        (
+            Input("lut", LUT, "from Make harmonizing LUT"),
+            Input("filename_prefix", "STRING", "begins the file's name; a number follows", {"default": "co2net"}),
+        ),
+        (("STRING", "path"),),
+        save_lut,
+        ends=True,
+    ),
+    Node(
+        "Co2netLoadLUT",
+        "Load LUT",
+        "Reads a .cube file, 3D or 1D, of the input folder or the output folder.",
+        (Input("file", "STRING", "name of the file, with its folders below those", {"default": "look.cube"}),),
+        ((LUT, "lut"),),
+        load_lut,
+        changed=_time_of,
     ),
     Node(
         "Co2netMatte",

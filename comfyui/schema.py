@@ -30,6 +30,7 @@ def _class_of(node: Node) -> type:
             display_name=node.title,
             category=CATEGORY,
             description=node.about,
+            is_output_node=node.ends,
             inputs=[_input(given) for given in node.inputs],
             outputs=[_kind(kind).Output(display_name=name) for kind, name in node.outputs],
         )
@@ -37,7 +38,13 @@ def _class_of(node: Node) -> type:
     def execute(cls: type, **inputs: Any) -> Any:
         return io.NodeOutput(*node.run(**inputs))
 
-    body = {"define_schema": classmethod(define_schema), "execute": classmethod(execute), "__doc__": node.about}
+    body: dict[str, Any] = {
+        "define_schema": classmethod(define_schema),
+        "execute": classmethod(execute),
+        "__doc__": node.about,
+    }
+    if (changed := node.changed) is not None:
+        body["fingerprint_inputs"] = classmethod(lambda cls, **inputs: changed(**inputs))
     return type(node.id, (io.ComfyNode,), body)
 
 

@@ -101,8 +101,9 @@ def _api():
         return type(name, (), {"Input": Input, "Output": Output})
 
     class Schema:
-        def __init__(self, node_id, display_name, category, inputs, outputs, description=""):
+        def __init__(self, node_id, display_name, category, inputs, outputs, description="", is_output_node=False):
             self.node_id, self.display_name, self.inputs, self.outputs = node_id, display_name, inputs, outputs
+            self.is_output_node = is_output_node
 
     class NodeOutput:
         def __init__(self, *result):
@@ -190,6 +191,44 @@ def test_a_lut_of_a_clip_does_to_it_what_harmonizing_does(host, clip):
     assert float((out - wanted).abs().max()) < 0.02
     (none,) = host.run("Co2netApplyLUT", image=image, lut=lut, strength=0.0)
     torch.testing.assert_close(none, image)
+
+
+@pytest.fixture
+def folders(monkeypatch, tmp_path):
+    """Stand-in of ``folder_paths``: the input folder and the output folder."""
+    places = tmp_path / "input", tmp_path / "output"
+    for place in places:
+        place.mkdir()
+    module = types.ModuleType("folder_paths")
+    vars(module).update(
+        get_input_directory=lambda: str(places[0]),
+        get_output_directory=lambda: str(places[1]),
+        get_save_image_path=lambda prefix, folder: (folder, prefix, 1, "", prefix),
+    )
+    monkeypatch.setitem(sys.modules, "folder_paths", module)
+    return places
+
+
+def test_a_lut_is_saved_and_loaded(host, folders):
+    lut = torch.rand(1, 3, 5, 5, 5)
+    saved = [host.run("Co2netSaveLUT", lut=lut, filename_prefix="shot")[0] for _ in range(2)]
+    assert [Path(path).name for path in saved] == ["shot_00001_.cube", "shot_00002_.cube"]
+    (loaded,) = host.run("Co2netLoadLUT", file="shot_00002_.cube")
+    assert torch.equal(loaded, lut)
+    co2net.save_cube(lut / 2, folders[0] / "shot_00002_.cube")  # the input folder goes first
+    assert torch.equal(host.run("Co2netLoadLUT", file="shot_00002_.cube")[0], lut / 2)
+    save, node = (host.nodes[f"Co2net{name}LUT"] for name in ("Save", "Load"))
+    assert save.define_schema().is_output_node if host.schema else save.OUTPUT_NODE  # else nobody would run it
+    assert not (node.define_schema().is_output_node if host.schema else hasattr(node, "OUTPUT_NODE"))
+    told = node.fingerprint_inputs if host.schema else node.IS_CHANGED
+    assert told(file="shot_00001_.cube") == Path(saved[0]).stat().st_mtime
+
+
+def test_no_other_folder_is_read(host, folders):
+    co2net.save_cube(torch.rand(1, 3, 2, 2, 2), folders[0].parent / "outside.cube")
+    for name in ("../outside.cube", str(folders[0].parent / "outside.cube")):
+        with pytest.raises(ValueError, match="no such file in the input folder"):
+            host.run("Co2netLoadLUT", file=name)
 
 
 def test_mattes(host, clip):
