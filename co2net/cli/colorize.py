@@ -32,7 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_encoding(p, "CLIP.colorized.mp4")
     p.add_argument(
         "--weights",
-        help="cpnet (a small network of ours), a CPNet file, or a folder with SVCNet's official files; default: none",
+        help="a CPNet file, or a folder with SVCNet's official files; default: none",
     )
     p.add_argument("--flow", help="dis, or a flow of co2net.flow whose file --weights holds (default)")
     p.add_argument(

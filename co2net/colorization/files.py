@@ -16,14 +16,11 @@ from co2net.colorization.ssnet import SSNet
 from co2net.errors import InputError, WeightsError
 from co2net.files import PathLike, write_beside
 from co2net.flow import FlowEstimator, create_flow
-from co2net.models.releases import releases_folder
 from co2net.pipeline.frames import as_bytes
 from co2net.video import open_video
 from co2net.video.picture_clips import list_pictures
 from co2net.video.pictures import read_picture
 from co2net.weight_files import read_weights
-
-SHIPPED = "cpnet"  # name of our own released CPNet
 
 # What the files of the published set are called, wherever they lie in the folder.
 _CPNET, _SSNET, _FLOW = (
@@ -134,16 +131,15 @@ def read_networks(path: PathLike | None) -> Networks:
 
     Args:
         path: a CPNet file (single frames are colored, strokes are carried by DIS flow; what "CPNet_plain" paints is
-            carried itself), or "cpnet", the one that ships; a folder that holds ``cpnet*.pth``, perhaps
-            ``ssnet*.pth`` and ``pwcNet*.pytorch``, at any depth; None: no networks.
+            carried itself); a folder that holds ``cpnet*.pth``, perhaps ``ssnet*.pth`` and ``pwcNet*.pytorch``, at any
+            depth; None: no networks.
 
     Raises:
         WeightsError: a file is missing, there are several, or one does not fit.
     """
     if path is None:
         return Networks()
-    shipped = releases_folder() if str(path) == SHIPPED and not Path(path).exists() else None
-    path = Path(path) if shipped is None else shipped / f"{SHIPPED}.safetensors"
+    path = Path(path)
     if not path.is_dir():
         return Networks(_cpnet(path))
     cpnet, ssnet, flow = (_one(path, pattern) for pattern in (_CPNET, _SSNET, _FLOW))

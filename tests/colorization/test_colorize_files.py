@@ -128,17 +128,3 @@ def test_sound_and_length_stay(tmp_path, folder):
     assert main(["colorize", str(source), "--scribbles", str(folder / "strokes.png"), "-q"]) == 0
     with av.open(str(source)) as before, av.open(str(tmp_path / "clip.colorized.mp4")) as after:
         assert len(list(before.decode(video=0))) == len(list(after.decode(video=0))) == 5
-
-
-def test_our_own_network_is_found_by_its_name(monkeypatch, tmp_path):
-    found = read_networks("cpnet")
-    assert found.cpnet is not None and found.ssnet is None and found.flow is None
-    own = tmp_path / "own"
-    (own / "cpnet").mkdir(parents=True)
-    monkeypatch.chdir(own)
-    with pytest.raises(WeightsError, match="there is no CPNet file"):  # a folder of that name comes first
-        read_networks("cpnet")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CO2NET_MODELS", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"cpnet\.safetensors"):
-        read_networks("cpnet")
