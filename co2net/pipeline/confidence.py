@@ -9,7 +9,7 @@ from co2net.models.backbones.base import BackboneOutput
 CHANGES = ((3.0, "hardly a change"), (8.0, "a small change"), (20.0, "a moderate change"))
 """Largest root mean square over the foreground in 8-bit levels, and its name."""
 LARGE = "a large change"
-GRADES = ((0.5, "sure"), (0.8, "fairly sure"))
+GRADES = ((0.7, "sure"), (1.3, "fairly sure"))
 """Largest expected error as a share of the change, both root mean squares. docs/tonenet.md: what became of each."""
 UNSURE = "unsure"
 
