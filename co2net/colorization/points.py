@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from co2net.colorization.features import LUMA
+
 MOST = 400  # points of one frame; more are thinned
 CARRIED = 150  # of all points that are moved along a clip
+_SLIPPED = 0.08  # change of luma (codes / 100) above which a moved point lies on something else by now
 _CELL = 0.05  # of the short side: a long stroke counts once per cell
 
 
@@ -18,10 +21,12 @@ class Points:
         colors: ``(N, 2)`` float32, a and b in [0, 1].
         places: ``(N, 2)``, x and y in pixels.
         seen: ``(N,)`` bool; a point that was covered or left the frame keeps its last looks and place.
+        first: ``(N, F)``, what they looked like as strokes; a point that comes to lie on another luma looks like that.
     """
 
     def __init__(self, features: np.ndarray, colors: np.ndarray, places: np.ndarray) -> None:
         self.features, self.colors, self.places = features, colors, places
+        self.first = features.copy()
         self.seen = np.ones(len(features), bool)
 
     @classmethod
@@ -56,6 +61,7 @@ class Points:
             *(np.concatenate([getattr(p, n) for p in (self, newer)]) for n in ("features", "colors", "places"))
         )
         both.seen = np.concatenate([self.seen, newer.seen])
+        both.first = np.concatenate([self.first, newer.first])
         return both._only(np.arange(max(0, len(both) - CARRIED), len(both)))
 
     def move(self, flow: Tensor, visible: Tensor, features: np.ndarray) -> None:
@@ -75,11 +81,14 @@ class Points:
         self.places = self.places + flow[0].cpu().numpy()[:, y, x].T * self.seen[:, None]
         self.seen &= ((self.places >= -0.5) & (self.places <= limit + 0.5)).all(axis=1)
         x, y = self.places.round().astype(int).clip(0, limit).T
-        self.features[self.seen] = features[y[self.seen], x[self.seen]]
+        found = features[y[self.seen], x[self.seen]]
+        first = self.first[self.seen]
+        slipped = np.abs(found[:, LUMA] - first[:, LUMA]) > _SLIPPED
+        self.features[self.seen] = np.where(slipped[:, None], first, found)
 
     def _only(self, which: np.ndarray) -> Points:
         part = Points(self.features[which], self.colors[which], self.places[which])
-        part.seen = self.seen[which]
+        part.seen, part.first = self.seen[which], self.first[which]
         return part
 
 

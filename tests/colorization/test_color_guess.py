@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from co2net.cli import main
-from co2net.colorization.features import GEOMETRY, describe
+from co2net.colorization.features import GEOMETRY, LUMA, describe
 from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import CARRIED, MOST, Points
@@ -71,19 +71,24 @@ def test_a_guess_is_near_its_points_and_gray_without():
     assert found[0, 0, 5:35, 3:25].mean() > NEUTRAL + 0.04 and found[0, 0, 5:35, 35:55].mean() < NEUTRAL - 0.03
 
 
-def test_points_move_until_they_are_covered():
+def test_points_move_until_they_are_covered_or_slip():
     features = np.random.default_rng(2).random((20, 30, 4)).astype(np.float32)
+    features[..., LUMA] = 0.5
     known = torch.zeros(1, 1, 20, 30)
     known[0, 0, 3, 4] = known[0, 0, 10, 25] = known[0, 0, 15, 8] = 1
     points = Points.of(features, torch.rand(1, 2, 20, 30), known)
     assert points.places.tolist() == [[4, 3], [25, 10], [8, 15]]
     flow, visible = torch.zeros(1, 2, 20, 30), torch.ones(1, 1, 20, 30)
     flow[:, 0], visible[..., 15, 8] = 6, 0
-    before, following = points.features.copy(), features + 1
+    before, following = points.features.copy(), features + np.float32(0.05)
     points.move(flow, visible, following)
     assert points.places[0].tolist() == [10, 3] and points.seen.tolist() == [True, False, False]
     np.testing.assert_array_equal(points.features[0], following[3, 10])
     np.testing.assert_array_equal(points.features[1:], before[1:])
+    following[..., LUMA] += 0.2  # what it lies on now is another thing: it looks as it did first
+    points.move(flow, visible, following)
+    assert points.places[0].tolist() == [16, 3] and points.seen[0]
+    np.testing.assert_array_equal(points.features, before)
     many = Points(np.zeros((500, 4), np.float32), np.zeros((500, 2), np.float32), np.zeros((500, 2)))
     assert len(many.thinned(MOST)) == MOST and len(many.thinned(CARRIED).joined(points)) == CARRIED
 
