@@ -11,17 +11,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage.data
+from make_sample_data import astronaut_outline, cup_outline, cut_out
 from PIL import Image
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-from make_sample_data import astronaut_outline, cup_outline, cut_out  # noqa: E402
 
 HEIGHT, WIDTH = 360, 480
 # Gains of red, green, blue in linear light, a stop of exposure, and the share of saturation that is left.

@@ -22,7 +22,7 @@ from co2net.data.pictures import encode_picture
 from co2net.errors import Cancelled, InputError
 from co2net.files import write_beside
 from co2net.models.co2net import CO2Net
-from co2net.pipeline.confidence import change_of, mean_square
+from co2net.pipeline.confidence import change_of, in_levels, mean_square
 from co2net.pipeline.frames import as_bytes
 from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.stream import FrameStream
@@ -104,8 +104,7 @@ def look(
     write_beside(change, buffer.getvalue())
     if not changed.any():
         notes = [*notes, "nothing changes in this frame: is the mask empty here?"]
-    error = stream.expected_error
-    expected = None if error is None else 255 * error**0.5
+    expected = in_levels(stream.expected_error)
     return {
         "results": {"before": picture.name, "change": change.name},
         "notes": notes,

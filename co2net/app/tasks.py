@@ -17,6 +17,7 @@ from co2net.errors import InputError
 from co2net.matting.job import matte_video
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import default_model_path, list_releases, load_model
+from co2net.pipeline.confidence import in_levels
 from co2net.pipeline.harmonize import harmonize_video
 from co2net.pipeline.job import JobReport, OnProgress
 from co2net.video import Composing, MaskOptions
@@ -149,9 +150,7 @@ class Workshop:
                 **options,
             )
         results = {"cube": cube.name} if cube else {}
-        error = report.expected_error
-        expected = None if error is None else 255 * error**0.5
-        return _told(report, results, expected_error=expected, change=report.change)
+        return _told(report, results, expected_error=in_levels(report.expected_error), change=report.change)
 
     def matte(self, task: Task) -> dict[str, Any]:
         """The mask of a clip, its cut-out, or its subject over another background."""

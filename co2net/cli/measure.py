@@ -72,7 +72,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> None:
     """Measure and print the tables."""
     from co2net.cli.progress import FrameBar
+    from co2net.errors import InputError
 
+    if options.plot is not None and options.task != "photographs":
+        raise InputError(f"`plot` is drawn by the task photographs, not by {options.task}")
     with FrameBar(quiet=options.quiet, title="measure", unit="scene") as bar:
         listed = TASKS[options.task](options, bar.step)
     if options.output:
@@ -137,6 +140,8 @@ def _photographs(options: argparse.Namespace, show: Callable[..., None]) -> dict
         if getattr(options, name) is None:
             raise InputError(f"`{name}` is missing: composites are made of photographs by LUTs and other changes")
     model = load_model(options.weights, mapping=options.mapping, prior=options.prior).to(choose_device(options.device))
+    if options.plot is not None and model.backbone.prior_name is None:
+        raise InputError("`plot`: this network expects no errors")
     luts = load_luts(options.luts, "test" if (options.luts / "split.json").is_file() else None)
     methods = baselines() | picture_methods(model)
     mix = CompositeMix(untouched=0.0, weakened=0.0, borrowed=0.0, disturbed=0.0)
@@ -153,8 +158,6 @@ def _photographs(options: argparse.Namespace, show: Callable[..., None]) -> dict
     if scores.guesses:
         print(f"\nerrors expected and made, 8-bit levels\n\n{calibration_table(scores.guesses)}")
     if options.plot is not None:
-        if not scores.guesses:
-            raise InputError("`plot`: this network expects no errors")
         plot_calibration(scores.guesses, options.plot)
     kinds = ("composites", "right", "guesses")
     return {kind: [dataclasses.asdict(each) for each in getattr(scores, kind)] for kind in kinds}

@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from co2net.checks import check_least
 from co2net.data.frame_lists import read_listed
 from co2net.data.layouts import Request, register_layout, split_by_hash
-from co2net.data.samples import Sample, pictures_in, read_index
+from co2net.data.samples import Sample, existing_folder, pictures_in, read_index
 from co2net.errors import InputError
 
 
@@ -41,6 +43,19 @@ def find_stills(root: Path, split: str | None = None) -> list[Sample]:
     if not Stills().fits(root):
         raise InputError(f"{root} holds no folders images/ and masks/")
     return _from_index(root, split) if (root / "index.csv").is_file() else _from_folders(root, split)
+
+
+def choose_stills(folders: Sequence[Path], count: int, split: str | None = None) -> list[Sample]:
+    """Up to `count` photographs of several folders, evenly spread over all; `split` as in :func:`find_stills`.
+
+    Raises:
+        InputError: `count` is below 1, or a folder cannot be used or holds none.
+    """
+    check_least("count", count, 1)
+    known = [sample for root in folders for sample in find_stills(existing_folder(root), split)]
+    if not known:
+        raise InputError(f"{folders[0]} holds no photographs with masks{' for validation' if split == 'val' else ''}")
+    return known if len(known) <= count else [known[int((i + 0.5) * len(known) / count)] for i in range(count)]
 
 
 def _from_index(root: Path, split: str | None) -> list[Sample]:

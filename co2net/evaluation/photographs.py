@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.checks import check_least
-from co2net.data.pictures import read_image, read_mask8, to_picture, to_tensor
-from co2net.data.samples import existing_folder
-from co2net.data.stills import find_stills
-from co2net.errors import InputError
+from co2net.data.pictures import read_with_mask, to_picture, to_tensor
+from co2net.data.stills import choose_stills
 from co2net.evaluation.calibration import Guess
 from co2net.evaluation.clips import Score, score
 from co2net.evaluation.known_colors import KINDS, known_color_errors
 from co2net.evaluation.methods import Run
+from co2net.metrics import fmse
 from co2net.models.co2net import CO2Net
 from co2net.pipeline.confidence import change_of, expected_of
 from co2net.pipeline.frames import Picture
@@ -74,17 +72,14 @@ def measure_photographs(
     Raises:
         InputError: a folder or a setting cannot be used.
     """
-    check_least("count", count, 1)
-    known = [sample for root in folders for sample in find_stills(existing_folder(root), "val")]
-    if not known:
-        raise InputError(f"{folders[0]} holds no photographs with masks for validation")
-    chosen = known if len(known) <= count else [known[int((i + 0.5) * len(known) / count)] for i in range(count)]
+    chosen = choose_stills(folders, count, "val")
     generator = torch.Generator().manual_seed(seed)
     scores = PhotographScores()
     for first in range(0, len(chosen), TOGETHER):
         part = chosen[first : first + TOGETHER]
-        real = torch.stack([to_tensor(_square(read_image(sample.real))) for sample in part])
-        masks = [np.where(_square(read_mask8(sample.masks[0])) > 127, 255, 0).astype(np.uint8) for sample in part]
+        read = [read_with_mask(sample.real, sample.masks[0]) for sample in part]
+        real = torch.stack([to_tensor(_square(picture)) for picture, _ in read])
+        masks = [np.where(_square(mask) > 127, 255, 0).astype(np.uint8) for _, mask in read]
         alphas = torch.stack([torch.from_numpy(mask)[None] for mask in masks]).float() / 255
         composites, targets = compose(real, alphas, generator)
         for number, (sample, mask) in enumerate(zip(part, masks, strict=True)):
@@ -150,11 +145,8 @@ def _guess(model: CO2Net, composite: np.ndarray, target: np.ndarray, mask: np.nd
     if expected is None or not bool(alpha.any()):
         return None
 
-    def error(picture: Tensor) -> float:
-        square = ((picture.clamp(0, 1) - truth) ** 2).mean(dim=1, keepdim=True)
-        return 255 * float((square * alpha).sum() / alpha.sum()) ** 0.5
-
-    return Guess(change_of(image, alpha, out), expected, error(out.image), error(image))
+    made, before = (float(fmse(picture, truth, alpha)) ** 0.5 for picture in (out.image, image))
+    return Guess(change_of(image, alpha, out), expected, made, before)
 
 
 def _square(picture: np.ndarray) -> np.ndarray:

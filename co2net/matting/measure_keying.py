@@ -10,10 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from co2net.checks import check_least
 from co2net.data.pictures import read_with_mask
-from co2net.data.samples import Sample, existing_folder
-from co2net.data.stills import find_stills
+from co2net.data.samples import Sample
+from co2net.data.stills import choose_stills
 from co2net.errors import InputError
 from co2net.matting.keying import key_frames_by_color
 from co2net.matting.plates import over_screen
@@ -70,14 +69,9 @@ def measure_keying(
     Raises:
         InputError: a folder or a setting cannot be used.
     """
-    check_least("count", count, 1)
-    known = [sample for root in folders for sample in find_stills(existing_folder(root))]
-    if not known:
-        raise InputError(f"{folders[0]} holds no photographs with masks")
-    chosen = known if len(known) <= count else [known[int((i + 0.5) * len(known) / count)] for i in range(count)]
     scores: list[KeyScore] = []
     left_out = 0
-    for number, sample in enumerate(chosen):
+    for number, sample in enumerate(choose_stills(folders, count)):
         if on_picture is not None:
             on_picture(sample.real.name)
         front, alpha = _subject(sample)

@@ -28,7 +28,12 @@ def change_of(small: Tensor, mask: Tensor, out: BackboneOutput) -> float:
 
 def expected_of(out: BackboneOutput) -> float | None:
     """Root mean square of the error that it expects of that, 8-bit levels; None where it expects none."""
-    return None if out.expected_error is None else float(out.expected_error.mean().clamp(min=0)) ** 0.5 * 255
+    return in_levels(None if out.expected_error is None else float(out.expected_error.mean().clamp(min=0)))
+
+
+def in_levels(square: float | None) -> float | None:
+    """The root of a mean square of the [0, 1] space, in 8-bit levels; None of None."""
+    return None if square is None else square**0.5 * 255
 
 
 def grade(change: float, expected: float) -> str:

@@ -19,7 +19,7 @@ from co2net.files import PathLike
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
 from co2net.models.precision import Precision
-from co2net.pipeline.confidence import change_of, describe, mean_square
+from co2net.pipeline.confidence import change_of, describe, in_levels, mean_square
 from co2net.pipeline.inputs import CompositeInputs
 from co2net.pipeline.job import JobOptions, JobReport, OnProgress, run_job, walk
 from co2net.pipeline.key_frames import KeyFrames
@@ -57,9 +57,11 @@ class HarmonizeReport(JobReport):
 
     @property
     def in_words(self) -> str:
-        """See :func:`co2net.pipeline.confidence.describe`; empty where the network did not look."""
-        expected = None if self.expected_error is None else 255 * self.expected_error**0.5
-        return "" if self.change is None else describe(self.change, expected)
+        """What the network wants (:func:`co2net.pipeline.confidence.describe`); empty where it did not look."""
+        if self.change is None:
+            return ""
+        # Wants: a strength below 1 does less of it.
+        return f"the network wants {describe(self.change, in_levels(self.expected_error))}"
 
 
 _CUT_MEMORY = 3

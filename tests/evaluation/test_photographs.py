@@ -101,3 +101,11 @@ def test_folders_without_validation_photographs_are_refused(photographs):
     (photographs / "index.csv").write_text("id,masks,split\np0,1,train\n")
     with pytest.raises(InputError, match="holds no photographs with masks for validation"):
         measure_photographs([photographs], lambda real, masks, _: (real, real), {}, CO2Net(LUTNet()))
+
+
+def test_a_plot_that_nothing_would_draw_is_refused_before_the_work(photographs, tmp_path, capsys):
+    argv = ["measure", "--photos", str(photographs), "--plot", str(tmp_path / "plot.png"), "-q"]
+    assert main([*argv, "--task", "keying"]) == 2
+    assert "--plot is drawn by the task photographs" in capsys.readouterr().err
+    assert main([*argv, "--task", "photographs", "--luts", str(tmp_path), "--weights", "issam"]) == 2
+    assert "--plot: this network expects no errors" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def error_words(error: float | None, change: float | None, notes: Sequence[str],
     else:
         hint = ": compare well, less strength may help" if grade(change, error) == UNSURE else ""
         words = (
-            f"Here it makes {escape(describe(change, error))}{hint}. It expects to be wrong by about "
+            f"Here it wants {escape(describe(change, error))}{hint}. It expects to be wrong by about "
             f"<b>{error:.0f}</b> levels."
         )
     return f'<p class="facts">{words}</p>' + note_words(notes, say)
