@@ -68,7 +68,7 @@ class ToneOutput(BackboneOutput):
     seen_mask: Tensor | None = None
 
 
-# Under two hours on one core of a CPU. The weights that ship had it twice, the second time from the first's result.
+# Under two hours on one core of a CPU. The weights that ship had a shorter run first, and this one from its result.
 RECIPE = Recipe(
     phases=((SIZE, 600_000, 48),),
     learning_rate=1e-3,
