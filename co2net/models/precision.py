@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from co2net.checks import check_choice
+from co2net.devices import has_bfloat16
 from co2net.models.backbones.base import Backbone, BackboneOutput
 
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -69,12 +70,6 @@ def one_thread_for(backbone: Backbone, device: torch.device) -> Iterator[None]:
     finally:
         if few:
             torch.set_num_threads(before)
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; without, PyTorch only imitates it."""
-    checks = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
-    return any(check() for check in checks if check is not None)
 
 
 def fold_batch_norms(network: Backbone) -> Backbone:

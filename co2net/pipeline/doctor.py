@@ -13,8 +13,7 @@ import torch
 
 import tridistribute
 import trilinear
-from co2net.devices import choose_device, describe_device
-from co2net.models.precision import has_bfloat16
+from co2net.devices import choose_device, describe_device, has_bfloat16
 from co2net.models.releases import list_releases, releases_folder
 from co2net.provenance import file_sha256, version
 from co2net.video.codecs import CODECS

@@ -7,7 +7,7 @@ from noise_frames import frames
 import trilinear
 from co2net.color_mapping.completion import identity_lut
 from co2net.errors import InputError
-from co2net.models.backbones import ToneNet
+from co2net.models.backbones import ToneNet, tonenet
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.backbones.tone_parts import Pointwise
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
@@ -112,6 +112,17 @@ def test_training_lowers_the_losses_but_leaves_the_image_features_alone():
         losses.append(float(terms["pixel"].detach()))
     assert losses[-1] < 0.8 * losses[0]
     assert all(torch.equal(value, before[name]) for name, value in network.features.state_dict().items())
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_training_computes_in_bfloat16_only_where_the_processor_does(monkeypatch, there):
+    monkeypatch.setattr(tonenet, "has_bfloat16", lambda: there)
+    network = ToneNet().train()
+    seen = []
+    network.down[0].register_forward_hook(lambda _, __, out: seen.append(out.dtype))
+    network(*frames(2, (SIZE, SIZE)))
+    network.eval()(*frames(1, (SIZE, SIZE)))
+    assert seen == [torch.bfloat16 if there else torch.float32, torch.float32]
 
 
 def test_the_image_is_the_lut_inside_the_mask(trained):

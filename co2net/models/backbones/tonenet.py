@@ -26,6 +26,7 @@ from torch.nn import functional as F
 import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.color_mapping.completion import identity_lut
+from co2net.devices import has_bfloat16
 from co2net.models.backbones.base import Backbone, BackboneOutput, Recipe, register
 from co2net.models.backbones.losses import roughness
 from co2net.models.backbones.region_statistics import (
@@ -174,7 +175,7 @@ class ToneNet(Backbone):
 
     def look(self, image: Tensor, mask: Tensor) -> ToneOutput:
         """One look at frames of the training size, see :meth:`forward`; ``image`` and ``raw`` are left empty."""
-        half = self.training and image.device.type == "cpu"
+        half = self.training and image.device.type == "cpu" and has_bfloat16()
         seen, seen_mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
         regions = find_regions(seen_mask, near=True)
         weights = Regions(regions)
