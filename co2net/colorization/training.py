@@ -21,7 +21,7 @@ from co2net.colorization.ssnet import SSNet
 from co2net.colorization.training_samples import FRAMES, Clips, Pictures, Sample, stack
 from co2net.flow import FlowEstimator
 from co2net.flow.warp_variants import WarpVariant, warp_variant
-from co2net.models.precision import autocast
+from co2net.models.precision import training_autocast
 from co2net.training.checkpoint import cpu_copy, write_state
 from co2net.training.loop import Run
 from co2net.training.schedule import cosine
@@ -129,7 +129,7 @@ class TrainCPNet(_Colorization):
     def learn(self, batch: Sample, update: Update) -> dict[str, Tensor | float]:
         """See :meth:`Task.learn`."""
         given = hints(self.network, batch.luma[:, 0], batch.scribble[:, 0], batch.known[:, 0])
-        with autocast(batch.luma.device, self.precision):
+        with training_autocast(batch.luma.device, self.precision):
             color, segmentation = self.network(batch.luma[:, 0], given)
         terms = {"l1": (color.float() - batch.ab[:, 0]).abs().mean()}
         if segmentation is not None and batch.segmentation.shape[2]:

@@ -29,6 +29,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision in _DTYPES)
 
 
+def training_autocast(device: torch.device, precision: str) -> torch.autocast:
+    """As :func:`autocast`, but a processor that only imitates "bf16" computes in float32: ten times as fast."""
+    imitated = precision == "bf16" and device.type == "cpu" and not has_bfloat16()
+    return autocast(device, "fp32" if imitated else precision)
+
+
 def backbone_pass(backbone: Backbone, device: torch.device, precision: Precision) -> Callable[..., BackboneOutput]:
     """How to run `backbone` with that precision; arguments and result as of the backbone itself.
 

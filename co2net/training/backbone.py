@@ -16,7 +16,7 @@ from co2net.data.samples import Sample
 from co2net.flow import FlowEstimator
 from co2net.metrics import fmse
 from co2net.models.backbones import Backbone, BackboneOutput
-from co2net.models.precision import autocast
+from co2net.models.precision import training_autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.processes import Processes
 from co2net.training.adversary import Adversary
@@ -183,7 +183,7 @@ class BackboneTask(Task):
     def _run(self, composite: Tensor, mask: Tensor) -> BackboneOutput:
         if self.network.paints:
             composite = composite.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device, self.precision):
+        with training_autocast(self.device, self.precision):
             return self.network(composite, mask)
 
     def validate(self, run: Run) -> Validation:

@@ -18,7 +18,7 @@ from co2net.data.clips import read_frame
 from co2net.data.samples import Sample
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.co2net import CO2Net
-from co2net.models.precision import autocast
+from co2net.models.precision import training_autocast
 from co2net.training.clip_samples import Frames, Stage2Batch, View
 from co2net.training.log import Ticker
 
@@ -85,7 +85,7 @@ def join_prepared(parts: Sequence[Prepared]) -> Prepared:
 @torch.no_grad()
 def run_backbone(model: CO2Net, image: Tensor, mask: Tensor, precision: str = "fp32") -> BackboneOutput:
     """One backbone pass under autocast; the result is float32."""
-    with autocast(image.device, precision):
+    with training_autocast(image.device, precision):
         raw, features = model.backbone.run(model.backbone.normalize(image), mask)
     raw, features = raw.float(), features.float()
     return BackboneOutput(model.backbone.blend(raw, mask, image), features, raw)

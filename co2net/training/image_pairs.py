@@ -26,7 +26,7 @@ from co2net.errors import InputError
 from co2net.files import make_folder, write_beside
 from co2net.metrics import mse, psnr_paper
 from co2net.models.backbones import Backbone, Recipe, backbone_class
-from co2net.models.precision import autocast
+from co2net.models.precision import training_autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.training.checkpoint import cpu_copy, write_state
 from co2net.training.loop import Run
@@ -263,7 +263,7 @@ class PairsTask(Task):
         """The network's own losses; pictures for people now and then."""
         composite, real, mask = batch["composite"], batch["real"], batch["mask"]
         planes = {name: batch[name] for name in self.network.planes}
-        with autocast(composite.device, self.precision):
+        with training_autocast(composite.device, self.precision):
             out = self.network(composite, mask, **planes)
         terms = self.network.losses(out, real, mask, self.recipe)
         total = update(torch.stack(list(terms.values())).sum())
@@ -294,7 +294,7 @@ class PairsTask(Task):
         for samples in sample_loader(dataset, numbers, self.saving.workers):
             batch = to_tensors(samples, run.device)
             composite, real, mask = batch["composite"], batch["real"], batch["mask"]
-            with torch.no_grad(), autocast(run.device, self.precision):
+            with torch.no_grad(), training_autocast(run.device, self.precision):
                 out = self.network(composite, mask, **{name: batch[name] for name in self.network.planes})
             image = out.image.float().clamp(0, 1)
             psnr = float(psnr_paper(image, real))

@@ -24,7 +24,7 @@ from co2net.errors import InputError
 from co2net.metrics import fmse
 from co2net.models.backbones.losses import foreground_loss, stage2_loss
 from co2net.models.co2net import CO2Net
-from co2net.models.precision import autocast
+from co2net.models.precision import training_autocast
 from co2net.models.weight_header import WeightHeader, save_model_weights
 from co2net.provenance import differences, state_sha256
 from co2net.training.checkpoint import cpu_copy, write_state
@@ -244,7 +244,7 @@ def refine(model: CO2Net, prepared: Prepared, precision: str = "fp32") -> Tensor
         prepared: inputs.
         precision: of the network.
     """
-    with autocast(prepared.image.device, precision):
+    with training_autocast(prepared.image.device, precision):
         lut = model.backbone.normalize(prepared.lut)
         refined = model.refine_network(prepared.raw, lut, prepared.image, prepared.features)  # type: ignore[misc]
     return model.finish(refined.float(), prepared.mask, prepared.image)

@@ -104,7 +104,7 @@ class Task(ABC):
         others: whatever else a resumed run must restore.
         steps: optimizer steps of the whole run.
         steps_per_epoch: after so many, and at the end, the loop validates and calls :meth:`keep`.
-        precision: "fp32", "bf16" or "fp16", for :func:`autocast`; "fp16" scales the losses.
+        precision: "fp32", "bf16" or "fp16", for `training_autocast`; "fp16" scales the losses.
         averaging: share of the old in the running mean of the weights; 0: none. The mean is validated and released.
         averaged: names of the networks that have such a mean; None: all.
         largest_gradient: norm that gradients are clipped to; 0: they are not.

@@ -6,7 +6,7 @@ from torch import nn
 from co2net.errors import InputError
 from co2net.models import precision
 from co2net.models.backbones.base import Backbone
-from co2net.models.precision import backbone_pass, fold_batch_norms, one_thread_for
+from co2net.models.precision import backbone_pass, fold_batch_norms, one_thread_for, training_autocast
 from co2net.models.registry import create_backbone
 from co2net.pipeline import harmonize_frames
 
@@ -62,6 +62,14 @@ def test_full_precision_and_other_processors_take_the_network_itself(monkeypatch
     assert backbone_pass(lutnet, CPU, "auto") is lutnet
     monkeypatch.setattr(precision, "has_bfloat16", lambda: False)
     assert backbone_pass(network, CPU, "auto") is network
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_training_does_not_imitate_bfloat16(monkeypatch, there):
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: there)
+    with training_autocast(CPU, "bf16"):
+        product = nn.Linear(2, 2)(torch.ones(1, 2))
+    assert product.dtype == (torch.bfloat16 if there else torch.float32)
 
 
 def test_unknown_precision_is_told():
