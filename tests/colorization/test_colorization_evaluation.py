@@ -62,11 +62,38 @@ class Colorful(torch.nn.Module):
         return (x.amax(1, keepdim=True) - x.amin(1, keepdim=True) > 0.04).float()
 
 
-@pytest.mark.parametrize("ending", [".pt", ".pt2"])
+def colorful_onnx(path):
+    """:class:`Colorful` as an ONNX file, node by node: the exporter needs one package more than the reader."""
+    onnx = pytest.importorskip("onnx", reason="needs pip install 'co2net[onnx]'")
+    pytest.importorskip("onnxruntime", reason="needs pip install 'co2net[onnx]'")
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1], keepdims=1),
+        helper.make_node("ReduceMin", ["x"], ["least"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["most", "least"], ["chroma"]),
+        helper.make_node("Greater", ["chroma", "edge"], ["colored"]),
+        helper.make_node("Cast", ["colored"], ["plane"], to=TensorProto.FLOAT),
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, 512, 512])]
+        for name, channels in (("x", 3), ("plane", 1))
+    ]
+    edge = helper.make_tensor("edge", TensorProto.FLOAT, [], [0.04])
+    model = helper.make_model(
+        helper.make_graph(nodes, "colorful", *ends, [edge]), opset_imports=[helper.make_opsetid("", 13)]
+    )
+    model.ir_version = 8
+    onnx.save(model, str(path))
+
+
+@pytest.mark.parametrize("ending", [".pt", ".pt2", ".onnx"])
 def test_a_segmenter_is_asked_about_every_method(clips, capsys, ending):
     network = clips / f"net{ending}"
     if ending == ".pt":
         torch.jit.script(Colorful()).save(str(network))
+    elif ending == ".onnx":
+        colorful_onnx(network)
     else:
         torch.export.save(torch.export.export(Colorful(), (torch.rand(1, 3, 512, 512),)), str(network))
     for path in sorted((clips / "set").rglob("*.png")):
