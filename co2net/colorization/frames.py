@@ -12,6 +12,7 @@ from co2net.colorization.lab import NEUTRAL
 from co2net.pipeline.frames import Picture, frame_shape, frame_to_tensor
 
 GRAY = 4 / 255  # a frame whose channels differ by no more is gray
+_SLOPE = 105.0  # L per change of luma from 0 to 1, about
 
 
 def luma_of(frame: Picture) -> np.ndarray:
@@ -50,18 +51,25 @@ def as_codes(luma: Tensor) -> Tensor:
     return (luma * 2.55).round() / 255
 
 
-def recolored(frame: Picture, luma: np.ndarray, ab: Tensor) -> Picture:
+def recolored(frame: Picture, luma: np.ndarray, ab: Tensor, weights: np.ndarray | None = None) -> Picture:
     """The frame with new colors, of the same kind and depth.
 
     Args:
         frame: as for :func:`luma_of`.
         luma: its L, of :func:`luma_of`.
         ab: ``(1, 2, h, w)`` in [0, 1], any size.
+        weights: ``(3,)`` of red, green and blue in what stays as it is in `frame`; None: L stays.
     """
     shape = frame_shape(frame)
     large = F.interpolate(ab.float().cpu(), shape, mode="bilinear", align_corners=False)[0]
     planes = ((large - NEUTRAL) * 255).permute(1, 2, 0).numpy()
-    rgb = cv2.cvtColor(np.concatenate([luma[..., None], planes], axis=2), cv2.COLOR_Lab2RGB)
+    lab = np.concatenate([luma[..., None], planes], axis=2)
+    rgb = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
+    if weights is not None:
+        kept = frame_to_tensor(frame)[0].permute(1, 2, 0).cpu().numpy() @ weights
+        lab[..., 0] = (luma + (kept - rgb @ weights) * _SLOPE).clip(0, 100)
+        rgb = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
+        rgb += (kept - rgb @ weights)[..., None]  # what one step of Newton's leaves
     tensor = isinstance(frame, Tensor)
     if frame.dtype in (np.uint8, np.uint16, torch.uint8, torch.uint16):
         full = 255 if frame.dtype in (np.uint8, torch.uint8) else 65535

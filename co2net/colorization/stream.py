@@ -10,6 +10,7 @@ import torch
 
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.frames import as_codes, gray_conversion_of, is_colored, luma_of, recolored, shrunk
+from co2net.colorization.gray import GrayConversion
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.painting import corrector
 from co2net.colorization.spread import Spreader
@@ -98,6 +99,7 @@ class ColorizeStream:
         self._window = None if cpnet is None or carried else Window(cpnet, ssnet, estimate, arrangement=arrangement)
         self._spreader = Spreader(estimate, corrector(cpnet) if cpnet is not None and carried else None)
         self._published = arrangement == "published"
+        self._conversion = GrayConversion()
         self._cuts = CutDetector()
         self._count = 0
         self._stroked = self._colored = False
@@ -123,19 +125,22 @@ class ColorizeStream:
             ab, known = torch.full((1, 2, *size), NEUTRAL), torch.zeros(1, 1, *size)
         else:
             name = f"the strokes of frame {self._count}"
-            ab, known = strokes_ab(strokes_on_black(strokes, shape, name), shape, size)
+            strokes = strokes_on_black(strokes, shape, name)
+            if not self._published:
+                self._conversion.look(strokes, luma)
+            ab, known = strokes_ab(strokes, shape, size)
             self._stroked = True
         if not self._stroked and self._shot_begins:
             self._without.append(self._count)
         self._shot_begins = False
         self._count += 1
         if self._window is None:
-            yield tag, recolored(frame, shown, self._spreader.add(small, ab, known))
+            yield tag, recolored(frame, shown, self._spreader.add(small, ab, known), self._conversion.weights)
             return
         for (own_tag, own_frame, own_luma), color in self._window.add(
             small, ab, known, (tag, frame, shown), centered=lightness - 50
         ):
-            yield own_tag, recolored(own_frame, own_luma, color)
+            yield own_tag, recolored(own_frame, own_luma, color, self._conversion.weights)
 
     def finish(self) -> Iterator[tuple[Any, Picture]]:
         """No more frames: yields the rest."""
@@ -145,12 +150,16 @@ class ColorizeStream:
             self.notes.append(f"no strokes for the frames from {shown} on (a cut ends what strokes before it say)")
         if self._scribbles:
             self.notes.append(f"strokes for frames that do not exist were left out: {sorted(self._scribbles)[:5]}")
+        if self._conversion.name is not None:
+            self.notes.append(
+                f"by the strokes' brightness the clip was made gray as {self._conversion.name} says: its luma stays"
+            )
         if self._colored:
             self.notes.append("the clip has colors of its own; they were dropped, only its luma counts")
 
     def _end_of_shot(self) -> Iterator[tuple[Any, Picture]]:
         if self._window is not None:
             for (tag, frame, luma), color in self._window.rest():
-                yield tag, recolored(frame, luma, color)
+                yield tag, recolored(frame, luma, color, self._conversion.weights)
         self._spreader.reset()
         self._stroked, self._shot_begins = False, True
