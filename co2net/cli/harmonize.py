@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Literal
 
-from co2net.cli.loading import load_torch
+from co2net.cli.loading import give_back_memory, load_torch
 from co2net.cli.options import ENCODING, add_device, add_encoding, add_prior, add_quiet, frame_rate, key_frames, picked
 
 if TYPE_CHECKING:
@@ -228,7 +228,9 @@ def _harmonize(options: argparse.Namespace, model: CO2Net | None, review: Review
     from co2net.video import Composing, MaskOptions
 
     device = choose_device(options.device)
-    model = model or load_model(options.weights, options.backbone, prior=options.prior)
+    if model is None:
+        model = load_model(options.weights, options.backbone, prior=options.prior)
+        give_back_memory()
     with FrameBar(quiet=options.quiet, device=device) as bar:
         return harmonize_video(
             model=model,

@@ -100,11 +100,10 @@ def shrunk_for(backbone: Backbone, frame: Pixels, mask: Tensor | CodedMask) -> t
     """A frame and its mask ``(1, 1, H, W)`` as `backbone` wants them: ``(1, 3, h, w)`` in [0, 1], ``(1, 1, h, w)``."""
     shape = frame_shape(frame)
     shrink = mean_foreground if backbone.averages_areas else shrink_foreground
-    values = mask if isinstance(mask, Tensor) else mask_to_tensor(mask, shape)
-    return shrink(frame, values, working_shape(*shape, backbone.frame_size))
+    return shrink(frame, mask, working_shape(*shape, backbone.frame_size))
 
 
-def shrink_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def shrink_foreground(frame: Pixels, mask: Tensor | CodedMask, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down; as :func:`shrink`, unless that steps over all of the foreground.
 
     A foreground thinner than a pixel of the working size would come and go as it moves. Then each working pixel that
@@ -112,12 +111,13 @@ def shrink_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tu
 
     Args:
         frame: ``(H, W, 3)`` uint8 / uint16 or ``(3, H, W)`` float in [0, 1].
-        mask: ``(1, 1, H, W)`` in [0, 1].
+        mask: ``(1, 1, H, W)`` in [0, 1], or codes ``(H, W)``.
         shape: the working size.
 
     Returns:
         ``(1, 3, h, w)`` in [0, 1] and ``(1, 1, h, w)``, each on its own device.
     """
+    mask = _whole(frame, mask)
     small, small_mask = sample(frame, shape), shrink(mask, shape)
     if bool(small_mask.amax() > 0.5) or bool(mask.amax() <= small_mask.amax()):
         return small, small_mask
@@ -128,17 +128,24 @@ def shrink_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tu
     return torch.where(weights > 0, colors, small), F.adaptive_max_pool2d(mask, shape)
 
 
-def mean_foreground(frame: Pixels, mask: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def mean_foreground(frame: Pixels, mask: Tensor | CodedMask, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Resize a frame and its mask down by averaging over areas, for networks that compare colors and paint nothing.
 
     Arguments and results as of :func:`shrink_foreground`.
     """
-    if mask.shape[2:] == shape:
-        return frame_to_tensor(frame), mask
-    small_mask = _shrunk(_thinned(mask[0, 0].cpu().numpy(), shape), shape)[None, None].to(mask.device)
+    if frame_shape(frame) == shape:
+        return frame_to_tensor(frame), _whole(frame, mask)
+    if isinstance(mask, CodedMask):  # of a large frame all values would be as much memory as two frames
+        small_mask = _shrunk(np.asarray(mask[_thin(mask.shape, shape)]), shape)[None, None]
+    else:
+        small_mask = _shrunk(_thinned(mask[0, 0].cpu().numpy(), shape), shape)[None, None].to(mask.device)
     if not bool(small_mask.any()):  # a foreground thinner than the pixels that were left out, or none
-        small_mask = F.adaptive_max_pool2d(mask, shape)
+        small_mask = F.adaptive_max_pool2d(_whole(frame, mask), shape)
     return mean_colors(frame, shape), small_mask
+
+
+def _whole(frame: Pixels, mask: Tensor | CodedMask) -> Tensor:
+    return mask if isinstance(mask, Tensor) else mask_to_tensor(mask, frame_shape(frame))
 
 
 def mean_colors(frame: Pixels, shape: tuple[int, int]) -> Tensor:
@@ -152,7 +159,7 @@ def mean_colors(frame: Pixels, shape: tuple[int, int]) -> Tensor:
         height, width, _ = frame.shape
         if height >= 2 * shape[0] and width >= 2 * shape[1]:  # else chroma would have to be enlarged
             return torch.from_numpy(frame.shrunk(shape)).permute(2, 0, 1)[None]
-        rows, columns = (_chosen(side, small) for side, small in zip((height, width), shape, strict=True))
+        rows, columns = _thin((height, width), shape)
         values = frame.at(np.arange(height)[rows], np.arange(width)[columns])
         return _as_floats(_shrunk(values, shape))
     picture = as_tensor(frame)
@@ -171,9 +178,13 @@ def _chosen(side: int, small: int) -> slice:
     return slice(step // 2, None, step)
 
 
+def _thin(sides: tuple[int, ...], shape: tuple[int, int]) -> Box:
+    rows, columns = (_chosen(side, small) for side, small in zip(sides, shape, strict=True))
+    return rows, columns
+
+
 def _thinned(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    rows, columns = (_chosen(side, small) for side, small in zip(values.shape[:2], shape, strict=True))
-    return np.ascontiguousarray(values[rows, columns])
+    return np.ascontiguousarray(values[_thin(values.shape[:2], shape)])
 
 
 def _shrunk(values: np.ndarray, shape: tuple[int, int]) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from co2net.pipeline import harmonize_frames
 from co2net.pipeline.resolution import enlarge, mean_foreground, sample, shrink, working_shape
+from co2net.video.coded_masks import CodedMask
 
 HEIGHT, WIDTH, WORKING = 300, 420, 64
 
@@ -265,3 +266,15 @@ def test_a_foreground_between_the_sampled_pixels_is_seen():
     mask[..., 5, 7] = 1
     assert mean_foreground(frame, mask, (8, 8))[1].max() > 0
     assert mean_foreground(frame, torch.zeros_like(mask), (8, 8))[1].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(96, 90), (1080, 64), (40, 40)])
+def test_a_mask_of_codes_shrinks_to_the_bits_that_its_values_shrink_to(shape):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, shape, np.uint8) * (rng.random(shape) > 0.4).astype(np.uint8)
+    frame = rng.integers(0, 256, (*shape, 3), np.uint8)
+    mask = CodedMask(codes, np.linspace(0, 1, 256, dtype=np.float32))
+    values = torch.from_numpy(np.asarray(mask))[None, None]
+    for small in ((8, 10), (40, 40), shape):
+        for one, other in zip(mean_foreground(frame, mask, small), mean_foreground(frame, values, small), strict=True):
+            assert torch.equal(one, other)
