@@ -301,23 +301,25 @@ class VideoEncoder:
             self._stream.set_display_matrix(info.orientation.matrix)
 
     def _copy_from_source(self, container_format: str) -> None:
-        with open_input(self._info.path) as source:
+        info, other = self._info, self._info.sound_from
+        source = open_input(info.path)  # for tags and sound alike: to open a file, FFmpeg decodes a frame of it
+        try:
             copy_tags(source, self._output)
             copy_tags(video_stream(source), self._stream)
             copy_disposition(video_stream(source), self._stream)
-            if not self._info.with_sound:
-                return
-            if hasattr(source, "chapters") and source.chapters():
+            if info.with_sound and hasattr(source, "chapters") and source.chapters():
                 self._output.set_chapters(source.chapters())
-        other = self._info.sound_from
+        except BaseException:
+            source.close()
+            raise
+        if not info.with_sound:
+            return source.close()
         self._sounds.append(
             SoundCopier(
-                self._info.path,
-                self._output,
-                container_format,
-                self._notes,
+                *(info.path, self._output, container_format, self._notes),
                 audio=other is None,
-                may_be_cut=self._info.may_be_cut,
+                may_be_cut=info.may_be_cut,
+                opened=source,
             )
         )
         if other is not None:

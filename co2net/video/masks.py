@@ -212,8 +212,12 @@ class MaskReader(Closing):
             return RawMask(self.info.orientation.upright(plane), frame.alpha, white=float(peak))
         if self._is_tinted(frame):
             return RawMask(self._colors(frame), frame.alpha)
-        luma = self.info.orientation.upright(stretched(plane, self.info))
-        return RawMask(np.rint(luma * 255).astype(np.uint8), frame.alpha)
+        plane = self.info.orientation.upright(plane)
+        if plane.dtype == np.uint8:
+            levels = cv2.LUT(plane, np.rint(stretched(np.arange(256), self.info) * 255).astype(np.uint8))
+        else:
+            levels = np.rint(stretched(plane, self.info) * 255).astype(np.uint8)
+        return RawMask(levels, frame.alpha)
 
     def _is_tinted(self, frame: Frame) -> bool:
         """Whether a YUV mask is painted in a color: its luma would then say too little."""

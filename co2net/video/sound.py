@@ -29,7 +29,7 @@ _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder", 
 
 
 class SoundCopier:
-    """Copies what a file holds beside its pictures into an output; opens the file a second time.
+    """Copies what a file holds beside its pictures into an output; opens the file once more, or takes `opened` over.
 
     Every sound track, subtitles (as text of the output's own kind where it does not hold theirs), cover art and
     attachments; or only its sound, or only the others. Packets are handed over up to the time of the pictures written,
@@ -45,9 +45,10 @@ class SoundCopier:
         audio: bool = True,
         others: bool = True,
         may_be_cut: bool = False,
+        opened: Any = None,
     ) -> None:
-        self._may_be_cut = may_be_cut
-        self._source, self._path, self._output, self._format = open_input(source), source, output, container_format
+        self._may_be_cut, self._source = may_be_cut, opened or open_input(source)
+        self._path, self._output, self._format = source, output, container_format
         self._copied: dict[int, Any] = {}
         self._transcoded: dict[int, _Transcoder] = {}
         self._converted: dict[int, SubtitleConverter] = {}

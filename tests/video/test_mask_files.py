@@ -14,6 +14,7 @@ import co2net
 from co2net.data.pictures import read_mask, read_mask8
 from co2net.errors import InputError, ShapeError
 from co2net.video import open_mask, open_video
+from co2net.video.mask_evidence import noise_floor
 from co2net.video.mask_files import MaskArrays, MaskOptions
 from co2net.video.mask_files import read_mask as read_with_note
 
@@ -224,6 +225,20 @@ def test_noise_in_black_is_cut_or_said(tmp_path, ending):
         np.testing.assert_array_equal(mask, np.maximum(DISC, noise) / np.float32(255))
         assert "threshold of 13,255" in note
         assert (read_with_note(path, MaskOptions(threshold=(13, 255)))[0][:8, :8] == 0).all()
+
+
+def test_noise_is_looked_for_where_no_square_around_reaches_the_foreground():
+    levels = np.zeros((160, 200), np.uint8)
+    levels[::2, ::3] = 6
+    levels[60:90, 0:40] = 255
+    reach = 160 // 16
+    near = np.zeros(levels.shape, bool)
+    near[60 - reach : 90 + reach, : 40 + reach] = True
+    beside = levels.copy()
+    beside[near & (levels < 255)] = 16  # a soft edge, which is no noise
+    assert noise_floor(levels) == noise_floor(beside) == 6
+    beside[60 - reach - 1, ::3] = 16
+    assert noise_floor(beside) == 16
 
 
 def test_arrays_of_a_clip_stay_of_one_kind():
