@@ -9,7 +9,7 @@ import torch
 from co2net.colorization.smoother import smooth
 
 GEOMETRY = 9  # features that the regression measures distances in as they are, the first ones
-LUMA = 2  # which of them is the pixel's own luma, in codes / 100
+LUMA, SURROUNDINGS = 2, 4  # which of them are the pixel's own luma and its mean around, in codes / 100
 SCALES = (0.012, 0.04, 0.12)  # of the short side
 REGIONS = ((3e4, 6.0), (300.0, 12.0))  # strength and edge of the smoothers within whose regions means are taken
 _TEXTURES = (0.02, 0.06)  # of the short side, where gradients are summed

@@ -47,7 +47,7 @@ class GrayConversion:
         there = np.asarray(strokes.any(axis=2), np.uint8)
         count, owners, _, middles = cv2.connectedComponentsWithStats(there, connectivity=8)
         rows, columns = np.nonzero(there)
-        owner = owners[rows, columns]
+        owner = np.asarray(owners, np.intp)[rows, columns]
         middle = middles[owner]
         near = (np.abs(columns - middle[:, 0]) < _NEAR) & (np.abs(rows - middle[:, 1]) < _NEAR)
         rows, columns, owner = rows[near], columns[near], owner[near] - 1

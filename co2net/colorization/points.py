@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from co2net.colorization.features import LUMA
+from co2net.colorization.features import LUMA, SURROUNDINGS
 
 MOST = 400  # points of one frame; more are thinned
 CARRIED = 150  # of all points that are moved along a clip
 _SLIPPED = 0.08  # change of luma (codes / 100) above which a moved point lies on something else by now
+_APART, _REFITS, _STEADY = (
+    4,
+    4,
+    0.3,
+)  # general motion: pixels between samples, refits, pixels of difference that count fully
 _CELL = 0.05  # of the short side: a long stroke counts once per cell
 
 
@@ -19,8 +24,8 @@ class Points:
     Attributes:
         features: ``(N, F)`` float32, of :func:`~.features.describe`.
         colors: ``(N, 2)`` float32, a and b in [0, 1].
-        places: ``(N, 2)``, x and y in pixels.
-        seen: ``(N,)`` bool; a point that was covered or left the frame keeps its last looks and place.
+        places: ``(N, 2)``, x and y in pixels; outside the frame too.
+        seen: ``(N,)`` bool; a point that was covered or left the frame keeps its last looks.
         first: ``(N, F)``, what they looked like as strokes; a point that comes to lie on another luma looks like that.
     """
 
@@ -67,6 +72,9 @@ class Points:
     def move(self, flow: Tensor, visible: Tensor, features: np.ndarray) -> None:
         """Go to the next frame.
 
+        A point that is covered, has left the frame or was lost goes on with the general motion. It is seen again where
+        the frame looks like it.
+
         Args:
             flow: ``(1, 2, H, W)`` pixels, from this frame to the next one.
             visible: ``(1, 1, H, W)``, what the next frame shows too.
@@ -76,15 +84,20 @@ class Points:
             return
         height, width = features.shape[:2]
         limit = np.array([width - 1, height - 1])
+        field, shown = flow[0].cpu().numpy(), visible[0, 0].cpu().numpy()
         x, y = self.places.round().astype(int).clip(0, limit).T
-        self.seen &= visible[0, 0].cpu().numpy()[y, x] > 0.5
-        self.places = self.places + flow[0].cpu().numpy()[:, y, x].T * self.seen[:, None]
-        self.seen &= ((self.places >= -0.5) & (self.places <= limit + 0.5)).all(axis=1)
+        followed = self.seen & (shown[y, x] > 0.5)
+        general = _corners(self.places, height, width) @ _general_motion(field, shown)
+        self.places = self.places + np.where(followed[:, None], field[:, y, x].T, general)
+        inside = ((self.places >= -0.5) & (self.places <= limit + 0.5)).all(axis=1)
         x, y = self.places.round().astype(int).clip(0, limit).T
-        found = features[y[self.seen], x[self.seen]]
-        first = self.first[self.seen]
-        slipped = np.abs(found[:, LUMA] - first[:, LUMA]) > _SLIPPED
-        self.features[self.seen] = np.where(slipped[:, None], first, found)
+        found = features[y, x]
+        same = np.abs(found - self.first)[:, (LUMA, SURROUNDINGS)] <= _SLIPPED
+        self.seen = inside & (followed | same.all(axis=1))
+        alike = self.seen & same[:, 0]
+        kept = np.where(self.seen[:, None], self.first, self.features)
+        self.features = np.where(alike[:, None], found, kept)
+        self.features[:, :2] = self.places / np.hypot(height, width)
 
     def _only(self, which: np.ndarray) -> Points:
         part = Points(self.features[which], self.colors[which], self.places[which])
@@ -97,3 +110,28 @@ def _means(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     sums = np.zeros((count, values.shape[1]))
     np.add.at(sums, owner, values)
     return (sums / np.bincount(owner, minlength=count)[:, None]).astype(np.float32)
+
+
+def _corners(places: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Places ``(N, 2)`` as ``(N, 3)``: shares of the frame from its middle, and 1."""
+    return np.column_stack([places / (width, height) - 0.5, np.ones(len(places))])
+
+
+def _general_motion(flow: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """The affine motion ``(3, 2)`` that most of a frame follows, for places as :func:`_corners` writes them.
+
+    Args:
+        flow: ``(2, H, W)``.
+        visible: ``(H, W)``, above 0.5 where it can be trusted.
+    """
+    height, width = visible.shape
+    rows, columns = (grid.ravel() for grid in np.mgrid[:height:_APART, :width:_APART])
+    places = _corners(np.column_stack([columns, rows]), height, width)
+    moved, trust = flow[:, rows, columns].T, visible[rows, columns] + 1e-3
+    fit = np.zeros((3, 2))
+    fit[2] = np.median(moved[trust > 0.5] if (trust > 0.5).any() else moved, axis=0)
+    for _ in range(_REFITS):
+        off = np.linalg.norm(moved - places @ fit, axis=1)
+        weighed = places * (trust / (1 + (off / (np.median(off) + _STEADY)) ** 2))[:, None]
+        fit = np.linalg.solve(places.T @ weighed + 1e-6 * np.eye(3) * len(places), weighed.T @ moved)
+    return fit

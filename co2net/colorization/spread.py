@@ -17,7 +17,7 @@ from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import CARRIED, Points
 from co2net.colorization.regression import guess, regress
 from co2net.colorization.smoother import smooth
-from co2net.flow import FlowEstimator, occlusion_mask, warp
+from co2net.flow import FlowEstimator, consistency_mask, occlusion_mask, warp
 
 Paint = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Luma ``(1, 1, H, W)`` in [0, 1], strokes ``(1, 2, H, W)`` and where they are, to colors ``(1, 2, H, W)``."""
@@ -30,6 +30,7 @@ _FAINT = 1e-7  # share of data below which the next spreading takes over
 _KEEP = 0.98  # how much of a color from the frame before counts against its own neighborhood
 _FADE = 0.1  # share by which what a frame knows beyond the guess is forgotten per frame
 _FAR = 1e-2  # share of data below which what is known beyond the guess no longer counts
+_ROUGH = 0.04  # share of the motion, both squared, that a point may come back beside itself
 _ALIKE, _OTHER = 16.0, 40.0  # codes of luma: a carried color is trusted below the first, not at all above the second
 
 
@@ -133,7 +134,7 @@ class Spreader:
         if features is None or self._points is None:
             guessed = torch.full_like(beyond, NEUTRAL)
         else:
-            self._points.move(back, 1 - occlusion_mask(back, there), features)
+            self._points.move(back, consistency_mask(back, there, relative=_ROUGH, absolute=1.0), features)
             guessed = guess(features, self._points).to(beyond)
         # What came into view is guessed, and differs from the guess as its neighbors do.
         beyond = beyond - guessed

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from co2net.cli import main
-from co2net.colorization.features import GEOMETRY, LUMA, describe
+from co2net.colorization.features import GEOMETRY, LUMA, SURROUNDINGS, describe
 from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import CARRIED, MOST, Points
@@ -71,26 +71,55 @@ def test_a_guess_is_near_its_points_and_gray_without():
     assert found[0, 0, 5:35, 3:25].mean() > NEUTRAL + 0.04 and found[0, 0, 5:35, 35:55].mean() < NEUTRAL - 0.03
 
 
-def test_points_move_until_they_are_covered_or_slip():
-    features = np.random.default_rng(2).random((20, 30, 4)).astype(np.float32)
-    features[..., LUMA] = 0.5
+def test_points_move_and_go_on_with_the_frame_where_they_are_lost():
+    features = np.random.default_rng(2).random((20, 30, 6)).astype(np.float32)
+    features[..., LUMA] = features[..., SURROUNDINGS] = 0.5
     known = torch.zeros(1, 1, 20, 30)
     known[0, 0, 3, 4] = known[0, 0, 10, 25] = known[0, 0, 15, 8] = 1
     points = Points.of(features, torch.rand(1, 2, 20, 30), known)
     assert points.places.tolist() == [[4, 3], [25, 10], [8, 15]]
     flow, visible = torch.zeros(1, 2, 20, 30), torch.ones(1, 1, 20, 30)
-    flow[:, 0], visible[..., 15, 8] = 6, 0
+    flow[:, 0] = 6
+    visible[..., 15, 8] = 0
     before, following = points.features.copy(), features + np.float32(0.05)
+    following[15, 14, LUMA] += 0.2  # another thing covers the third point
     points.move(flow, visible, following)
-    assert points.places[0].tolist() == [10, 3] and points.seen.tolist() == [True, False, False]
-    np.testing.assert_array_equal(points.features[0], following[3, 10])
-    np.testing.assert_array_equal(points.features[1:], before[1:])
-    following[..., LUMA] += 0.2  # what it lies on now is another thing: it looks as it did first
-    points.move(flow, visible, following)
-    assert points.places[0].tolist() == [16, 3] and points.seen[0]
-    np.testing.assert_array_equal(points.features, before)
-    many = Points(np.zeros((500, 4), np.float32), np.zeros((500, 2), np.float32), np.zeros((500, 2)))
-    assert len(many.thinned(MOST)) == MOST and len(many.thinned(CARRIED).joined(points)) == CARRIED
+    np.testing.assert_allclose(points.places, [[10, 3], [31, 10], [14, 15]], atol=1e-3)
+    assert points.seen.tolist() == [True, False, False]
+    np.testing.assert_array_equal(points.features[0, 2:], following[3, 10, 2:])
+    np.testing.assert_array_equal(points.features[1:, 2:], before[1:, 2:])
+    np.testing.assert_allclose(points.features[:, :2], points.places / np.hypot(20, 30), rtol=1e-6)
+    slipped = following.copy()
+    slipped[..., LUMA] = 0.8  # what lies there now is another thing: it looks as it did first
+    points.move(flow, torch.ones_like(visible), slipped)
+    np.testing.assert_allclose(points.places[0], [16, 3], atol=1e-3)
+    assert points.seen.tolist() == [True, False, False]
+    np.testing.assert_array_equal(points.features[:, 2:], before[:, 2:])
+    points.move(-flow, torch.ones_like(visible), following)  # back in view, and uncovered
+    points.move(-flow, torch.ones_like(visible), features)
+    assert points.seen.all()
+    np.testing.assert_allclose(points.places, [[4, 3], [25, 10], [8, 15]], atol=1e-3)
+    np.testing.assert_array_equal(points.features[1, 2:], features[10, 25, 2:])
+
+
+def test_most_of_the_frame_decides_where_lost_points_go():
+    """A camera that zooms and turns, and a third of the frame that moves otherwise."""
+    y, x = np.mgrid[:40, :60].astype(np.float32)
+    flow = np.stack([2 + 0.02 * x - 0.01 * y, -1 + 0.01 * x + 0.02 * y])
+    flow[:, 10:30, 20:60] = 9
+    features = np.zeros((40, 60, 6), np.float32)
+    known = torch.zeros(1, 1, 40, 60)
+    known[..., 20, 40] = 1
+    points = Points.of(features, torch.rand(1, 2, 40, 60), known)
+    covering = np.ones_like(features)
+    points.move(torch.from_numpy(flow)[None], torch.zeros(1, 1, 40, 60), covering)
+    np.testing.assert_allclose(points.places, [[40 + 2 + 0.8 - 0.2, 20 - 1 + 0.4 + 0.4]], atol=0.3)
+
+
+def test_points_are_not_too_many():
+    many = Points(np.zeros((500, 6), np.float32), np.zeros((500, 2), np.float32), np.zeros((500, 2)))
+    few = many.thinned(MOST)
+    assert len(few) == MOST and len(few.thinned(CARRIED).joined(many.thinned(3))) == CARRIED
 
 
 def test_what_comes_into_view_gets_the_color_of_its_like():
