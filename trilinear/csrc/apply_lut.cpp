@@ -79,6 +79,17 @@ CO2NET_INLINE bool past_caches_all(const Apply& job) {
 }
 
 #if CO2NET_HAS_WIDE
+// The colors of the pixels i .. i + 7 of a block; 0 where no filled cell is near.
+CO2NET_AVX2 Eight read_colors(const Apply& job, const Block<float>& at, int i) {
+  Eight read = read_eight(job.packed, job.steps.dim, at, i);
+  if (job.counted) {
+    const __m256 known = _mm256_cmp_ps(read.weight, _mm256_set1_ps(FLT_MIN), _CMP_GE_OQ);
+    const __m256 divisor = _mm256_blendv_ps(_mm256_set1_ps(1.0f), read.weight, known);
+    for (__m256& color : read.color) color = _mm256_and_ps(_mm256_div_ps(color, divisor), known);
+  }
+  return read;
+}
+
 CO2NET_AVX2 void apply_pixels_eights(const Apply& job) {
   const int64_t plane = job.plane;
   const bool past_caches = past_caches_all(job);
@@ -99,23 +110,19 @@ CO2NET_AVX2 void apply_pixels_eights(const Apply& job) {
                             : locate_quickly(job.image + first, plane, size, job.steps, at);
       fill_up(at, size);
     }
-    for (int i = 0; i < size; i += 8) {
-      if (i % 16 == 0)
-        for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
-      Eight read = read_eight(job.packed, job.steps.dim, at, i);
-      if (job.counted) {
-        const __m256 known = _mm256_cmp_ps(read.weight, _mm256_set1_ps(FLT_MIN), _CMP_GE_OQ);
-        const __m256 divisor = _mm256_blendv_ps(_mm256_set1_ps(1.0f), read.weight, known);
-        for (__m256& color : read.color) color = _mm256_and_ps(_mm256_div_ps(color, divisor), known);
-      }
+    for (int i = 0; i < size; i += 16) {
+      for (int k = 0; k < 3; ++k) CO2NET_PREFETCH(job.image + k * plane + first + i + 2 * kBlock);
+      const Eight halves[2] = {read_colors(job, at, i), read_colors(job, at, i + 8)};
       float* output = job.output + first + i;
-      for (int k = 0; k < 3; ++k) {
-        if (size - i < 8) {
-          std::memcpy(output + k * plane, &read.color[k], sizeof(float) * static_cast<size_t>(size - i));
-        } else if (past_caches) {
-          _mm256_stream_ps(output + k * plane, read.color[k]);
+      for (int k = 0; k < 3; ++k) {  // a whole line of a plane at a time: halves of three lines in turn would be slow
+        if (past_caches && size - i >= 16) {
+          _mm256_stream_ps(output + k * plane, halves[0].color[k]);
+          _mm256_stream_ps(output + k * plane + 8, halves[1].color[k]);
         } else {
-          _mm256_storeu_ps(output + k * plane, read.color[k]);
+          float line[16];
+          _mm256_storeu_ps(line, halves[0].color[k]);
+          _mm256_storeu_ps(line + 8, halves[1].color[k]);
+          std::memcpy(output + k * plane, line, sizeof(float) * static_cast<size_t>(size - i < 16 ? size - i : 16));
         }
       }
     }
