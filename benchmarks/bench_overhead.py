@@ -140,12 +140,12 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := {*options.sizes.split(",")} - {*SIZES}:
         parser.error(f"unknown size {', '.join(sorted(unknown))}; choose from {', '.join(SIZES)}")
+    frames = {"1080p": options.frames, "4K": max(3, options.frames // 2)}
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         clips: dict[str, tuple[Path, ...]] = {} if options.clip is None else {"own clip": tuple(options.clip)}
         for size in () if options.clip else options.sizes.split(","):
-            frames = max(3, options.frames // 2) if size == "4K" else options.frames
-            composite, mask = write_clip(Path(folder), frames, *SIZES[size])
+            composite, mask = write_clip(Path(folder), frames.get(size, options.frames), *SIZES[size])
             clips[size] = composite, mask, composite, composite  # composing costs the same whatever is in the clips
         for size, (composite, mask, foreground, background) in clips.items():
             times = least_times(ways_of(composite, mask, foreground, background), options.rounds)
@@ -162,7 +162,7 @@ def main() -> None:
     settings = {
         "threads": torch.get_num_threads(),
         "frames": options.frames,
-        "frames_4k": max(3, options.frames // 2),
+        "frames_4k": frames["4K"],
         "rounds": options.rounds,
         "starts": starts,
     }

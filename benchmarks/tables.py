@@ -122,7 +122,7 @@ def overhead_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     start = markdown(["start, sample clip (640x360)", "s", "CPU s to its end"], starts) if starts else ""
     return (
         f"The command's default settings (H.264 in and out, {settings['threads']} PyTorch thread(s)) on clips of "
-        f"{settings['frames']} frames (4K: {settings.get('frames_4k', settings['frames'] // 4)}), beside what "
+        f"{settings['frames']} frames (4K: {settings['frames_4k']}), beside what "
         "only decodes the same inputs and encodes one of them. Processor time of all threads, least of "
         f"{settings['rounds']} runs in turns; memory of the command in a process of its own.\n\n"
         f"{markdown(heads, lines)}\n\n{start}".rstrip()

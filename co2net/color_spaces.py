@@ -1,4 +1,4 @@
-"""8-bit Lab codes, as OpenCV defines them and as networks were trained on them.
+"""Weights of luma, and 8-bit Lab codes, as OpenCV defines them and as networks were trained on them.
 
 Continuous Lab (CIE 1976, sRGB, D65) with ``L * 255 / 100``, ``a + 128`` and ``b + 128`` rounded differs from these
 codes by one in every tenth color or so: OpenCV computes them in fixed point, and its conversion is the definition.
@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from co2net.errors import ShapeError
+
+LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue, ITU-R BT.709
+LUMA_601 = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def lab_codes(rgb8: np.ndarray) -> np.ndarray:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-LUMAS = {
-    "BT.601": np.array([0.299, 0.587, 0.114], np.float32),
-    "BT.709": np.array([0.2126, 0.7152, 0.0722], np.float32),
-}
+from co2net.color_spaces import LUMA, LUMA_601
+
+LUMAS = {"BT.601": np.array(LUMA_601, np.float32), "BT.709": np.array(LUMA, np.float32)}
 _NEAR = 0.8  # pixels around a stroke's middle that are compared: small strokes have the color of their middle
 _CODES = 2.0  # of difference that noise explains
 _MARGIN = 1.0  # by so much, in log likelihood, a luma must be better than L

@@ -10,11 +10,9 @@ from co2net.colorization.features import LUMA, SURROUNDINGS
 MOST = 400  # points of one frame; more are thinned
 CARRIED = 150  # of all points that are moved along a clip
 _SLIPPED = 0.08  # change of luma (codes / 100) above which a moved point lies on something else by now
-_APART, _REFITS, _STEADY = (
-    4,
-    4,
-    0.3,
-)  # general motion: pixels between samples, refits, pixels of difference that count fully
+_APART = 4  # pixels between the places that tell the general motion
+_REFITS = 4  # of it, each counting what is off less
+_STEADY = 0.3  # pixels of difference from it that count fully
 _CELL = 0.05  # of the short side: a long stroke counts once per cell
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
+from co2net.color_spaces import LUMA
 
 
 @dataclass(frozen=True)

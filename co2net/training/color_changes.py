@@ -18,11 +18,11 @@ from torch import Tensor
 import trilinear
 from co2net.array_files import read_npz
 from co2net.color_mapping.completion import identity_lut
+from co2net.color_spaces import LUMA
 from co2net.errors import InputError
 from co2net.files import read_json
 
 LUT_SIZE = 33
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 
 
 @dataclass(frozen=True)

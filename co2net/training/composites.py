@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 import trilinear
 from co2net.color_mapping.completion import identity_lut
+from co2net.color_spaces import LUMA
 from co2net.training.color_changes import (
-    LUMA,
     blend_gain,
     column,
     with_contrast,

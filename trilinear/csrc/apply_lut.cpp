@@ -115,14 +115,16 @@ CO2NET_AVX2 void apply_pixels_eights(const Apply& job) {
       const Eight halves[2] = {read_colors(job, at, i), read_colors(job, at, i + 8)};
       float* output = job.output + first + i;
       for (int k = 0; k < 3; ++k) {  // a whole line of a plane at a time: halves of three lines in turn would be slow
-        if (past_caches && size - i >= 16) {
-          _mm256_stream_ps(output + k * plane, halves[0].color[k]);
-          _mm256_stream_ps(output + k * plane + 8, halves[1].color[k]);
+        const __m256 line[2] = {halves[0].color[k], halves[1].color[k]};
+        float* to = output + k * plane;
+        if (size - i < 16) {
+          std::memcpy(to, line, sizeof(float) * static_cast<size_t>(size - i));
+        } else if (past_caches) {
+          _mm256_stream_ps(to, line[0]);
+          _mm256_stream_ps(to + 8, line[1]);
         } else {
-          float line[16];
-          _mm256_storeu_ps(line, halves[0].color[k]);
-          _mm256_storeu_ps(line + 8, halves[1].color[k]);
-          std::memcpy(output + k * plane, line, sizeof(float) * static_cast<size_t>(size - i < 16 ? size - i : 16));
+          _mm256_storeu_ps(to, line[0]);
+          _mm256_storeu_ps(to + 8, line[1]);
         }
       }
     }

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import tridistribute
+from co2net.color_spaces import LUMA
 
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709 weights of R, G, B
 REACH = 1 / 16  # of the frame's side: how far "near the mask" goes
 SPREAD = 12**0.5  # of the window's half side, in standard deviations of the foreground: twice the side of a full box
 QUANTILES = (0.005, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.995)
