@@ -88,6 +88,11 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
         run.add_argument(f"--{name}", type=kind, help=text)
     run.add_argument("--init", help="weights to start from")
     run.add_argument("--finetune_base", action="store_true", help="train also the parts that the recipe freezes")
+    run.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile each step first, some minutes, for faster ones; wants a C++ compiler",
+    )
     add_device(run)
     add_time_limit(run)
     add_quiet(run, "no progress, no notes, no summary")
@@ -134,6 +139,7 @@ def _run(options: argparse.Namespace, quiet: bool) -> None:
         changes["phases"] = _parse_phases(options.phases)
     if options.finetune_base:
         changes["frozen"] = ()
+    changes["compiled"] = options.compile
     with notes(quiet=quiet):
         outcome = train_backbone(
             Path(options.dataset_path),

@@ -6,8 +6,9 @@ train against a discriminator (``adversary.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,6 +73,9 @@ class BackboneTask(Task):
         self.frozen = [getattr(network, name) for name in config.frozen]
         for part in self.frozen:
             part.requires_grad_(False)
+        if network.paints:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as `_run` gives it the frames
+        self._network, self._losses = _as_called(network, compiled=config.compiled)
         self.networks = {"backbone": network}
         self.optimizers = {"backbone": torch.optim.Adam(network.parameters(), lr=config.learning_rate)}
         self.adversary = None
@@ -177,14 +181,14 @@ class BackboneTask(Task):
         # A network that has seen a thousand scenes is too sure of itself in new ones: there the best scale of its
         # corrections is below 1. Asking for a little less than the whole correction builds that scale in.
         target = torch.lerp(batch.target, batch.composite, self.config.held_back)
-        terms = self.network.losses(out, target, batch.mask, self.config)
+        terms = self._losses(out, target, batch.mask, self.config)
         return torch.stack(list(terms.values())).sum(), out.raw.float(), {n: t.detach() for n, t in terms.items()}
 
     def _run(self, composite: Tensor, mask: Tensor) -> BackboneOutput:
         if self.network.paints:
             composite = composite.contiguous(memory_format=torch.channels_last)
         with training_autocast(self.device, self.precision):
-            return self.network(composite, mask)
+            return self._network(composite, mask)
 
     def validate(self, run: Run) -> Validation:
         """At the size of the phase that the run is in."""
@@ -215,6 +219,17 @@ class BackboneTask(Task):
             facts=facts,
         )
         save_model_weights(run.folder / self.result, self.network.state_dict(), header)
+
+
+def _as_called(network: Backbone, *, compiled: bool) -> tuple[Callable[..., BackboneOutput], Callable[..., Any]]:
+    """The network and its losses, as each step calls them.
+
+    What predicts a LUT is many small parts, which compiled as one took longer on a CPU; its losses do not.
+    """
+    if not compiled:
+        return network, network.losses
+    forward = torch.compile(network.forward, dynamic=False) if network.paints else network
+    return forward, torch.compile(network.losses, dynamic=False)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from co2net.models.backbones import Recipe, backbone_class
 from co2net.training.color_changes import ColorChangeMix
 from co2net.training.temporal import TemporalConfig
 
-FREE = ("workers", "log_every", "validate_every", "checkpoint_every")  # they do not change what is computed
+FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "compiled")  # not what is computed
 PAPER_PAIRS = 32  # pairs of frames in a step of the published baseline of Huang et al.
 
 
@@ -45,6 +45,7 @@ class Stage1Config(Recipe):
         log_every: steps between lines of the log.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        compiled: `torch.compile` what is computed in every step; wants a C++ compiler.
     """
 
     backbone: str = "issam"
@@ -55,6 +56,7 @@ class Stage1Config(Recipe):
     log_every: int = 50
     validate_every: int = 1000
     checkpoint_every: int = 250
+    compiled: bool = False
 
     @property
     def stretches(self) -> tuple[Phase, ...]:
