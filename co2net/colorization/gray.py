@@ -2,7 +2,8 @@
 
 New colors must leave untouched what the conversion kept: Lab's L, or the luma of BT.601 or BT.709. The three differ by
 up to tens of codes for vivid colors. A stroke in its place's true color tells which it was; a stroke painted by hand
-matches none, and then L stays.
+matches none, and then L stays. A shot keeps what was decided at its first strokes, from all strokes until then: changed
+half way, the brightness of vivid colors would jump.
 """
 
 from __future__ import annotations
@@ -24,12 +25,21 @@ class GrayConversion:
     """What strokes have told so far.
 
     Attributes:
-        name: of :data:`LUMAS`, None for Lab's L.
+        name: of :data:`LUMAS`, None for Lab's L: what the present shot keeps.
+        told: likewise, what all strokes together tell by now.
+        overruled: some shot kept another one than its later strokes told.
     """
 
     def __init__(self) -> None:
         self._misses = np.zeros((1 + len(LUMAS), 0))
+        self._decided = False
         self.name: str | None = None
+        self.told: str | None = None
+        self.overruled = False
+
+    def next_shot(self) -> None:
+        """A cut: the next strokes decide again."""
+        self._decided = False
 
     @property
     def weights(self) -> np.ndarray | None:
@@ -37,7 +47,7 @@ class GrayConversion:
         return None if self.name is None else LUMAS[self.name]
 
     def look(self, strokes: np.ndarray, lightness: np.ndarray) -> None:
-        """Compare strokes with the gray frame they lie on.
+        """Compare strokes with the gray frame they lie on; the first ones of a shot decide.
 
         Args:
             strokes: on black, ``(H, W, 3)`` uint8.
@@ -62,7 +72,10 @@ class GrayConversion:
         unlikely = np.log1p((self._misses / _CODES) ** 2).sum(axis=1)
         best = int(unlikely.argmin())
         sure = unlikely[best] + _MARGIN < unlikely[0] and np.median(self._misses[best]) < _MATCH
-        self.name = list(LUMAS)[best - 1] if best and sure else None
+        self.told = list(LUMAS)[best - 1] if best and sure else None
+        if not self._decided:
+            self.name, self._decided = self.told, True
+        self.overruled |= self.name != self.told
 
 
 def _gray_of(lightness: np.ndarray) -> np.ndarray:

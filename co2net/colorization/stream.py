@@ -154,6 +154,11 @@ class ColorizeStream:
             self.notes.append(
                 f"by the strokes' brightness the clip was made gray as {self._conversion.name} says: its luma stays"
             )
+        if self._conversion.overruled:
+            self.notes.append(
+                "later strokes tell another gray conversion than the first ones of their shot, which were followed: "
+                "give the truest colors first"
+            )
         if self._colored:
             self.notes.append("the clip has colors of its own; they were dropped, only its luma counts")
 
@@ -162,4 +167,5 @@ class ColorizeStream:
             for (tag, frame, luma), color in self._window.rest():
                 yield tag, recolored(frame, luma, color, self._conversion.weights)
         self._spreader.reset()
+        self._conversion.next_shot()
         self._stroked, self._shot_begins = False, True

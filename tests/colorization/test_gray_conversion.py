@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from co2net.colorization import ColorizeStream, colorize_frames
+from co2net.colorization.frames import luma_of
 from co2net.colorization.gray import LUMAS, GrayConversion
 from co2net.colorization.methods import gray, points_of
 
@@ -61,3 +62,31 @@ def test_strokes_by_hand_say_nothing(picture):
     assert conversion.name is None and conversion.weights is None
     conversion.look(np.zeros_like(strokes), np.zeros(strokes.shape[:2], np.float32))
     assert conversion.name is None
+
+
+def test_a_shot_keeps_what_its_first_strokes_tell(picture):
+    """Else its brightness would jump where later strokes tell better; after a cut they decide."""
+    by_hand = np.zeros_like(picture)
+    by_hand[8:24, 8:40] = 220, 30, 40
+    shown = made_gray(picture, "BT.601")
+    lightness = luma_of(shown)
+    conversion = GrayConversion()
+    conversion.look(by_hand, lightness)
+    assert not conversion.overruled
+    conversion.look(points_of(picture), lightness)
+    assert conversion.name is None and conversion.told == "BT.601" and conversion.overruled
+    conversion.next_shot()
+    assert conversion.name is None
+    conversion.look(points_of(picture), lightness)
+    assert conversion.name == "BT.601"
+
+
+def test_strokes_that_are_overruled_are_named(picture):
+    by_hand = np.zeros_like(picture)
+    by_hand[8:24, 8:40] = 220, 30, 40
+    stream = ColorizeStream({0: by_hand, 1: points_of(picture)})
+    for _ in range(2):
+        list(stream.push(made_gray(picture, "BT.601")))
+    list(stream.finish())
+    assert any("later strokes tell another" in note for note in stream.notes)
+    assert not any("BT.601" in note for note in stream.notes)
