@@ -16,6 +16,7 @@ from trilinear import _native
 
 SHIFTS = ((0, 0), (1, 0), (1, 1))
 """Known subsampling, across and down: 4:4:4, 4:2:2, 4:2:0."""
+_EVERYWHERE = slice(None), slice(None)
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,46 @@ class Planes:
         shifts: how many times chroma is halved, across and down.
         to_rgb: ``(3, 4)``, from luma and chroma times 64 to RGB times 256.
         from_rgb: ``(3, 3)``, from changes of RGB codes to changes of samples.
+        origin: row and column of the whole luma plane that `samples` begin with, whole blocks of chroma, where of a
+            layer only a part is here.
     """
 
     samples: Sequence[np.ndarray]
     shifts: tuple[int, int]
     to_rgb: np.ndarray
     from_rgb: np.ndarray
+    origin: tuple[int, int] = (0, 0)
 
     def known(self) -> bool:
         """Whether the kernel knows such planes."""
         alike = all(plane.dtype == np.uint8 and plane.strides[1] == 1 for plane in self.samples)
         return len(self.samples) == 3 and alike and self.shifts in SHIFTS
 
+    def begins(self) -> list[int]:
+        """Where the first sample of each whole plane is, or would be: the kernel counts from there."""
+        (top, left), (across, down) = self.origin, self.shifts
+        places = [(top, left), *[(top >> down, left >> across)] * 2]
+        return [
+            plane.ctypes.data - row * plane.strides[0] - column
+            for plane, (row, column) in zip(self.samples, places, strict=True)
+        ]
 
-def serves(lut: Tensor, *layers: Planes) -> bool:
-    """Whether :func:`apply_lut_planes` takes this LUT and these planes."""
-    alike = all(layer.known() and layer.shifts == layers[0].shifts for layer in layers)
-    alike = alike and all(layer.samples[0].shape == layers[0].samples[0].shape for layer in layers)
+    def holds(self, box: tuple[slice, slice], size: tuple[int, ...]) -> bool:
+        """Whether a box of a picture of this size is here, with the neighbors that its chroma is interpolated from."""
+        sides = zip(box, size, self.origin, self.samples[0].shape, self.shifts[::-1], strict=True)
+        return all(
+            first <= max(0, part.start - 2 * shift) and min(length, part.stop + 2 * shift) <= first + count <= length
+            for part, length, first, count, shift in sides
+        )
+
+
+def serves(lut: Tensor, planes: Planes, *fronts: Planes, box: tuple[slice, slice] = _EVERYWHERE) -> bool:
+    """Whether :func:`apply_lut_planes` takes this LUT, these planes, and what is laid over them in a box."""
+    size = planes.samples[0].shape
+    rows, columns = (slice(*part.indices(length)) for part, length in zip(box, size, strict=True))
+    alike = planes.known() and all(
+        front.known() and front.shifts == planes.shifts and front.holds((rows, columns), size) for front in fronts
+    )
     return alike and _native.takes(lut, "trilinear")
 
 
@@ -66,7 +90,7 @@ def apply_lut_planes(
         strength: how much of the change is made.
         box: rows and columns of the luma plane, whole blocks of chroma.
         table: ``(256,)`` float32, the value of each code of the mask.
-        front: laid over the planes by the mask before the LUT is read; like them.
+        front: laid over the planes by the mask before the LUT is read; like them, or what :func:`serves` takes of it.
 
     Returns:
         The samples of the box, three arrays uint8.
@@ -80,9 +104,6 @@ def apply_lut_planes(
     settings = np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
     lut, table = lut.contiguous(), None if table is None else np.ascontiguousarray(table, np.float32)
 
-    def begins(arrays: Sequence[np.ndarray]) -> list[int]:
-        return [array.ctypes.data for array in arrays]
-
     def strides(arrays: Sequence[np.ndarray]) -> list[int]:
         return [array.strides[0] for array in arrays]
 
@@ -91,14 +112,14 @@ def apply_lut_planes(
         "co2net_apply_lut_planes",
         "planes",
         lut,
-        *begins(planes.samples),
+        *planes.begins(),
         *strides(planes.samples),
-        *(begins(front.samples) if front is not None else [None] * 3),
+        *(front.begins() if front is not None else [None] * 3),
         *strides(over.samples),
-        *(*begins([mask]), *strides([mask])),
+        *(mask.ctypes.data, mask.strides[0]),
         None if table is None else table.ctypes.data,
         settings.ctypes.data,
-        *begins(outputs),
+        *(array.ctypes.data for array in outputs),
         *(*planes.samples[0].shape, lut.shape[-1], across, down),
         *(rows.start, rows.stop, columns.start, columns.stop),
     )

@@ -108,7 +108,7 @@ def _on_planes(frame: LazyColors, lut: Tensor, foreground: Foreground, strength:
         if not isinstance(frame, LayeredColors) or frame.box != foreground.box:
             return None
         front = Planes(*frame.front.codes())
-    if not serves(lut, stored, *([] if front is None else [front])):
+    if not serves(lut, stored, *([] if front is None else [front]), box=foreground.box):
         return None
     mask, table = foreground.mask, None
     if isinstance(mask, CodedMask):

@@ -18,7 +18,7 @@ from co2net.video.coded_masks import CodedMask, bounding_box
 from co2net.video.color_profiles import converted
 from co2net.video.float_pictures import FloatSamples, Transfer
 from co2net.video.hardware import Hardware
-from co2net.video.lazy_colors import ComposedColors, LayeredColors, Patch, mix
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, PartOfColors, Patch, mix
 from co2net.video.mask_files import MaskOptions, MaskReading
 from co2net.video.masks import Fit, MaskReader, Retime, alpha_mask, open_mask
 from co2net.video.metadata import UNSPECIFIED, Closing, Frame, VideoInfo
@@ -344,7 +344,8 @@ def _lay_over(front: Frame, back: Frame, mask: np.ndarray | CodedMask) -> None:
     if inside is not None:
         box = back.colors.aligned(inside)
         if front.colors is not None and front.peak == back.peak and not isinstance(front.colors, ComposedColors):
-            back.colors = LayeredColors(back.colors, front.colors, mask[box], box)
+            # The whole foreground would wait in the window, frame by frame.
+            back.colors = LayeredColors(back.colors, PartOfColors(front.colors, box), mask[box], box)
             return
         before = back.colors[box]
         above = front.image[box] if front.colors is None else front.colors[box]

@@ -71,7 +71,13 @@ class LazyColors:
         layout: of its planes; YUV without alpha.
         colorspace: its matrix.
         full: whether its codes are full range.
+
+    Attributes:
+        planes: luma and chroma.
+        origin: row and column of the picture that luma begins with.
     """
+
+    origin = (0, 0)
 
     def __init__(self, frame: Any, layout: color.Layout, colorspace: int, full: bool) -> None:
         self._frame, self._layout, self._space, self._full = frame, layout, colorspace, full
@@ -83,10 +89,10 @@ class LazyColors:
         """Whether frames of this kind can be converted in parts."""
         return layout.kind == "yuv" and not layout.alpha and not orientation.changes_pixels
 
-    def codes(self) -> tuple[list[np.ndarray], tuple[int, int], np.ndarray, np.ndarray]:
-        """Planes, subsampling, and the matrices of :func:`co2net.video.color.matrices_of_codes`."""
+    def codes(self) -> tuple[list[np.ndarray], tuple[int, int], np.ndarray, np.ndarray, tuple[int, int]]:
+        """Planes, subsampling, the matrices of :func:`co2net.video.color.matrices_of_codes`, and where planes begin."""
         matrices = color.matrices_of_codes(self._layout, self._space, self._full)
-        return self.planes, (self._layout.shift_x, self._layout.shift_y), *matrices
+        return self.planes, (self._layout.shift_x, self._layout.shift_y), *matrices, self.origin
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -114,25 +120,22 @@ class LazyColors:
 
     def __getitem__(self, box: Box) -> np.ndarray:
         """``(h, w, 3)`` of the rows and columns of a box."""
+        (top, left), (luma, *chroma) = self._around(box)
+        converted = color.yuv_to_rgb(luma, chroma, self._layout, self._space, self._full, _scratch())
+        return np.ascontiguousarray(converted[_within(box, (slice(top, None), slice(left, None)))])
+
+    def _around(self, box: Box) -> tuple[tuple[int, int], list[np.ndarray]]:
+        """Views of the samples that the colors of a box are made of, and the row and column of luma they begin with.
+
+        Chroma is interpolated between neighboring samples: one more on each side.
+        """
         rows, columns = box
-        layout = self._layout
-        # Chroma is interpolated between neighboring samples: one more on each side.
-        top, left = (
-            max(0, (part.start >> shift) - 1) << shift
-            for part, shift in ((rows, layout.shift_y), (columns, layout.shift_x))
-        )
-        luma = self.planes[0][top : rows.stop + (2 << layout.shift_y), left : columns.stop + (2 << layout.shift_x)]
-        height, width = luma.shape
-        chroma = [
-            plane[top >> layout.shift_y :, left >> layout.shift_x :][
-                : -(-height // (1 << layout.shift_y)), : -(-width // (1 << layout.shift_x))
-            ]
-            for plane in self.planes[1:]
-        ]
-        converted = color.yuv_to_rgb(luma, chroma, layout, self._space, self._full, _scratch())
-        return np.ascontiguousarray(
-            converted[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        )
+        down, across = self._layout.shift_y, self._layout.shift_x
+        top, left = max(0, (rows.start >> down) - 1) << down, max(0, (columns.start >> across) - 1) << across
+        luma = self.planes[0][top : rows.stop + (2 << down), left : columns.stop + (2 << across)]
+        height, width = -(-luma.shape[0] // (1 << down)), -(-luma.shape[1] // (1 << across))
+        chroma = [plane[top >> down :, left >> across :][:height, :width] for plane in self.planes[1:]]
+        return (top, left), [luma, *chroma]
 
     def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """``(len(rows), len(columns), 3)``: the pixels where these rows and columns cross."""
@@ -151,6 +154,33 @@ class LazyColors:
         """
         means = [_area_means(plane, shape) for plane in self.planes[:3]]
         return color.means_to_rgb(cv2.merge(means), self._layout, self._space, self._full)
+
+
+class PartOfColors(LazyColors):
+    """The colors of one box, its samples on memory of their own: the frame need not be kept.
+
+    Args:
+        source: whose.
+        box: whole chroma blocks. Only colors inside may be asked for, by rows and columns of the whole picture.
+    """
+
+    def __init__(self, source: LazyColors, box: Box) -> None:
+        self._layout, self._space, self._full = source._layout, source._space, source._full
+        self.origin, samples = source._around(box)
+        self.planes, self.dtype = [np.array(plane) for plane in samples], source.dtype
+
+    def whole(self) -> np.ndarray:
+        """All that is here."""
+        return color.yuv_to_rgb(self.planes[0], self.planes[1:], self._layout, self._space, self._full, _scratch())
+
+    def __getitem__(self, box: Box) -> np.ndarray:
+        """``(h, w, 3)`` of the rows and columns of a box."""
+        top, left = self.origin
+        return super().__getitem__(_within(box, (slice(top, None), slice(left, None))))
+
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """``(len(rows), len(columns), 3)``: the pixels where these rows and columns cross."""
+        return super().at(rows - self.origin[0], columns - self.origin[1])
 
 
 class ComposedColors(LazyColors):
@@ -229,7 +259,7 @@ class LayeredColors(ComposedColors):
 
     Args:
         stored: the background.
-        front: the foreground.
+        front: the foreground, all of it or the box.
         mask: ``(h, w)`` in the box.
         box: whole chroma blocks that hold the whole mask.
     """
@@ -265,10 +295,12 @@ class LayeredColors(ComposedColors):
         inside = np.flatnonzero((chosen << down >= top) & (chosen << down < bottom))
         change = np.zeros((len(chosen), back.shape[1]), np.float32)
         rows = chosen[inside]
-        columns = slice(left >> across, -(-right >> across))
+        first, end = left >> across, -(-right >> across)
+        y, x = self.front.origin[0] >> down, self.front.origin[1] >> across
         share = self._shares((rows << down) - top)[:, :: 1 << across]
-        difference = cv2.subtract(front[rows, columns], back[rows, columns], dtype=cv2.CV_32F) if len(rows) else 0
-        change[inside, columns] = share * difference
+        layers = front[rows - y, first - x : end - x], back[rows, first:end]
+        difference = cv2.subtract(*layers, dtype=cv2.CV_32F) if len(rows) else 0
+        change[inside, first:end] = share * difference
         return _means_of_rows(change, shape)
 
     def _shares(self, lines: np.ndarray) -> np.ndarray:

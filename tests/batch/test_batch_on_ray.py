@@ -34,20 +34,25 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _given_path() -> list[str]:
+    """Where extras may lie that are not installed in the environment itself."""
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A cluster of this machine with two workers, ended with its whole process group."""
     port = _free_port()
     folder = tmp_path_factory.mktemp("ray")
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "batch")]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "batch"), *_given_path()]),
         "CO2NET_MODELS": str(models(folder / "models")),
         "OMP_NUM_THREADS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ADDRESS": f"127.0.0.1:{port}",
     }
     short = tempfile.mkdtemp(prefix="ray-")  # a socket's name must be short
-    start = [Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port", port, "--num-cpus", 2]
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port", port, "--num-cpus", 2]
     start += [
         "--include-dashboard",
         "false",

@@ -13,7 +13,7 @@ from video import clips
 from co2net.pipeline.apply_mapping import Foreground, apply_lut
 from co2net.video import color
 from co2net.video.coded_masks import CodedMask
-from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, Patch, PlanesPatch
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, PartOfColors, Patch, PlanesPatch
 from trilinear import _native
 from trilinear.planes import Planes, serves
 
@@ -69,7 +69,7 @@ def over_rgb(frame: LazyColors, layout: color.Layout, patch: Patch) -> list[np.n
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p"])
 @pytest.mark.parametrize("size", [(322, 94), (157, 61), (8, 6)], ids=str)
-@pytest.mark.parametrize("composed", [False, True])
+@pytest.mark.parametrize("composed", [None, "all of it", "the box"])
 @pytest.mark.parametrize("coded", [False, True])
 def test_samples_are_those_of_the_way_over_rgb(pixel_format, size, composed, coded, instructions):
     frame, layout = frame_of(pixel_format, *size, full=size[0] == 157)
@@ -77,8 +77,9 @@ def test_samples_are_those_of_the_way_over_rgb(pixel_format, size, composed, cod
     codes = CodedMask(clips.disc(*size), (np.arange(256) / 255).astype(np.float32))
     foreground = Foreground.of(frame, codes if coded else mask)
     assert foreground is not None
-    if composed:
+    if composed is not None:
         front, _ = frame_of(pixel_format, *size, full=size[0] == 157, seed=1)
+        front = PartOfColors(front, foreground.box) if composed == "the box" else front
         frame = LayeredColors(frame, front, mask[0, 0].numpy()[foreground.box], foreground.box)
     wanted = over_rgb(frame, layout, apply_lut(frame, lut(), foreground, 0.9))
     found = apply_lut(frame, lut(), foreground, 0.9, on_planes=True)
@@ -128,3 +129,8 @@ def test_what_the_kernel_does_not_take():
     assert not serves(lut().double(), known)
     assert not serves(lut(), known, Planes(*frame_of("yuv422p", 16, 16)[0].codes()))
     assert not serves(lut(), known, Planes(*frame_of("yuv420p", 18, 16)[0].codes()))
+    colors = frame_of("yuv420p", 16, 16)[0]
+    box = slice(4, 10), slice(6, 12)
+    assert serves(lut(), known, Planes(*PartOfColors(colors, box).codes()), box=box)
+    assert not serves(lut(), known, Planes(*PartOfColors(colors, box).codes()))
+    assert not serves(lut(), known, Planes(*PartOfColors(colors, box).codes()), box=(slice(2, 10), box[1]))

@@ -11,7 +11,7 @@ from video import clips
 
 from co2net.video import color, open_video, open_writer
 from co2net.video.coded_masks import bounding_box
-from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, Patch
+from co2net.video.lazy_colors import ComposedColors, LayeredColors, LazyColors, PartOfColors, Patch
 from co2net.video.orientation import Orientation
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le"]
@@ -145,3 +145,9 @@ def test_means_of_two_layers_are_those_of_their_mixed_colors(size, shape):
     wanted = ComposedColors.shrunk(layered, shape)
     assert np.abs(layered.shrunk(shape) - wanted).max() < 3 / 255
     assert np.abs(layered.shrunk(shape) - wanted).mean() < 0.2 / 255
+    part = PartOfColors(layers[1], box)
+    assert part.planes[0].size < layers[1].planes[0].size
+    boxed = LayeredColors(layers[0], part, mask[box], box)
+    assert np.array_equal(boxed.shrunk(shape), layered.shrunk(shape))
+    assert np.array_equal(ComposedColors.shrunk(boxed, shape), wanted)
+    assert np.array_equal(boxed.whole(), layered.whole())
