@@ -185,7 +185,7 @@ def average_weights(file: WeightFile, other: WeightFile, share: float) -> dict[s
         names = {*shapes[0].items()} ^ {*shapes[1].items()}
         raise WeightsError(f"{file.path} and {other.path} are not of one network: {min(names)[0]} differs")
     return {
-        name: torch.lerp(other.state[name], tensor, share) if tensor.is_floating_point() else tensor
+        name: torch.lerp(other.state[name].to(tensor.dtype), tensor, share) if tensor.is_floating_point() else tensor
         for name, tensor in file.state.items()
     }
 

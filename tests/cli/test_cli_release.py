@@ -38,6 +38,16 @@ def test_the_file_lies_between_two_checkpoints_and_says_what_it_is(checkpoints):
         torch.testing.assert_close(tensor, before[name] + 0.25 if trained else before[name])
 
 
+def test_a_file_in_16_bits_can_be_averaged_with(checkpoints):
+    half, out = checkpoints / "half.safetensors", checkpoints / "released.safetensors"
+    as_used = ["--mapping", "smooth", "--training_size", "256"]
+    assert main(["release", str(checkpoints / "0.pth"), "-o", str(half), "--half", *as_used]) == 0
+    assert main(["release", str(checkpoints / "0.pth"), "-o", str(out), "--average-with", str(half), *as_used]) == 0
+    before, averaged = load_model(checkpoints / "0.pth").state_dict(), load_model(out).state_dict()
+    for name, tensor in averaged.items():
+        torch.testing.assert_close(tensor, before[name], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,16 @@ def run(pictures, folder, settings, **options):
     task = BackboneTask(network, examples, held_out, darker(), darker(), settings)
     summary = train(task, LoopSettings(quiet=True, **options), folder, Processes(CPU))
     return network, summary.progress.last_scores.get("error_share")
+
+
+@pytest.mark.slow  # the compiler's minute
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_compiled_steps_learn_the_same(pictures, tmp_path):
+    plain, compiled = (
+        run(pictures, tmp_path / name, config(compiled=name == "compiled"))[0] for name in ("plain", "compiled")
+    )
+    torch.testing.assert_close(plain.offset, compiled.offset, rtol=1e-4, atol=1e-6)
+    assert float(compiled.offset.detach().abs().sum()) > 0
 
 
 def test_training_reduces_the_error(pictures, tmp_path):
