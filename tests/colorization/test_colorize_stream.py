@@ -1,5 +1,8 @@
 """Strokes to colors: the way without weights, SVCNet's window, and what can be wrong with strokes."""
 
+import gc
+import tracemalloc
+
 import fixtures
 import numpy as np
 import pytest
@@ -56,6 +59,30 @@ def test_frames_come_back_as_their_kind(kind):
     frame = {"uint16": deep, "float": planes, "tensor": torch.from_numpy(planes)}[kind]
     (result,) = colorization.colorize_frames([frame], {0: strokes()})
     assert type(result) is type(frame) and result.dtype == frame.dtype and result.shape == frame.shape
+
+
+def held():
+    """Bytes of live arrays and objects, and of live tensors."""
+    gc.collect()
+    tensors = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor)]
+    storages = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
+    return tracemalloc.get_traced_memory()[0], sum(storages.values())
+
+
+def test_a_long_clip_holds_no_more_than_a_short_one():
+    stream = colorization.ColorizeStream({0: strokes()})
+    frames = [scene(k % 4)[0] for k in range(20)]
+    found = {}
+    tracemalloc.start()
+    try:
+        for number, frame in enumerate(frames):
+            list(stream.push(frame))
+            if number in (7, 19):
+                found[number] = held()
+    finally:
+        tracemalloc.stop()
+    assert found[19][1] == found[7][1]
+    assert found[19][0] - found[7][0] < frames[0].nbytes  # of twelve frames not even one
 
 
 def test_nothing_known_is_gray_and_a_cut_forgets():
