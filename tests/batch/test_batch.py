@@ -82,11 +82,11 @@ def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "co2net", "batch", str(table), "-o", "out", "--workers", "2", "-q"]
     run = subprocess.Popen(command, start_new_session=True)
     records = tmp_path / "out" / "shots"
-    while run.poll() is None and not (records.is_dir() and len(list(records.glob("*.json"))) >= 2):
+    while run.poll() is None and not (records.is_dir() and len(list(records.glob("[!.]*.json"))) >= 2):
         time.sleep(0.05)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    done = {path.name: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    done = {path.name: path.stat().st_mtime_ns for path in records.glob("[!.]*.json")}
     assert 2 <= len(done) < 12
     for _ in range(100):  # its workers notice
         try:
