@@ -15,7 +15,8 @@ from co2net.models.backbones import Recipe, backbone_class
 from co2net.training.color_changes import ColorChangeMix
 from co2net.training.temporal import TemporalConfig
 
-FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "compiled")  # not what is computed
+# They do not change what is computed.
+FREE = ("workers", "log_every", "validate_every", "checkpoint_every", "compiled")
 PAPER_PAIRS = 32  # pairs of frames in a step of the published baseline of Huang et al.
 
 

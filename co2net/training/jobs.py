@@ -31,6 +31,7 @@ from co2net.training.refinement_config import Stage2Config
 from co2net.training.task import Task
 from co2net.training.temporal import TemporalConfig
 from co2net.weight_files import read_weights
+from trilinear._build import find_compiler
 
 _NO_LUTS = (0, 3, 33, 33, 33)
 
@@ -100,6 +101,8 @@ def train_backbone(
         raise InputError(f"{dataset_path} holds no composites; give `luts` to make them")
     own, other = (load_luts(luts, split) if luts else torch.zeros(_NO_LUTS) for split in ("train", "test"))
     config = stage1_config(backbone, recipe, samples=len(samples), temporal=temporal, **(changes or {}))
+    if config.compiled and find_compiler() is None:
+        raise InputError("`compiled` needs a C++ compiler (c++, g++, clang++, or the variable CXX); train without it")
     torch.manual_seed(config.seed)
     network, missing = start_backbone(backbone, init, as_identity=config.start_as_identity, **config.settings)
     if missing:

@@ -198,6 +198,16 @@ def test_index_folder_and_iharmony4_layouts(tmp_path):
         read_dataset(tmp_path / "nowhere", split="train")
 
 
+def test_compiling_without_a_compiler_is_one_sentence(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("co2net.training.jobs.find_compiler", lambda: None)
+    np.savez(tmp_path / "luts.npz", **{"1": darker()[0].permute(1, 2, 3, 0).numpy()})
+    (tmp_path / "split.json").write_text(json.dumps({"train": [1], "test": [1]}))
+    arguments = ["--dataset_path", str(pictures), "--luts", str(tmp_path), "--exp_name", str(tmp_path / "run")]
+    assert main([*arguments, "--compile"]) == 2
+    assert "needs a C++ compiler" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_script_trains_resumes_and_writes_weights(pictures, tmp_path, capsys):
     np.savez(tmp_path / "luts.npz", **{"1": darker()[0].permute(1, 2, 3, 0).numpy()})
     (tmp_path / "split.json").write_text(json.dumps({"train": [1], "test": [1]}))
