@@ -184,8 +184,13 @@ def average_weights(file: WeightFile, other: WeightFile, share: float) -> dict[s
     if shapes[0] != shapes[1]:
         names = {*shapes[0].items()} ^ {*shapes[1].items()}
         raise WeightsError(f"{file.path} and {other.path} are not of one network: {min(names)[0]} differs")
+
+    def mean(tensor: Tensor, start: Tensor) -> Tensor:
+        kind = torch.promote_types(tensor.dtype, start.dtype)  # files may be stored in 16 bits
+        return torch.lerp(start.to(kind), tensor.to(kind), share)
+
     return {
-        name: torch.lerp(other.state[name].to(tensor.dtype), tensor, share) if tensor.is_floating_point() else tensor
+        name: mean(tensor, other.state[name]) if tensor.is_floating_point() else tensor
         for name, tensor in file.state.items()
     }
 
