@@ -14,6 +14,7 @@ import numpy as np
 
 from co2net.checks import check_choice
 from co2net.errors import InputError
+from co2net.threads import cores
 from co2net.video.coded_masks import CodedMask, bounding_box
 from co2net.video.color_profiles import converted
 from co2net.video.float_pictures import FloatSamples, Transfer
@@ -25,7 +26,7 @@ from co2net.video.metadata import UNSPECIFIED, Closing, Frame, VideoInfo
 from co2net.video.orientation import UPRIGHT
 from co2net.video.pairing import check_numbers, pair
 from co2net.video.picture_clips import Part, PictureReader
-from co2net.video.reader import VideoReader, open_video
+from co2net.video.reader import MOST_THREADS, VideoReader, open_video
 
 Reader = VideoReader | PictureReader
 
@@ -90,7 +91,9 @@ def open_composed(
     composing, options = composing or Composing(), options or MaskOptions()
     opened: list[Closing] = []
     try:
-        how: Any = {"transfer": transfer, "hardware": hardware}
+        # Two are decoded at a time, so each gets half of the threads; every one of them holds a frame.
+        threads = max(1, min(MOST_THREADS, cores()) // 2)
+        how: Any = {"transfer": transfer, "hardware": hardware, "threads": threads}
         back = open_video(background, frame_rate, part=_part_of(background, part), **how)
         opened.append(back)
         rate = frame_rate or back.info.frame_rate

@@ -14,6 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from co2net.errors import InputError
+from co2net.threads import cores
 from co2net.video import color
 from co2net.video.clock import Clock
 from co2net.video.float_pictures import Transfer
@@ -41,6 +42,7 @@ def open_video(
     keep_partial: bool = False,
     transfer: Transfer = "auto",
     hardware: Hardware = "off",
+    threads: int = MOST_THREADS,
 ) -> VideoReader | PictureReader:
     """Open a video file, a folder of pictures or one picture for reading.
 
@@ -53,6 +55,7 @@ def open_video(
         transfer: What the samples of floating-point pictures are, linear light or coded for display; "auto" goes by
             the format. Others are always display-coded.
         hardware: "auto" has video decoded by a graphics processor where there is one for it: the same samples.
+        threads: Decode a video, at most, and no more than there are cores; a mask is decoded by one.
 
     Returns:
         A context manager with ``.info``; iterating yields :class:`~co2net.video.metadata.Frame` in display order.
@@ -70,7 +73,7 @@ def open_video(
         return PictureReader(place, frame_rate, as_mask, part, transfer)
     if part is not None:
         raise InputError(f"{place}: is no sequence of pictures, so no part of it can be chosen by numbers")
-    return VideoReader(place, keep_partial, hardware, threads=1 if as_mask else MOST_THREADS)
+    return VideoReader(place, keep_partial, hardware, threads=1 if as_mask else threads)
 
 
 class VideoReader(Closing):
@@ -143,7 +146,7 @@ class VideoReader(Closing):
         if stream is None or stream.codec_context is None:
             raise InputError(f"{self.path}: no video stream in it; give a file with pictures")
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(self._threads, os.cpu_count() or 1)
+        stream.codec_context.thread_count = min(self._threads, cores())
         return stream
 
     def _choose_decoder(self) -> Any:
@@ -166,6 +169,7 @@ class VideoReader(Closing):
             try:
                 packet = next(packets, None)
                 if packet is None:
+                    self._decoder.flush_buffers()  # it holds on to the last frames, whose change would copy them
                     return
                 flush = packet.size == 0 and packet.dts is None
                 self._clock.correct(packet)

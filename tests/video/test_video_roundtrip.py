@@ -317,6 +317,16 @@ def test_other_containers_are_read(tmp_path, name, codec):
     assert [t - before[0] for t in before] == [t - after[0] for t in after]
 
 
+def test_the_decoder_lets_go_of_the_last_frames(tmp_path):
+    path = clips.make_video(tmp_path / "clip.mp4", frames=9)
+    with open_video(path) as reader:
+        stored = [frame.stored for frame in reader]
+        places = [frame.planes[0].buffer_ptr for frame in stored]
+        for frame in stored:
+            frame.make_writable()
+        assert [frame.planes[0].buffer_ptr for frame in stored] == places, "copied to be changed"
+
+
 def test_time_stamps_that_do_not_rise_are_mended_and_said(tmp_path):
     folder = clips.make_folder(tmp_path / "frames", [clips.picture(*SIZE)] * 3)
     with open_video(folder, frame_rate=25) as reader, open_writer(tmp_path / "out.mp4", reader.info) as writer:
