@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from co2net.cli.errors import exit_code
+from co2net.cli.linking import link_torch
 from co2net.cli.options import OptionParser
 
 DESCRIPTION = "Make a composited foreground match its background, frame after frame, without flicker."
@@ -48,15 +49,19 @@ VERBS = (
     "serve",
 )
 """In the order of the help; each is a file of this room with ``add_parser``."""
+_LOAD_TORCH = ("harmonize", "matte", "colorize")
+"""Those that begin with :func:`co2net.cli.loading.load_torch`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    named = words[0].replace("-", "_") if words else ""
+    if named in _LOAD_TORCH and not {"-h", "--help"} & {*words}:
+        link_torch()
     parser = OptionParser(prog="co2net", description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    words = sys.argv[1:] if argv is None else argv
-    named = words[0].replace("-", "_") if words else ""
     for verb in (named,) if named in VERBS else VERBS:  # the others' options would only be read
         import_module(f"co2net.cli.{verb}").add_parser(verbs)
     options = parser.parse_args(argv)

@@ -6,13 +6,12 @@ import ctypes
 import gc
 import re
 import sys
-import threading
+from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from co2net.cli.late import put_off
-from co2net.threads import wait_passively
+from co2net.cli.linking import link_torch, torch_folder
 
 _NEEDLESS = (
     *("torch._meta_registrations", "torch.distributed._meta_registrations", "torch.export"),  # compilers' tables
@@ -21,6 +20,17 @@ _NEEDLESS = (
 )
 """What ``import torch`` brings in and running a network does not touch. Without the tables, tensors of no values (the
 device "meta") know fewer operations; nothing in the verbs that load PyTorch here has such tensors."""
+_NEEDLESS_ALONE = (
+    *("torchgen.model", "torch.utils.data", "torch.optim", "torch.profiler", "torch.masked"),
+    "unittest.mock",  # brings asyncio along
+)
+"""More of them: parts that do not count on each other's having run, so that asking for one runs no other."""
+_MEANWHILE = (
+    *("dataclasses", "inspect", "logging", "tempfile", "json", "platform", "pickle", "uuid", "unittest", "textwrap"),
+    *("importlib.metadata", "importlib.resources", "concurrent.futures.thread", "multiprocessing", "urllib.request"),
+)
+"""Modules of Python's own that PyTorch imports, or co2net does, nearly all without machine code: while one library is
+being linked no other can be."""
 _KNOWN = ("2.13.",)
 """Versions of PyTorch that were seen to load without them: in what order it imports its parts is its own affair."""
 _DONT_NEED = 4  # MADV_DONTNEED
@@ -32,19 +42,20 @@ def load_torch() -> None:
     For the command's own process only: what is imported until then is never collected as garbage, and parts of
     PyTorch for other uses are put off.
     """
-    wait_passively()
+    link_torch()
     if "torch" in sys.modules:
         return
-    folder = _torch_folder()
-    # A thread links PyTorch's library, outside Python's lock, while Python imports the rest.
-    threading.Thread(target=_link_torch, args=(folder,), daemon=True).start()
     # PyTorch makes a million objects that stay. To look through them for garbage again and again, and once more when
     # the process ends, takes half as long as to import it.
     gc.disable()
     try:
-        import_module("co2net.video")  # what does without PyTorch first, while the thread links it
-        if _version(folder).startswith(_KNOWN):
-            put_off(_NEEDLESS)
+        for name in _MEANWHILE:
+            with suppress(ImportError):  # then it is not needed
+                import_module(name)
+        import_module("co2net.video")
+        if _version(torch_folder()).startswith(_KNOWN):
+            for names in (_NEEDLESS, *((name,) for name in _NEEDLESS_ALONE)):
+                put_off(names)
         import_module("torch")
     finally:
         gc.freeze()
@@ -57,7 +68,7 @@ def give_back_memory() -> None:
     Of PyTorch's machine code most is executed only while it registers its operations. Those pages count as this
     process's memory until somebody lets go of them, and come back, from the file, where they are needed after all.
     """
-    folder = _torch_folder()
+    folder = torch_folder()
     if sys.platform != "linux" or folder is None or "torch" not in sys.modules:
         return
     try:
@@ -75,11 +86,6 @@ def give_back_memory() -> None:
         return  # no procfs, or another C library: then it stays
 
 
-def _torch_folder() -> Path | None:
-    spec = find_spec("torch")
-    return None if spec is None or spec.origin is None else Path(spec.origin).resolve().parent
-
-
 def _version(folder: Path | None) -> str:
     """Of PyTorch, without importing it; empty if it does not say."""
     try:
@@ -88,13 +94,3 @@ def _version(folder: Path | None) -> str:
         return ""
     found = re.search(r"__version__ = '([^']+)'", said)
     return found[1] if found else ""
-
-
-def _link_torch(folder: Path | None) -> None:
-    """Load PyTorch's largest library; where that fails, importing PyTorch does it, or says why not."""
-    if folder is None or sys.platform != "linux":
-        return
-    try:
-        ctypes.CDLL(str(folder / "lib" / "libtorch_cpu.so"))
-    except OSError:
-        return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from co2net.errors import WeightsError
 from co2net.models.backbones import BACKBONES, Backbone
@@ -18,6 +19,22 @@ from co2net.models.weight_header import WeightHeader
 from co2net.weight_files import WeightFile, load_whole, some_names
 
 BACKBONE_PREFIX, REFINEMENT_PREFIX = "backbone.", "refine_network."
+
+
+class Unfilled(TorchFunctionMode):
+    """A context in which layers are built without drawing first values, for a whole file to be loaded over all of them.
+
+    Drawing them takes half of the time to build a network.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """What `func` returns; functions that fill a tensor return it as it is."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,8 @@ def create_model(
     refinement = refinement and (found.refinement or not shipped)
     options |= {"refinement": refinement, "mapping": mapping or _mapping_from(file)}
     options["use_feature"] = use_feature if found.use_feature is None else found.use_feature
-    model = CO2Net(network_class(**_settings_from(network_class, file)), **options).eval()
+    with checkpoints.Unfilled():
+        model = CO2Net(network_class(**_settings_from(network_class, file)), **options).eval()
     if refinement:
         checkpoints.load_model(model, file)
         checkpoints.apply_training_size(model.backbone, file)

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from co2net.errors import WeightsError
 from co2net.models.backbones import ISSAM, RainNet
-from co2net.models.checkpoints import infer_settings, load_backbone, load_model
+from co2net.models.checkpoints import Unfilled, infer_settings, load_backbone, load_model
 from co2net.models.co2net import CO2Net
 from co2net.weight_files import WeightFile, read_weights, save_weights
 
@@ -128,3 +129,12 @@ def test_absurd_weights_are_refused():
 def test_a_bad_training_size_is_refused(size):
     with pytest.raises(WeightsError, match="training_size in its metadata must be a positive whole number"):
         load_backbone(RainNet(ngf=2), file_of(RainNet(ngf=2).state_dict(), training_size=size))
+
+
+def test_layers_for_a_file_are_built_without_drawing_values():
+    before = torch.get_rng_state()
+    with Unfilled():
+        layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 2), nn.BatchNorm2d(2))
+    assert torch.equal(torch.get_rng_state(), before) and len(layers.state_dict()) == 9
+    nn.Linear(2, 2)
+    assert not torch.equal(torch.get_rng_state(), before)
