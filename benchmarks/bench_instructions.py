@@ -1,7 +1,8 @@
 """How fast is a LUT applied with each instruction set, beside OpenColorIO and a plain copy of the picture?
 
 One thread, all in turns within one process; the least processor time of each counts. A kernel that may only use older
-instructions is what older processors run (``CO2NET_INSTRUCTIONS``, docs/performance.md).
+instructions is what older processors run (``CO2NET_INSTRUCTIONS``, docs/performance.md). Processors with AVX-512 have
+results of their own.
 
 Usage: python benchmarks/bench_instructions.py [--height 1080] [--width 1920] [--rounds 25]
 """
@@ -63,7 +64,8 @@ def main() -> None:
     rows = [{"way": name, "processor_seconds": min(times)} for name, times in found.items()]
     settings = {"height": options.height, "width": options.width, "instructions": best}
     print(instructions_tables(rows, settings))
-    print(f"written: {save('instructions', rows, **settings).name}")
+    name = "instructions_avx512" if "avx512" in best else "instructions"
+    print(f"written: {save(name, rows, **settings).name}")
 
 
 if __name__ == "__main__":

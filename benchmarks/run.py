@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/run.py [--only-page] [NAME ...]
 
-Names: evaluation, flow, gpu, images, instructions, lut, overhead, pipeline, server; default: all, gpu only where there
-is one, server only where the extra `app` is installed.
+Names: evaluation, flow, gpu, images, instructions (a section of its own on a processor with AVX-512), lut, overhead,
+pipeline, server; default: all, gpu only where there is one, server only where the extra `app` is installed.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "flow": ("Optical flow", flow_tables),
     "lut": ("LUTs", lut_tables),
     "instructions": ("LUTs by instruction set", instructions_tables),
+    "instructions_avx512": ("LUTs by instruction set, with AVX-512", instructions_tables),
     "server": ("The server", server_tables),
     "gpu": ("On a GPU", gpu_tables),
 }
@@ -85,15 +86,16 @@ def _conditions(found: dict[str, Any]) -> str:
 def main() -> None:
     """Run and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)}")
+    scripts = {name: script for name in SECTIONS if (script := Path(__file__).with_name(f"bench_{name}.py")).is_file()}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(scripts)}")
     parser.add_argument("--only-page", action="store_true", help="measure nothing, write the page again")
     options = parser.parse_args()
-    if unknown := sorted({*options.names} - {*SECTIONS}):
-        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
+    if unknown := sorted({*options.names} - {*scripts}):
+        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(scripts)}")
     here = {"gpu": torch.cuda.is_available(), "server": find_spec("httpx") and find_spec("fastapi")}
-    everything = [name for name in SECTIONS if here.get(name, True)]
+    everything = [name for name in scripts if here.get(name, True)]
     for name in () if options.only_page else options.names or everything:
-        done = subprocess.run([sys.executable, str(Path(__file__).with_name(f"bench_{name}.py"))])
+        done = subprocess.run([sys.executable, str(scripts[name])])
         if done.returncode != 0:  # it has said why
             sys.exit(done.returncode)
     PAGE.write_text(page(), encoding="utf-8")
