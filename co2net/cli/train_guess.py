@@ -34,6 +34,7 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     p.add_argument("--learning_rate", type=float, default=3e-3)
     p.add_argument("--hidden", type=int, default=64, help="width of the regression's layers")
     p.add_argument("--places", type=int, default=12, help="numbers that say what a pixel is like")
+    p.add_argument("--shown", type=int, default=0, metavar="N", help="numbers that sum up ToneNet's image features")
     p.add_argument("--seed", type=int, default=0)
     add_quiet(p, "no progress; the file's name only")
     p.set_defaults(run=_run)
@@ -47,19 +48,27 @@ def _run(options: argparse.Namespace) -> None:
     from co2net.files import make_folder
 
     at_least(options, 1, "limit", "steps", "batch_size", "hidden", "places")
-    at_least(options, 0, "seed")
+    at_least(options, 0, "seed", "shown")
     positive(options, "learning_rate")
     training, held_out = _pictures(options.photos, tuple(word for word in options.leave_out.split(",") if word))
     order = np.random.default_rng(options.seed).permutation(len(training))[: options.limit]
     training = [training[place] for place in order]
     recipe = FitRecipe(
-        options.steps, options.batch_size, options.learning_rate, options.hidden, options.places, options.seed
+        *(options.steps, options.batch_size, options.learning_rate),
+        *(options.hidden, options.places, options.shown, options.seed),
     )
     parts = []
     for paths, title in ((training, "reading"), (held_out, "reading held-out pictures")):
         with FrameBar(quiet=options.quiet, title=title, unit="picture") as bar:
             count = len(paths)
-            parts.append(sample_pixels(paths, options.seed, lambda done, bar=bar, count=count: bar.update(done, count)))
+            parts.append(
+                sample_pixels(
+                    paths,
+                    options.seed,
+                    lambda done, bar=bar, count=count: bar.update(done, count),
+                    shown=options.shown > 0,
+                )
+            )
     with FrameBar(quiet=options.quiet, title="fitting", unit="step") as bar:
         model = fit(parts[0], recipe, lambda done, loss: bar.update(done, recipe.steps))
     make_folder(options.output.parent)

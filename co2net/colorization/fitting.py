@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from co2net.colorization.features import GEOMETRY, describe
 from co2net.colorization.regression import UNIT, Regression
+from co2net.colorization.semantics import look
 from co2net.data.pictures import read_image
 from co2net.errors import InputError
 from co2net.training.schedule import cosine
@@ -35,7 +36,7 @@ class FitRecipe:
         batch_size: pictures per step.
         learning_rate: the largest one.
         hidden: width of the regression's layers.
-        places: see :class:`~.regression.Regression`.
+        places, shown: see :class:`~.regression.Regression`.
         seed: of pixels, start and order.
     """
 
@@ -44,6 +45,7 @@ class FitRecipe:
     learning_rate: float = 3e-3
     hidden: int = 64
     places: int = 12
+    shown: int = 0
     seed: int = 0
 
 
@@ -54,22 +56,44 @@ class Pixels:
     Attributes:
         features: ``(N, PIXELS, F)`` float16, of :func:`~.features.describe`.
         colors: ``(N, PIXELS, 2)`` float32, a and b without gray's 128, in units of :data:`~.regression.UNIT` codes.
+        shown: ``(N, PIXELS, SHOWN)`` float16, image features; None: not looked at.
+        frames: ``(N, SHOWN)`` float32, their means over whole pictures.
     """
 
     features: Tensor
     colors: Tensor
+    shown: Tensor | None = None
+    frames: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
+    def known_to(self, model: Regression, pictures: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Features for the model and colors of some pixels of some pictures, ``(B, M, F + shown)`` and ``(B, M, 2)``."""
+        place = pictures[:, None], which
+        features = self.features[place].float()
+        if model.sums is not None and self.shown is not None and self.frames is not None:
+            sums = model.sums(self.shown[place].float(), self.frames[pictures])
+            features = torch.cat([features, sums], dim=-1)
+        return features, self.colors[place]
 
-def sample_pixels(paths: Sequence[Path], seed: int = 0, on_progress: Callable[[int], None] | None = None) -> Pixels:
+
+def sample_pixels(
+    paths: Sequence[Path], seed: int = 0, on_progress: Callable[[int], None] | None = None, *, shown: bool = False
+) -> Pixels:
     """Pixels of every picture; what is drawn depends on the seed and the picture's place in the list.
+
+    Args:
+        paths: of the pictures.
+        seed: of the pixels.
+        on_progress: called with the number of pictures that are done.
+        shown: with image features.
 
     Raises:
         InputError: a picture cannot be read, or is smaller than :data:`PIXELS` pixels.
     """
     features, colors = [], []
+    sights, frames = [], []
     for number, path in enumerate(paths):
         rgb8 = read_image(path)
         height, width = rgb8.shape[:2]
@@ -79,16 +103,22 @@ def sample_pixels(paths: Sequence[Path], seed: int = 0, on_progress: Callable[[i
             size = round(width * scale), round(height * scale)
             rgb8 = cv2.resize(rgb8, size, interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(rgb8.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-        found = describe((lab[..., 0] * 2.55).round())
+        luma = (lab[..., 0] * 2.55).round()
+        found = describe(luma)
         rng = np.random.default_rng([seed, number])
         chosen = rng.choice(lab.shape[0] * lab.shape[1], PIXELS, replace=False)
         features.append(found.reshape(-1, found.shape[-1])[chosen].astype(np.float16))
         colors.append(lab[..., 1:].reshape(-1, 2)[chosen] / np.float32(UNIT))
+        if shown:
+            sight = look(luma)
+            sights.append(sight.at(*np.divmod(chosen, luma.shape[1])).half())
+            frames.append(sight.whole)
         if on_progress is not None:
             on_progress(number + 1)
     if not features:
         raise InputError("there are no pictures to fit the regression on")
-    return Pixels(torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(colors)))
+    seen = (torch.stack(sights), torch.stack(frames)) if shown else (None, None)
+    return Pixels(torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(colors)), *seen)
 
 
 def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None] | None = None) -> Regression:
@@ -98,7 +128,16 @@ def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None]
         pixels: of training pictures.
         recipe: settings.
         on_step: called with the number of steps done and the step's loss, in nepers of squared units.
+
+    Raises:
+        InputError: image features are wanted, and the pixels have none.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)  # of the start, and of what is dropped
+        return _fit(pixels, recipe, on_step)
+
+
+def _fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None] | None) -> Regression:
     generator = torch.Generator().manual_seed(recipe.seed)
     model = _start(pixels, recipe)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=_DECAY)
@@ -109,10 +148,9 @@ def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None]
         batch = torch.randint(len(pixels), (recipe.batch_size,), generator=generator)
         order = torch.randperm(PIXELS, generator=generator)
         count = int(rng.choice(POINTS))
-        known, asked = order[:count], order[count : count + ASKED]
-        features, colors = pixels.features[batch].float(), pixels.colors[batch]
-        guess = model(features[:, known], colors[:, known], features[:, asked])
-        error = (guess - colors[:, asked]).square().mean(dim=(1, 2))
+        features, colors = pixels.known_to(model, batch, order[: count + ASKED])
+        guess = model(features[:, :count], colors[:, :count], features[:, count:])
+        error = (guess - colors[:, count:]).square().mean(dim=(1, 2))
         loss = (error + _LEAST).log().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -127,7 +165,8 @@ def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None]
 def gain(model: Regression, pixels: Pixels, points: int = 40) -> float:
     """How many decibels the guess from so many pixels is above gray, mean over pictures, for a and b alone."""
     gains = []
-    for features, colors in zip(pixels.features.float(), pixels.colors, strict=True):
+    for picture in range(len(pixels)):
+        (features,), (colors,) = pixels.known_to(model, torch.tensor([picture]), torch.arange(PIXELS))
         guess = model(features[:points], colors[:points], features[points:])
         errors = [(other - colors[points:]).square().mean() + _LEAST / 4 for other in (torch.zeros(()), guess)]
         gains.append(10 * math.log10(float(errors[0] / errors[1])))
@@ -145,12 +184,16 @@ def save_fit(model: Regression, path: Path, recipe: FitRecipe, pictures: int) ->
 
 
 def _start(pixels: Pixels, recipe: FitRecipe) -> Regression:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = Regression(pixels.features.shape[-1], recipe.hidden, recipe.places)
+    model = Regression(pixels.features.shape[-1], recipe.hidden, recipe.places, recipe.shown)
     seen = pixels.features[:500].float().flatten(0, 1)
     model.offset.copy_(seen.mean(dim=0))
     model.scale.copy_(seen.std(dim=0) + 1e-3)
+    if model.sums is not None:
+        if pixels.shown is None or pixels.frames is None:
+            raise InputError("`shown` numbers per pixel need pixels sampled with image features")
+        for number, some in enumerate((pixels.shown[:500].float().flatten(0, 1), pixels.frames)):
+            model.sums.offset[number] = some.mean(dim=0)
+            model.sums.scale[number] = some.std(dim=0, correction=0) + 1e-3
     with torch.no_grad():
         # Distances begin as an earlier fit of the geometry alone left them.
         model.lengths[:, :GEOMETRY] = torch.tensor(_LENGTHS).log()

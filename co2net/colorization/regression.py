@@ -1,7 +1,7 @@
-"""Colors of a frame guessed from some of its pixels' colors: regression over place, luma and texture.
+"""Colors of a frame guessed from some of its pixels' colors: regression over place, luma, texture and what is shown.
 
 A Gaussian process. How alike two pixels are, what color a pixel has by its looks alone, and how far a stroke's single
-pixel is to be believed, was fitted on photographs (:mod:`co2net.colorization.fitting`): a few thousand numbers, in
+pixel is to be believed, was fitted on photographs (:mod:`co2net.colorization.fitting`): some ten thousand numbers, in
 ``guess.safetensors`` beside this file. Where strokes are few and far apart it guesses better than spreading them along
 edges; :func:`co2net.colorization.spread.spread` takes both.
 """
@@ -19,12 +19,14 @@ from torch.nn import functional as F
 from co2net.colorization.features import GEOMETRY, describe
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import Points
+from co2net.colorization.semantics import SHOWN, Sight, look
 from co2net.weight_files import load_whole, read_weights
 
 FITTED = Path(__file__).with_name("guess.safetensors")
 UNIT = 20.0  # codes of a and b that the process calls 1
 _CHUNK = 1 << 14  # pixels at a time
 _JITTER = 1e-4
+_DROPPED = 0.1  # share of the image features that a step of the fit does without
 
 
 class Regression(nn.Module):
@@ -34,19 +36,21 @@ class Regression(nn.Module):
         features: how many :func:`~.features.describe` gives.
         hidden: width of the two hidden layers.
         places: how many numbers stand beside the features of :data:`~.features.GEOMETRY`.
+        shown: how many numbers the image features of :mod:`~.semantics` are summed up to; 0 does without them.
     """
 
     title = "the regression of colors"
 
-    def __init__(self, features: int, hidden: int = 64, places: int = 12) -> None:
+    def __init__(self, features: int, hidden: int = 64, places: int = 12, shown: int = 0) -> None:
         super().__init__()
-        self.places = places
+        self.places, self.shown = places, shown
         self.offset: Tensor
         self.scale: Tensor
         self.register_buffer("offset", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
-        self.first, self.second = nn.Linear(features, hidden), nn.Linear(hidden, hidden)
-        self.last = nn.Linear(hidden, places + 3)
+        self.first, self.second = nn.Linear(features + shown, hidden), nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden + shown, places + 3)
+        self.sums = _Sums(shown) if shown else None
         nn.init.normal_(self.last.weight, std=0.02)
         nn.init.zeros_(self.last.bias)
         # Two rational quadratic kernels: what counts as far, share of the variance, exponent; all as logarithms.
@@ -55,9 +59,14 @@ class Regression(nn.Module):
         self.common, self.noise = nn.Parameter(torch.zeros(())), nn.Parameter(torch.tensor(-2.3))
 
     def looks(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features ``(..., F)`` to places ``(..., P)``, prior colors ``(..., 2)`` in units, log noise ``(...)``."""
-        hidden = F.silu(self.first((features - self.offset) / self.scale))
-        out = self.last(F.silu(self.second(hidden)))
+        """Features to places ``(..., P)``, prior colors ``(..., 2)`` in units, log noise ``(...)``.
+
+        Args:
+            features: ``(..., F + shown)``, of :func:`~.features.describe`, then of :meth:`sums`.
+        """
+        plain, sums = features[..., : len(self.offset)], F.silu(features[..., len(self.offset) :])
+        hidden = F.silu(self.first(torch.cat([(plain - self.offset) / self.scale, sums], dim=-1)))
+        out = self.last(torch.cat([F.silu(self.second(hidden)), sums], dim=-1))
         places = torch.cat([features[..., :GEOMETRY], out[..., : self.places]], dim=-1)
         return places, out[..., self.places : self.places + 2], self.noise + out[..., -1]
 
@@ -75,9 +84,9 @@ class Regression(nn.Module):
         """Colors of pixels from those of others.
 
         Args:
-            support: features ``(..., N, F)`` of pixels whose colors are known.
+            support: features ``(..., N, F + shown)`` of pixels whose colors are known.
             colors: theirs ``(..., N, 2)``, 0 is gray, in units.
-            asked: features ``(..., M, F)``.
+            asked: features ``(..., M, F + shown)``.
 
         Returns:
             ``(..., M, 2)``.
@@ -92,6 +101,43 @@ class Regression(nn.Module):
         return torch.linalg.solve(self.kernel(places, places) + torch.diag_embed(noise.exp() + _JITTER), rest)
 
 
+class _Sums(nn.Module):
+    """Image features of a pixel and their means over its frame, summed up."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.offset: Tensor
+        self.scale: Tensor
+        self.register_buffer("offset", torch.zeros(2, SHOWN))  # of pixels, of frames
+        self.register_buffer("scale", torch.ones(2, SHOWN))
+        self.pixel, self.frame = nn.Linear(SHOWN, count), nn.Linear(SHOWN, count, bias=False)
+        self.dropout = nn.Dropout(_DROPPED)
+
+    def forward(self, pixels: Tensor, frames: Tensor) -> Tensor:
+        """``(..., N, SHOWN)`` and ``(..., SHOWN)`` to ``(..., N, count)``."""
+        own = self.pixel(self.dropout((pixels - self.offset[0]) / self.scale[0]))
+        return own + self.frame(self.dropout((frames - self.offset[1]) / self.scale[1]))[..., None, :]
+
+    def of(self, sight: Sight) -> Tensor:
+        """The same for every pixel of a frame, ``(count, H, W)``."""
+        weights = self.pixel.weight / self.scale[0]
+        constant = self(self.offset[0][None], sight.whole)[0] - weights @ self.offset[0]
+        return sight.summed(weights) + constant[:, None, None]
+
+
+def describe_frame(luma: np.ndarray, model: Regression | None = None) -> np.ndarray:
+    """All that the regression knows of a frame's pixels, ``(H, W, F + shown)`` float32.
+
+    Args:
+        luma: ``(H, W)`` float32 codes of L, 0 to 255.
+        model: None: the shipped one.
+    """
+    features, sums = describe(luma), (model or fitted()).sums
+    if sums is None:
+        return features
+    return np.concatenate([features, sums.of(look(luma)).permute(1, 2, 0).numpy()], axis=-1)
+
+
 @cache
 def fitted(path: Path = FITTED) -> Regression:
     """The regression of a file.
@@ -101,9 +147,9 @@ def fitted(path: Path = FITTED) -> Regression:
     """
     file = read_weights(path)
     state = file.state
-    network = Regression(
-        len(state.get("offset", ())), len(state.get("second.bias", ())), len(state.get("last.bias", ())) - 3
-    )
+    sizes = (len(state.get(name, ())) for name in ("offset", "second.bias", "last.bias", "sums.pixel.bias"))
+    features, hidden, out, shown = sizes
+    network = Regression(features, hidden, out - 3, shown)
     load_whole(network, state, path, Regression.title)
     return network.eval().requires_grad_(False)
 
@@ -121,7 +167,7 @@ def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
     """
     if not bool((known > 0).any()):
         return torch.full_like(ab, NEUTRAL)
-    features = describe(luma8.cpu().numpy().astype(np.float32))
+    features = describe_frame(luma8.cpu().numpy().astype(np.float32))
     return guess(features, Points.of(features, ab, known)).to(ab)
 
 

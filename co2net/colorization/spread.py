@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from co2net.colorization.features import describe
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import CARRIED, Points
-from co2net.colorization.regression import guess, regress
+from co2net.colorization.regression import describe_frame, guess, regress
 from co2net.colorization.smoother import smooth
 from co2net.flow import FlowEstimator, consistency_mask, occlusion_mask, warp
 
@@ -105,7 +104,7 @@ class Spreader:
         given = bool((known > 0).any())
         features = None
         if given or self._points is not None:
-            features = describe(guide.cpu().numpy().astype(np.float32))
+            features = describe_frame(guide.cpu().numpy().astype(np.float32))
         if self._ab is None or self._gray is None:
             result = self._paint(luma, ab, known)
         else:

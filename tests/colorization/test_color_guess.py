@@ -1,5 +1,6 @@
 """The guess of colors away from strokes: its fit, its file, and points that move along with a clip."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,12 +8,14 @@ from PIL import Image
 
 from co2net.cli import main
 from co2net.colorization.features import GEOMETRY, LUMA, SURROUNDINGS, describe
-from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels
+from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels, save_fit
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import CARRIED, MOST, Points
-from co2net.colorization.regression import FITTED, fitted, regress
+from co2net.colorization.regression import FITTED, Regression, describe_frame, fitted, regress
+from co2net.colorization.semantics import SHOWN, look
 from co2net.colorization.spread import Spreader
-from co2net.errors import WeightsError
+from co2net.errors import InputError, WeightsError
+from co2net.models.releases import find_release
 
 
 @pytest.fixture
@@ -35,6 +38,42 @@ def test_a_fit_learns_and_is_a_function_of_its_seed(pictures):
     assert gain(after, pixels, 5) > gain(before, pixels, 5) + 0.5
     again = fit(pixels, short).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in before.state_dict().items())
+
+
+@pytest.mark.skipif(find_release("tonenet") is None, reason="a checkout without weights")
+def test_image_features_are_those_of_single_pixels_and_summed_up_over_the_frame():
+    luma = np.random.default_rng(4).integers(0, 256, (40, 60)).astype(np.float32)
+    sight = look(cv2.GaussianBlur(luma, (0, 0), 3))
+    weights = torch.randn(3, SHOWN, generator=torch.Generator().manual_seed(0))
+    rows, columns = np.array([0, 7, 39, 20]), np.array([0, 33, 59, 2])
+    single = sight.at(rows, columns)
+    assert single.shape == (4, SHOWN) and sight.whole.shape == (SHOWN,)
+    everywhere = sight.summed(weights)
+    torch.testing.assert_close(everywhere[:, rows, columns].T, single @ weights.T, rtol=1e-3, atol=1e-2)
+    torch.manual_seed(0)
+    model = Regression(5, hidden=8, places=2, shown=3).eval()
+    assert model.sums is not None
+    model.sums.offset.normal_(), model.sums.scale.uniform_(1, 2)
+    wanted = model.sums(single, sight.whole)
+    torch.testing.assert_close(model.sums.of(sight)[:, rows, columns].T, wanted, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.skipif(find_release("tonenet") is None, reason="a checkout without weights")
+def test_a_fit_with_image_features_paints(pictures):
+    pixels = sample_pixels(sorted(pictures.iterdir())[:6], shown=True)
+    recipe = FitRecipe(steps=2, hidden=8, places=2, shown=3)
+    model = fit(pixels, recipe)
+    again = fit(pixels, recipe).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    out = pictures / "guess.safetensors"
+    save_fit(model, out, recipe, 6)
+    read = fitted(out)
+    assert read.shown == 3
+    features = describe_frame(np.full((20, 30), 90, np.float32), read)
+    assert features.shape == (20, 30, len(read.offset) + 3) and np.isfinite(features).all()
+    assert read.looks(torch.from_numpy(features))[0].shape == (20, 30, GEOMETRY + 2)
+    with pytest.raises(InputError, match="shown"):
+        fit(sample_pixels(sorted(pictures.iterdir())[:2]), recipe)
 
 
 def test_the_command_leaves_a_file_that_can_be_used(pictures, capsys):
