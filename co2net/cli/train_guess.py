@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from co2net.cli.errors import say
@@ -35,6 +36,12 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     p.add_argument("--hidden", type=int, default=64, help="width of the regression's layers")
     p.add_argument("--places", type=int, default=12, help="numbers that say what a pixel is like")
     p.add_argument("--shown", type=int, default=0, metavar="N", help="numbers that sum up ToneNet's image features")
+    p.add_argument(
+        "--width", type=int, default=0, metavar="N", help="of the tokens that revise the guess, 4 times a number"
+    )
+    p.add_argument("--layers", type=int, default=2, help="of the revision")
+    p.add_argument("--revision_steps", type=int, default=8000, help="after the others, where there is a --width")
+    p.add_argument("--revision_rate", type=float, default=1.5e-3)
     p.add_argument("--seed", type=int, default=0)
     add_quiet(p, "no progress; the file's name only")
     p.set_defaults(run=_run)
@@ -45,18 +52,18 @@ def _run(options: argparse.Namespace) -> None:
 
     from co2net.cli.progress import FrameBar
     from co2net.colorization.fitting import FitRecipe, fit, gain, sample_pixels, save_fit
+    from co2net.colorization.revision import HEADS
     from co2net.files import make_folder
 
-    at_least(options, 1, "limit", "steps", "batch_size", "hidden", "places")
-    at_least(options, 0, "seed", "shown")
-    positive(options, "learning_rate")
+    at_least(options, 1, "limit", "steps", "batch_size", "hidden", "places", "layers", "revision_steps")
+    at_least(options, 0, "seed", "shown", "width")
+    positive(options, "learning_rate", "revision_rate")
+    if options.width % HEADS:
+        raise InputError(f"`width` {options.width}: tokens are split among {HEADS} heads; take a multiple of that")
     training, held_out = _pictures(options.photos, tuple(word for word in options.leave_out.split(",") if word))
     order = np.random.default_rng(options.seed).permutation(len(training))[: options.limit]
     training = [training[place] for place in order]
-    recipe = FitRecipe(
-        *(options.steps, options.batch_size, options.learning_rate),
-        *(options.hidden, options.places, options.shown, options.seed),
-    )
+    recipe = FitRecipe(**{field.name: getattr(options, field.name) for field in fields(FitRecipe)})
     parts = []
     for paths, title in ((training, "reading"), (held_out, "reading held-out pictures")):
         with FrameBar(quiet=options.quiet, title=title, unit="picture") as bar:
@@ -70,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
                 )
             )
     with FrameBar(quiet=options.quiet, title="fitting", unit="step") as bar:
-        model = fit(parts[0], recipe, lambda done, loss: bar.update(done, recipe.steps))
+        model = fit(parts[0], recipe, lambda done, loss: bar.update(done, recipe.all_steps))
     make_folder(options.output.parent)
     save_fit(model, options.output, recipe, len(training))
     if not options.quiet:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from co2net.weight_files import save_weights
 SHORT_SIDE = 256  # larger pictures are shrunk to what the way without weights works at
 PIXELS, ASKED = 320, 160  # kept of a picture; and of these, guessed in a step
 POINTS = (5, 10, 20, 40, 40, 40, 40, 60)  # known in a step, drawn from these
+_FOLLOWS = 0.13  # rate of the process while the revision is fitted, as a share of the revision's
+_REVISION_DECAY = 1e-2
 _LEAST = 0.01  # squared units: below this an error no longer counts
 _LARGEST_GRADIENT, _DECAY = 1.0, 1e-3
 
@@ -36,7 +39,9 @@ class FitRecipe:
         batch_size: pictures per step.
         learning_rate: the largest one.
         hidden: width of the regression's layers.
-        places, shown: see :class:`~.regression.Regression`.
+        places, shown, width, layers: see :class:`~.regression.Regression`.
+        revision_steps: of the revision and the process together, after the process alone.
+        revision_rate: the revision's largest one.
         seed: of pixels, start and order.
     """
 
@@ -46,7 +51,16 @@ class FitRecipe:
     hidden: int = 64
     places: int = 12
     shown: int = 0
+    width: int = 0
+    layers: int = 2
+    revision_steps: int = 8000
+    revision_rate: float = 1.5e-3
     seed: int = 0
+
+    @property
+    def all_steps(self) -> int:
+        """Of the process, and of the revision where there is one."""
+        return self.steps + (self.revision_steps if self.width else 0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class Pixels:
         return len(self.features)
 
     def known_to(self, model: Regression, pictures: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        """Features for the model and colors of some pixels of some pictures, ``(B, M, F + shown)`` and ``(B, M, 2)``."""
+        """Of some pixels of pictures what the model sees ``(B, M, F + shown)``, and their colors ``(B, M, 2)``."""
         place = pictures[:, None], which
         features = self.features[place].float()
         if model.sums is not None and self.shown is not None and self.frames is not None:
@@ -138,13 +152,39 @@ def fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None]
 
 
 def _fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None] | None) -> Regression:
-    generator = torch.Generator().manual_seed(recipe.seed)
     model = _start(pixels, recipe)
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=_DECAY)
+    revision, model.revision = model.revision, None
+    process = list(model.parameters())
+    alone = [{"params": process, "lr": recipe.learning_rate, "weight_decay": _DECAY}]
+    _descend(model, pixels, recipe, alone, recipe.steps, on_step)
+    if revision is not None:
+        model.revision, rate = revision, recipe.revision_rate
+        both = [
+            {"params": process, "lr": _FOLLOWS * rate, "weight_decay": _DECAY},
+            {"params": list(revision.parameters()), "lr": rate, "weight_decay": _REVISION_DECAY},
+        ]
+        done = recipe.steps
+        later = None if on_step is None else (lambda step, loss: on_step(done + step, loss))
+        _descend(model, pixels, recipe, both, recipe.revision_steps, later)
+    return model.eval().requires_grad_(False)
+
+
+def _descend(
+    model: Regression,
+    pixels: Pixels,
+    recipe: FitRecipe,
+    groups: list[dict[str, Any]],
+    steps: int,
+    on_step: Callable[[int, float], None] | None,
+) -> None:
+    """Steps of Adam over groups of parameters, each at its own rate that falls along a cosine."""
+    generator = torch.Generator().manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    for step in range(recipe.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * cosine(step / recipe.steps)
+    optimizer = torch.optim.AdamW(groups)
+    rates = [group["lr"] for group in groups]
+    for step in range(steps):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * cosine(step / steps)
         batch = torch.randint(len(pixels), (recipe.batch_size,), generator=generator)
         order = torch.randperm(PIXELS, generator=generator)
         count = int(rng.choice(POINTS))
@@ -158,7 +198,6 @@ def _fit(pixels: Pixels, recipe: FitRecipe, on_step: Callable[[int, float], None
         optimizer.step()
         if on_step is not None:
             on_step(step + 1, float(loss.detach()))
-    return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
@@ -166,9 +205,9 @@ def gain(model: Regression, pixels: Pixels, points: int = 40) -> float:
     """How many decibels the guess from so many pixels is above gray, mean over pictures, for a and b alone."""
     gains = []
     for picture in range(len(pixels)):
-        (features,), (colors,) = pixels.known_to(model, torch.tensor([picture]), torch.arange(PIXELS))
-        guess = model(features[:points], colors[:points], features[points:])
-        errors = [(other - colors[points:]).square().mean() + _LEAST / 4 for other in (torch.zeros(()), guess)]
+        features, colors = pixels.known_to(model, torch.tensor([picture]), torch.arange(PIXELS))
+        guess = model(features[:, :points], colors[:, :points], features[:, points:])
+        errors = [(other - colors[:, points:]).square().mean() + _LEAST / 4 for other in (torch.zeros(()), guess)]
         gains.append(10 * math.log10(float(errors[0] / errors[1])))
     return sum(gains) / len(gains)
 
@@ -184,7 +223,9 @@ def save_fit(model: Regression, path: Path, recipe: FitRecipe, pictures: int) ->
 
 
 def _start(pixels: Pixels, recipe: FitRecipe) -> Regression:
-    model = Regression(pixels.features.shape[-1], recipe.hidden, recipe.places, recipe.shown)
+    model = Regression(
+        pixels.features.shape[-1], recipe.hidden, recipe.places, recipe.shown, recipe.width, recipe.layers
+    )
     seen = pixels.features[:500].float().flatten(0, 1)
     model.offset.copy_(seen.mean(dim=0))
     model.scale.copy_(seen.std(dim=0) + 1e-3)

@@ -8,9 +8,12 @@ edges; :func:`co2net.colorization.spread.spread` takes both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,14 +22,25 @@ from torch.nn import functional as F
 from co2net.colorization.features import GEOMETRY, describe
 from co2net.colorization.lab import NEUTRAL
 from co2net.colorization.points import Points
+from co2net.colorization.revision import CORRECTIONS, Revision, corrected
 from co2net.colorization.semantics import SHOWN, Sight, look
 from co2net.weight_files import load_whole, read_weights
 
 FITTED = Path(__file__).with_name("guess.safetensors")
 UNIT = 20.0  # codes of a and b that the process calls 1
 _CHUNK = 1 << 14  # pixels at a time
-_JITTER = 1e-4
+_COARSE = 4  # the revision is asked at every fourth pixel of every fourth row; every second would bring 0.01 dB
+_JITTER, _LEAST_VARIANCE = 1e-4, 1e-3
 _DROPPED = 0.1  # share of the image features that a step of the fit does without
+
+
+class Known(NamedTuple):
+    """What known pixels say: their places, the inverse covariance, what each contributes, the revision's tokens."""
+
+    places: Tensor
+    inverse: Tensor
+    weights: Tensor
+    read: list[Tensor]
 
 
 class Regression(nn.Module):
@@ -37,11 +51,15 @@ class Regression(nn.Module):
         hidden: width of the two hidden layers.
         places: how many numbers stand beside the features of :data:`~.features.GEOMETRY`.
         shown: how many numbers the image features of :mod:`~.semantics` are summed up to; 0 does without them.
+        width: of the revision's tokens (:mod:`~.revision`); 0 does without it.
+        layers: the revision's.
     """
 
     title = "the regression of colors"
 
-    def __init__(self, features: int, hidden: int = 64, places: int = 12, shown: int = 0) -> None:
+    def __init__(
+        self, features: int, hidden: int = 64, places: int = 12, shown: int = 0, width: int = 0, layers: int = 2
+    ) -> None:
         super().__init__()
         self.places, self.shown = places, shown
         self.offset: Tensor
@@ -57,6 +75,7 @@ class Regression(nn.Module):
         self.lengths = nn.Parameter(torch.zeros(2, GEOMETRY + places))
         self.shares, self.exponents = nn.Parameter(torch.tensor([-0.3, -1.4])), nn.Parameter(torch.tensor([-1.2, -0.4]))
         self.common, self.noise = nn.Parameter(torch.zeros(())), nn.Parameter(torch.tensor(-2.3))
+        self.revision = Revision(features + shown + places + 4, width, layers) if width else None
 
     def looks(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features to places ``(..., P)``, prior colors ``(..., 2)`` in units, log noise ``(...)``.
@@ -64,41 +83,89 @@ class Regression(nn.Module):
         Args:
             features: ``(..., F + shown)``, of :func:`~.features.describe`, then of :meth:`sums`.
         """
-        plain, sums = features[..., : len(self.offset)], F.silu(features[..., len(self.offset) :])
-        hidden = F.silu(self.first(torch.cat([(plain - self.offset) / self.scale, sums], dim=-1)))
-        out = self.last(torch.cat([F.silu(self.second(hidden)), sums], dim=-1))
+        seen = self._scaled(features)
+        out = self.last(
+            torch.cat([F.silu(self.second(F.silu(self.first(seen)))), seen[..., len(self.offset) :]], dim=-1)
+        )
         places = torch.cat([features[..., :GEOMETRY], out[..., : self.places]], dim=-1)
         return places, out[..., self.places : self.places + 2], self.noise + out[..., -1]
-
-    def kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        """Places ``(..., N, P)`` and ``(..., M, P)`` to ``(..., N, M)``: how alike their colors are."""
-        result = self.common.exp()
-        for lengths, share, exponent in zip(self.lengths, self.shares.exp(), self.exponents.exp(), strict=True):
-            one, two = a * (-lengths).exp(), b * (-lengths).exp()
-            squares = one.square().sum(-1, keepdim=True) + two.square().sum(-1)[..., None, :]
-            far = (squares - 2 * one @ two.transpose(-1, -2)).clamp(min=0)
-            result = result + share * (far / (2 * exponent)).log1p().mul(-exponent).exp()
-        return result
 
     def forward(self, support: Tensor, colors: Tensor, asked: Tensor) -> Tensor:
         """Colors of pixels from those of others.
 
         Args:
-            support: features ``(..., N, F + shown)`` of pixels whose colors are known.
-            colors: theirs ``(..., N, 2)``, 0 is gray, in units.
-            asked: features ``(..., M, F + shown)``.
+            support: features ``(B, N, F + shown)`` of pixels whose colors are known.
+            colors: theirs ``(B, N, 2)``, 0 is gray, in units.
+            asked: features ``(B, M, F + shown)``.
 
         Returns:
-            ``(..., M, 2)``.
+            ``(B, M, 2)``.
         """
-        places, prior, noise = self.looks(support)
-        weights = self.solve(places, colors - prior, noise)
-        own, prior, _ = self.looks(asked)
-        return prior + self.kernel(own, places) @ weights
+        return corrected(*self.ask(self.know(support, colors), asked))
 
-    def solve(self, places: Tensor, rest: Tensor, noise: Tensor) -> Tensor:
-        """What every known pixel contributes, ``(..., N, 2)``."""
-        return torch.linalg.solve(self.kernel(places, places) + torch.diag_embed(noise.exp() + _JITTER), rest)
+    def know(self, support: Tensor, colors: Tensor) -> Known:
+        """What can be said of other pixels; arguments as of :meth:`forward`."""
+        places, prior, noise = self.looks(support)
+        alike = self._alike(places, places)
+        inverse = torch.linalg.inv(self._covariance(alike) + torch.diag_embed(noise.exp() + _JITTER))
+        weights = inverse @ (colors - prior)
+        if self.revision is None:
+            return Known(places, inverse, weights, [])
+        # Guessed from the others a color has this variance, and is missed by its weight times that (leaving one out).
+        variance = 1 / inverse.diagonal(dim1=-2, dim2=-1)[..., None]
+        looks = self._shown_to_revision(support, places, prior, noise, variance)
+        return Known(places, inverse, weights, self.revision.read(looks, colors, weights * variance, alike))
+
+    def ask(self, known: Known, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """For features ``(B, M, F + shown)`` the process's guess ``(B, M, 2)`` and the revision's corrections of it."""
+        places, prior, noise = self.looks(asked)
+        alike = self._alike(places, known.places)
+        covariance = self._covariance(alike)
+        guess = prior + covariance @ known.weights
+        if self.revision is None:
+            return guess, guess.new_zeros(*guess.shape[:-1], CORRECTIONS)
+        explained = ((covariance @ known.inverse) * covariance).sum(-1, keepdim=True)
+        variance = (self.common.exp() + self.shares.exp().sum() - explained).clamp(min=_LEAST_VARIANCE)
+        looks = self._shown_to_revision(asked, places, prior, noise, variance)
+        return guess, self.revision(looks, guess, known.read, alike)
+
+    def guess(self, known: Known, asked: Tensor) -> Tensor:
+        """The process's guess alone, as of :meth:`ask`; without gradients, in less time."""
+        places, prior, _ = self.looks(asked)
+        covariance: Tensor | None = None
+        for lengths, share, exponent in zip(self.lengths, self.shares.exp(), self.exponents.exp(), strict=True):
+            one, two = places * (-lengths).exp(), known.places * (-lengths).exp()
+            # In place: most of a frame's time goes by here.
+            far = torch.baddbmm(two.square().sum(-1)[..., None, :], one, two.transpose(-1, -2), alpha=-2)
+            far.add_(one.square().sum(-1, keepdim=True)).clamp_(min=0)
+            far.mul_(1 / (2 * exponent)).log1p_().mul_(-exponent).exp_().mul_(share)
+            covariance = far if covariance is None else covariance.add_(far)
+        assert covariance is not None  # noqa: S101  (there are kernels)
+        return prior + covariance.add_(self.common.exp()) @ known.weights
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        plain, sums = features[..., : len(self.offset)], features[..., len(self.offset) :]
+        return torch.cat([(plain - self.offset) / self.scale, F.silu(sums)], dim=-1)
+
+    def _shown_to_revision(
+        self, features: Tensor, places: Tensor, prior: Tensor, noise: Tensor, variance: Tensor
+    ) -> Tensor:
+        own = self._scaled(features), places[..., GEOMETRY:], prior, noise[..., None], variance.log()
+        return torch.cat(own, dim=-1)
+
+    def _alike(self, a: Tensor, b: Tensor) -> Tensor:
+        """Places ``(B, N, P)`` and ``(B, M, P)`` to ``(B, 2, N, M)``: logarithms of both kernels."""
+        result = []
+        for lengths, exponent in zip(self.lengths, self.exponents.exp(), strict=True):
+            one, two = a * (-lengths).exp(), b * (-lengths).exp()
+            squares = one.square().sum(-1, keepdim=True) + two.square().sum(-1)[..., None, :]
+            far = (squares - 2 * one @ two.transpose(-1, -2)).clamp(min=0)
+            result.append(-exponent * (far / (2 * exponent)).log1p())
+        return torch.stack(result, dim=-3)
+
+    def _covariance(self, alike: Tensor) -> Tensor:
+        """``(B, N, M)``."""
+        return self.common.exp() + (self.shares.exp()[:, None, None] * alike.exp()).sum(dim=-3)
 
 
 class _Sums(nn.Module):
@@ -147,9 +214,10 @@ def fitted(path: Path = FITTED) -> Regression:
     """
     file = read_weights(path)
     state = file.state
-    sizes = (len(state.get(name, ())) for name in ("offset", "second.bias", "last.bias", "sums.pixel.bias"))
-    features, hidden, out, shown = sizes
-    network = Regression(features, hidden, out - 3, shown)
+    sizes = "offset", "second.bias", "last.bias", "sums.pixel.bias", "revision.known.bias"
+    features, hidden, out, shown, width = (len(state.get(name, ())) for name in sizes)
+    layers = sum(name.startswith("revision.among.") and name.endswith(".trust") for name in state)
+    network = Regression(features, hidden, out - 3, shown, width, layers)
     load_whole(network, state, path, Regression.title)
     return network.eval().requires_grad_(False)
 
@@ -178,12 +246,17 @@ def guess(features: np.ndarray, points: Points) -> Tensor:
     if not len(points):
         return torch.full((1, 2, *shape), NEUTRAL)
     model = fitted()
-    places, prior, noise = model.looks(torch.from_numpy(points.features))
-    weights = model.solve(places, (torch.from_numpy(points.colors) - NEUTRAL) * (255 / UNIT) - prior, noise)
+    colors = (torch.from_numpy(points.colors) - NEUTRAL) * (255 / UNIT)
+    known = model.know(torch.from_numpy(points.features)[None], colors[None])
+    found = _everywhere(lambda part: model.guess(known, part), features)
+    if model.revision is not None:
+        coarse = _everywhere(lambda part: model.ask(known, part)[1], features[::_COARSE, ::_COARSE])
+        planes = cv2.resize(coarse.numpy(), shape[::-1], interpolation=cv2.INTER_LINEAR)
+        found = corrected(found, torch.from_numpy(planes))
+    return (found * (UNIT / 255) + NEUTRAL).permute(2, 0, 1)[None]
+
+
+def _everywhere(ask: Callable[[Tensor], Tensor], features: np.ndarray) -> Tensor:
+    """Answers ``(H, W, N)`` for pixels ``(H, W, F)``, some at a time."""
     flat = torch.from_numpy(features.reshape(-1, features.shape[-1]))
-    found = torch.empty(len(flat), 2)
-    for start in range(0, len(flat), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        own, prior, _ = model.looks(flat[part])
-        found[part] = prior + model.kernel(own, places) @ weights
-    return (found * (UNIT / 255) + NEUTRAL).T.reshape(1, 2, *shape)
+    return torch.cat([ask(part[None])[0] for part in flat.split(_CHUNK)]).unflatten(0, features.shape[:2])
