@@ -13,7 +13,7 @@ from torch import Tensor
 
 from co2net.errors import WeightsError
 from co2net.models.backbones.tone_parts import CHANNELS, TAPPED, ImageFeatures
-from co2net.models.releases import find_release
+from co2net.models.releases import own_folder
 from co2net.weight_files import load_whole, read_weights
 
 SHOWN = sum(CHANNELS)  # numbers per pixel
@@ -30,16 +30,17 @@ def image_features() -> ImageFeatures:
     Raises:
         WeightsError: no file that ships has it.
     """
-    release = next((found for name in _FILES if (found := find_release(name)) is not None), None)
-    if release is None:
+    folder = own_folder()
+    path = next((p for n in _FILES if folder and (p := folder / f"{n}.safetensors").is_file()), None)
+    if path is None:
         raise WeightsError(
             "the guess of colors looks through image features that come in final_models/tonenet.safetensors, and "
-            "neither that file nor tonenet_free.safetensors is there; fetch one, or fit a guess without them"
+            "neither that file nor tonenet_free.safetensors came with co2net; fetch one, or fit a guess without them"
         )
-    state = read_weights(release.path).state
+    state = read_weights(path).state
     network = ImageFeatures()
     own = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
-    load_whole(network, own, release.path, "the image features")
+    load_whole(network, own, path, "the image features")
     return network.float().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

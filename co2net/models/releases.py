@@ -45,6 +45,11 @@ def releases_folder() -> Path | None:
     """Where shipped weights are: the variable ``CO2NET_MODELS``, the installed package, or the repository."""
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
+    return own_folder()
+
+
+def own_folder() -> Path | None:
+    """The weights that came with this code, whatever ``CO2NET_MODELS`` says."""
     checkout = _PACKAGE.parent
     # Beside an installed package, "final_models" would be somebody else's folder.
     in_checkout = (checkout / "final_models",) if (checkout / "pyproject.toml").is_file() else ()
