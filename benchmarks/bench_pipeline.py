@@ -78,17 +78,19 @@ def foreground(height: int, width: int, number: int) -> np.ndarray:
     return (((1 - distance) * height / 24).clip(0, 1) * 255).astype(np.uint8)
 
 
-def write_clip(folder: Path, frames: int, height: int, width: int) -> Clip:
+def write_clip(folder: Path, frames: int, height: int, width: int, *, gray: bool = False) -> Clip:
     """Write composite and mask as H.264 of `frames` frames, grain and all; both loop over the same 24 pictures."""
     paths = folder / f"composite_{height}_{frames}.mp4", folder / f"mask_{height}_{frames}.mp4"
     pictures = [(texture(height, width, n), foreground(height, width, n)) for n in range(min(frames, 24))]
+    if gray:
+        pictures = [(picture[..., 1], mask) for picture, mask in pictures]
     for index, path in enumerate(paths):
         output: Any = av.open(str(path), "w")
         video = output.add_stream("libx264", rate=25, width=width, height=height, options=SOURCE)
         video.pix_fmt, video.time_base = "yuv420p", Fraction(1, 25)
         for number in range(frames):
             picture = pictures[number % len(pictures)][index]
-            rgb = np.ascontiguousarray(picture if index == 0 else np.repeat(picture[..., None], 3, axis=2))
+            rgb = np.ascontiguousarray(picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2))
             output.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         output.mux(video.encode(None))
         output.close()

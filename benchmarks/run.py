@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/run.py [--only-page] [NAME ...]
 
-Names: evaluation, flow, gpu, images, instructions (a section of its own on a processor with AVX-512), lut, overhead,
-pipeline, server; default: all, gpu only where there is one, server only where the extra `app` is installed.
+Names: colorize, evaluation, flow, gpu, images, instructions (a section of its own on a processor with AVX-512), lut,
+overhead, pipeline, server; default: all, gpu only where there is one, server only where the extra `app` is installed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from common import RESULTS
 from tables import (
+    colorize_tables,
     evaluation_tables,
     flow_tables,
     gpu_tables,
@@ -37,6 +38,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Any, Any], str]]] = {
     "pipeline": ("Video in, video out", pipeline_tables),
     "evaluation": ("Evaluating a data set", evaluation_tables),
     "images": ("Single pictures", images_tables),
+    "colorize": ("Coloring gray clips", colorize_tables),
     "flow": ("Optical flow", flow_tables),
     "lut": ("LUTs", lut_tables),
     "instructions": ("LUTs by instruction set", instructions_tables),

@@ -129,6 +129,27 @@ def overhead_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     )
 
 
+def colorize_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
+    """Coloring gray clips without weights."""
+    lines = [
+        [
+            str(row["frames"]),
+            f"{row['frames'] / row['seconds']:.1f}",
+            f"{row['frames'] / row['codec_seconds']:.0f}",
+            f"{row['processor_seconds'] / row['frames']:.2f}",
+            f"{row['mib']:.0f}",
+        ]
+        for row in rows
+    ]
+    heads = ["frames", "frames/s, start included", "frames/s, codec alone", "CPU s per frame", "peak MiB"]
+    return (
+        f"`co2net colorize` without weights on a {settings['size']} clip (H.264 in and out, {settings['threads']} "
+        "PyTorch thread(s)), forty strokes on the first frame; median of "
+        f"{settings['rounds']} runs for the first row.\n\n"
+        f"{markdown(heads, lines)}"
+    )
+
+
 def instructions_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     """Applying a LUT with older instructions."""
     rival = next(row for row in rows if row["way"] == "OpenColorIO tetrahedral")["processor_seconds"]

@@ -44,7 +44,7 @@ def read_ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Iterator[Item]
         waiting: deque[Future[Any]] = deque()
 
         def walk() -> Iterator[Item]:
-            while (item := _result(waiting.popleft())) is not _END:
+            while (item := result_of(waiting.popleft())) is not _END:
                 waiting.append(pool.submit(next, source, _END))
                 yield item
 
@@ -81,7 +81,7 @@ def map_ahead(
                 waiting.extend(pool.submit(function, *call) for call in islice(source, ahead - len(waiting)))
                 if not waiting:
                     return
-                yield _result(waiting.popleft())
+                yield result_of(waiting.popleft())
 
         try:
             yield walk()
@@ -130,7 +130,7 @@ class WriteBehind:
     def _settle(self, most: int) -> None:
         """Wait until no more than `most` calls are due; raise what one of them raised."""
         while self._waiting and (len(self._waiting) > most or self._waiting[0].done()):
-            _result(self._waiting.popleft())
+            result_of(self._waiting.popleft())
 
     def _run(self, arguments: tuple[Any, ...]) -> None:
         if self._failed:
@@ -143,8 +143,8 @@ class WriteBehind:
         self.done += 1
 
 
-def _result(future: Future[Result]) -> Result:
-    """Wait with a time limit, because an endless wait cannot be interrupted on every system."""
+def result_of(future: Future[Result]) -> Result:
+    """What a thread's work gives; waits with a time limit, as an endless wait cannot be interrupted on every system."""
     while not future.done():
         wait([future], timeout=0.1)
     return future.result()

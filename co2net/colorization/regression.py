@@ -8,7 +8,6 @@ edges; :func:`co2net.colorization.spread.spread` takes both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +27,8 @@ from co2net.weight_files import load_whole, read_weights
 
 FITTED = Path(__file__).with_name("guess.safetensors")
 UNIT = 20.0  # codes of a and b that the process calls 1
-_CHUNK = 1 << 14  # pixels at a time
-_COARSE = 4  # the revision is asked at every fourth pixel of every fourth row; every second would bring 0.01 dB
+_CHUNK = 1 << 12  # pixels at a time
+_ASKED = 64  # pixels of the short side that are asked, evenly; all 256 would bring 0.01 dB and take 16 times as long
 _JITTER, _LEAST_VARIANCE = 1e-4, 1e-3
 _DROPPED = 0.1  # share of the image features that a step of the fit does without
 
@@ -83,10 +82,13 @@ class Regression(nn.Module):
         Args:
             features: ``(..., F + shown)``, of :func:`~.features.describe`, then of :meth:`sums`.
         """
-        seen = self._scaled(features)
-        out = self.last(
-            torch.cat([F.silu(self.second(F.silu(self.first(seen)))), seen[..., len(self.offset) :]], dim=-1)
-        )
+        # The layers' weights are changed, not the many features: scaled, and the last layer's split.
+        plain, hidden = len(self.offset), self.second.out_features
+        first = torch.cat([self.first.weight[:, :plain] / self.scale, self.first.weight[:, plain:]], dim=1)
+        seen = F.silu(F.linear(features, first, self.first.bias - first[:, :plain] @ self.offset))
+        out = F.linear(F.silu(self.second(seen)), self.last.weight[:, :hidden], self.last.bias)
+        if self.shown:
+            out = out + F.linear(features[..., plain:], self.last.weight[:, hidden:])
         places = torch.cat([features[..., :GEOMETRY], out[..., : self.places]], dim=-1)
         return places, out[..., self.places : self.places + 2], self.noise + out[..., -1]
 
@@ -129,23 +131,9 @@ class Regression(nn.Module):
         looks = self._shown_to_revision(asked, places, prior, noise, variance)
         return guess, self.revision(looks, guess, known.read, alike)
 
-    def guess(self, known: Known, asked: Tensor) -> Tensor:
-        """The process's guess alone, as of :meth:`ask`; without gradients, in less time."""
-        places, prior, _ = self.looks(asked)
-        covariance: Tensor | None = None
-        for lengths, share, exponent in zip(self.lengths, self.shares.exp(), self.exponents.exp(), strict=True):
-            one, two = places * (-lengths).exp(), known.places * (-lengths).exp()
-            # In place: most of a frame's time goes by here.
-            far = torch.baddbmm(two.square().sum(-1)[..., None, :], one, two.transpose(-1, -2), alpha=-2)
-            far.add_(one.square().sum(-1, keepdim=True)).clamp_(min=0)
-            far.mul_(1 / (2 * exponent)).log1p_().mul_(-exponent).exp_().mul_(share)
-            covariance = far if covariance is None else covariance.add_(far)
-        assert covariance is not None  # noqa: S101  (there are kernels)
-        return prior + covariance.add_(self.common.exp()) @ known.weights
-
     def _scaled(self, features: Tensor) -> Tensor:
         plain, sums = features[..., : len(self.offset)], features[..., len(self.offset) :]
-        return torch.cat([(plain - self.offset) / self.scale, F.silu(sums)], dim=-1)
+        return torch.cat([(plain - self.offset) / self.scale, sums], dim=-1)
 
     def _shown_to_revision(
         self, features: Tensor, places: Tensor, prior: Tensor, noise: Tensor, variance: Tensor
@@ -169,7 +157,7 @@ class Regression(nn.Module):
 
 
 class _Sums(nn.Module):
-    """Image features of a pixel and their means over its frame, summed up."""
+    """Image features of a pixel and their means over its frame, summed up, through a SiLU."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -183,13 +171,14 @@ class _Sums(nn.Module):
     def forward(self, pixels: Tensor, frames: Tensor) -> Tensor:
         """``(..., N, SHOWN)`` and ``(..., SHOWN)`` to ``(..., N, count)``."""
         own = self.pixel(self.dropout((pixels - self.offset[0]) / self.scale[0]))
-        return own + self.frame(self.dropout((frames - self.offset[1]) / self.scale[1]))[..., None, :]
+        return F.silu(own + self.frame(self.dropout((frames - self.offset[1]) / self.scale[1]))[..., None, :])
 
     def of(self, sight: Sight) -> Tensor:
         """The same for every pixel of a frame, ``(count, H, W)``."""
         weights = self.pixel.weight / self.scale[0]
-        constant = self(self.offset[0][None], sight.whole)[0] - weights @ self.offset[0]
-        return sight.summed(weights) + constant[:, None, None]
+        frame = self.frame((sight.whole - self.offset[1]) / self.scale[1])
+        constant = frame + self.pixel.bias - weights @ self.offset[0]
+        return F.silu(sight.summed(weights) + constant[:, None, None], inplace=True)
 
 
 def describe_frame(luma: np.ndarray, model: Regression | None = None) -> np.ndarray:
@@ -199,10 +188,8 @@ def describe_frame(luma: np.ndarray, model: Regression | None = None) -> np.ndar
         luma: ``(H, W)`` float32 codes of L, 0 to 255.
         model: None: the shipped one.
     """
-    features, sums = describe(luma), (model or fitted()).sums
-    if sums is None:
-        return features
-    return np.concatenate([features, sums.of(look(luma)).permute(1, 2, 0).numpy()], axis=-1)
+    sums = (model or fitted()).sums
+    return describe(luma, None if sums is None else sums.of(look(luma)).numpy())
 
 
 @cache
@@ -222,20 +209,22 @@ def fitted(path: Path = FITTED) -> Regression:
     return network.eval().requires_grad_(False)
 
 
-def regress(luma8: Tensor, ab: Tensor, known: Tensor) -> Tensor:
+def regress(luma8: Tensor, ab: Tensor, known: Tensor, features: np.ndarray | None = None) -> Tensor:
     """Colors for a whole frame.
 
     Args:
         luma8: ``(H, W)`` codes of L, 0 to 255.
         ab: ``(1, 2, H, W)`` in [0, 1].
         known: ``(1, 1, H, W)``, above 0 where a color is known.
+        features: of :func:`describe_frame`; None: made here.
 
     Returns:
         ``(1, 2, H, W)``, about [0, 1]; neutral where nothing is known.
     """
     if not bool((known > 0).any()):
         return torch.full_like(ab, NEUTRAL)
-    features = describe_frame(luma8.cpu().numpy().astype(np.float32))
+    if features is None:
+        features = describe_frame(luma8.cpu().numpy().astype(np.float32))
     return guess(features, Points.of(features, ab, known)).to(ab)
 
 
@@ -248,15 +237,15 @@ def guess(features: np.ndarray, points: Points) -> Tensor:
     model = fitted()
     colors = (torch.from_numpy(points.colors) - NEUTRAL) * (255 / UNIT)
     known = model.know(torch.from_numpy(points.features)[None], colors[None])
-    found = _everywhere(lambda part: model.guess(known, part), features)
-    if model.revision is not None:
-        coarse = _everywhere(lambda part: model.ask(known, part)[1], features[::_COARSE, ::_COARSE])
-        planes = cv2.resize(coarse.numpy(), shape[::-1], interpolation=cv2.INTER_LINEAR)
-        found = corrected(found, torch.from_numpy(planes))
-    return (found * (UNIT / 255) + NEUTRAL).permute(2, 0, 1)[None]
-
-
-def _everywhere(ask: Callable[[Tensor], Tensor], features: np.ndarray) -> Tensor:
-    """Answers ``(H, W, N)`` for pixels ``(H, W, F)``, some at a time."""
-    flat = torch.from_numpy(features.reshape(-1, features.shape[-1]))
-    return torch.cat([ask(part[None])[0] for part in flat.split(_CHUNK)]).unflatten(0, features.shape[:2])
+    step = max(1, min(shape) // _ASKED)
+    asked = torch.from_numpy(features[::step, ::step].copy())
+    parts = asked.flatten(0, 1).split(_CHUNK)
+    found = torch.cat([corrected(*model.ask(known, part[None]))[0] for part in parts]).unflatten(0, asked.shape[:2])
+    between = cv2.warpAffine(  # what was asked lies on multiples of the step
+        (found * (UNIT / 255) + NEUTRAL).numpy(),
+        np.diag([1 / step, 1 / step, 1]).astype(np.float32)[:2],
+        shape[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return torch.from_numpy(between).permute(2, 0, 1)[None]

@@ -76,13 +76,13 @@ class Sight:
 
         Summed up at the maps' size, which is the same as afterwards and far less work.
         """
-        total = torch.zeros(len(weights), *self.shape)
         ends = np.cumsum([0, *CHANNELS]).tolist()
+        rows, lines = [], []
         everywhere = self._weights(*(np.arange(side) for side in self.shape))
         for m, (first, end), (down, across) in zip(self.maps, pairwise(ends), everywhere, strict=True):
-            small = torch.einsum("kc,chw->khw", weights[:, first:end], m)
-            total += down @ (small @ across.T)
-        return total
+            rows.append(down)
+            lines.append(torch.einsum("kc,chw->khw", weights[:, first:end], m) @ across.T)
+        return torch.cat(rows, dim=1) @ torch.cat(lines, dim=1)  # one product adds the maps up
 
     def _weights(self, rows: np.ndarray, columns: np.ndarray) -> list[tuple[Tensor, Tensor]]:
         """Per map what its rows and its columns count at the frame's, ``(N, h)`` and ``(M, w)``."""

@@ -10,6 +10,10 @@ All rows, then all columns, three times, lambda a quarter of the one before each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,26 +72,39 @@ def smooth(signal: Tensor, guide8: Tensor, lam: float, sigma: float, confidence:
 
 def _solve(f: Tensor, w: Tensor) -> Tensor:
     """Thomas algorithm along axis 0: `f` ``(L, P, M)``, ``lambda w`` between neighbors `w` ``(L - 1, M)``."""
-    length = len(f)
-    f = f.contiguous()
-    if length == 1:
-        return f
-    edge = torch.zeros_like(w[:1])
+    edge = w.new_zeros(1, w.shape[1])
     before, after = torch.cat([edge, w]), torch.cat([w, edge])
-    diagonal = 1 + before + after
-    ratio, scale = torch.empty_like(after), torch.empty_like(after)
-    # The elimination's factors depend on the guide only, the planes share them.
-    last = torch.zeros_like(edge[0])
-    for i in range(length):
-        torch.addcmul(diagonal[i], before[i], last, value=-1, out=scale[i])
-        torch.div(after[i], scale[i], out=ratio[i])
-        last = ratio[i]
-    scale.reciprocal_()
-    out = torch.empty_like(f)
-    torch.mul(f[0], scale[0], out=out[0])
-    weight = before * scale
-    for i in range(1, length):
-        torch.addcmul(f[i] * scale[i], out[i - 1], weight[i], out=out[i])
-    for i in range(length - 2, -1, -1):
-        out[i].addcmul_(out[i + 1], ratio[i])
+    scale, ratio = _eliminated(1 + before + after, before, after)
+    # What went before is added on the way down, what follows on the way up.
+    out = f.contiguous() * scale[:, None]
+    _add_neighbors(out, before * scale)
+    _add_neighbors(out, ratio, -1)
     return out
+
+
+def _eliminated(diagonal: Tensor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors of the elimination, of the guide only: 1 / the diagonal that is left, and the next value's share."""
+    library = _library(after)
+    scale, ratio = torch.empty_like(after), torch.empty_like(after)
+    last = None
+    for d, b, a, one, share in zip(*map(_rows, (diagonal, before, after, scale, ratio)), strict=True):
+        left = d if last is None else library.subtract(d, library.multiply(b, last, out=one), out=one)
+        last = library.multiply(a, library.reciprocal(left, out=one), out=share)
+    return scale, ratio
+
+
+def _add_neighbors(lines: Tensor, weights: Tensor, way: int = 1) -> None:
+    """Add to each line the one before it, the sum, times its weight; the one after it if the way is -1."""
+    library, spare = _library(lines), _rows(torch.empty_like(lines[:1]))[0]
+    rows = _rows(lines)[::way]
+    for row, before, weight in zip(rows[1:], rows, _rows(weights)[::way][1:], strict=False):
+        library.add(row, library.multiply(before, weight, out=spare), out=row)
+
+
+def _rows(lines: Tensor) -> Sequence[Any]:
+    return list(lines.numpy()) if lines.device.type == "cpu" else lines.unbind()
+
+
+def _library(lines: Tensor) -> Any:
+    """NumPy on the CPU: an operation on so few numbers takes a third of PyTorch's time."""
+    return np if lines.device.type == "cpu" else torch

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from co2net.colorization.cpnet import CPNet
 from co2net.colorization.frames import as_codes, gray_conversion_of, is_colored, luma_of, recolored, shrunk
@@ -96,8 +97,11 @@ class ColorizeStream:
         estimate = create_flow(flow) if isinstance(flow, str) else flow
         # What "CPNet_plain" paints is carried like strokes' colors; others color frame by frame.
         carried = cpnet is None or (ssnet is None and not cpnet.semantic)
-        self._window = None if cpnet is None or carried else Window(cpnet, ssnet, estimate, arrangement=arrangement)
-        self._spreader = Spreader(estimate, corrector(cpnet) if cpnet is not None and carried else None)
+        self._painter: Window | Spreader
+        if cpnet is None or carried:
+            self._painter = Spreader(estimate, None if cpnet is None else corrector(cpnet))
+        else:
+            self._painter = Window(cpnet, ssnet, estimate, arrangement=arrangement)
         self._published = arrangement == "published"
         self._conversion = GrayConversion()
         self._cuts = CutDetector()
@@ -110,7 +114,7 @@ class ColorizeStream:
     def push(self, frame: Picture, mask: object = None, tag: Any = None) -> Iterator[tuple[Any, Picture]]:
         """Take the next frame; yields ``(tag, colored frame)`` of every frame that is complete now."""
         shape = frame_shape(frame)
-        multiple = 1 if self._window is None else _MULTIPLE
+        multiple = _MULTIPLE if isinstance(self._painter, Window) else 1
         size = working_size(shape, SHORT_SIDE, multiple)
         luma = luma_of(frame)
         lightness = shrunk(luma, size)
@@ -134,13 +138,7 @@ class ColorizeStream:
             self._without.append(self._count)
         self._shot_begins = False
         self._count += 1
-        if self._window is None:
-            yield tag, recolored(frame, shown, self._spreader.add(small, ab, known), self._conversion.weights)
-            return
-        for (own_tag, own_frame, own_luma), color in self._window.add(
-            small, ab, known, (tag, frame, shown), centered=lightness - 50
-        ):
-            yield own_tag, recolored(own_frame, own_luma, color, self._conversion.weights)
+        yield from self._recolored(self._painter.add(small, ab, known, (tag, frame, shown), centered=lightness - 50))
 
     def finish(self) -> Iterator[tuple[Any, Picture]]:
         """No more frames: yields the rest."""
@@ -163,9 +161,10 @@ class ColorizeStream:
             self.notes.append("the clip has colors of its own; they were dropped, only its luma counts")
 
     def _end_of_shot(self) -> Iterator[tuple[Any, Picture]]:
-        if self._window is not None:
-            for (tag, frame, luma), color in self._window.rest():
-                yield tag, recolored(frame, luma, color, self._conversion.weights)
-        self._spreader.reset()
+        yield from self._recolored(self._painter.rest())
         self._conversion.next_shot()
         self._stroked, self._shot_begins = False, True
+
+    def _recolored(self, colors: Iterator[tuple[Any, Tensor]]) -> Iterator[tuple[Any, Picture]]:
+        for (tag, frame, luma), ab in colors:
+            yield tag, recolored(frame, luma, ab, self._conversion.weights)

@@ -231,10 +231,13 @@ def test_what_comes_into_view_gets_the_color_of_its_like():
     for y, color in ((8, 0.6), (36, 0.42)):
         ab[:, :, y : y + 4, 20:60], known[:, :, y : y + 4, 20:60] = color, 1
     spreader = Spreader(scroll)
-    for frame in frames:
-        result = spreader.add(frame, ab, known)
+    results = []
+    for number, frame in enumerate(frames):
+        results += spreader.add(frame, ab, known, number)
         known = torch.zeros_like(known)
-    new = result[0, :, :, 60:]
+    results += spreader.rest()
+    assert [number for number, _ in results] == list(range(12)) and not list(spreader.rest())
+    new = results[-1][1][0, :, :, 60:]
     assert (new[:, 4:20] > NEUTRAL + 0.04).float().mean() > 0.9 and (
         new[:, 28:44] < NEUTRAL - 0.03
     ).float().mean() > 0.9

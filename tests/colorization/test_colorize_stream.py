@@ -1,6 +1,7 @@
 """Strokes to colors: the way without weights, SVCNet's window, and what can be wrong with strokes."""
 
 import gc
+import threading
 import tracemalloc
 
 import fixtures
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from co2net import colorization
-from co2net.colorization import lab
+from co2net.colorization import lab, regression
+from co2net.colorization import spread as spreading
 from co2net.colorization.spread import spread
 from co2net.colorization.strokes import strokes_ab, strokes_on_black
 from co2net.colorization.window import Window
@@ -83,6 +85,27 @@ def test_a_long_clip_holds_no_more_than_a_short_one():
         tracemalloc.stop()
     assert found[19][1] == found[7][1]
     assert found[19][0] - found[7][0] < frames[0].nbytes  # of twelve frames not even one
+
+
+def test_a_frame_is_looked_at_once_while_the_one_before_is_colored(monkeypatch):
+    looked = []
+    describe = spreading.describe_frame
+    monkeypatch.setattr(
+        spreading, "describe_frame", lambda luma: looked.append(threading.get_ident()) or describe(luma)
+    )
+    monkeypatch.setattr(regression, "describe_frame", None)  # the strokes' guess takes what was seen already
+    stream = colorization.ColorizeStream({1: strokes(), 2: strokes()})
+    tags = [[tag for tag, _ in stream.push(scene(k)[0], tag=k)] for k in range(4)]
+    assert tags == [[], [0], [1], [2]] and [tag for tag, _ in stream.finish()] == [3]
+    assert len(looked) == 3 and threading.get_ident() not in looked  # frame 0 has no strokes yet
+
+
+def test_a_flow_that_fails_is_an_error_of_the_call():
+    def broken(one, two):
+        raise ShapeError("no flow today")
+
+    with pytest.raises(ShapeError, match="no flow today"):
+        list(colorization.colorize_frames([scene(k)[0] for k in range(3)], {0: strokes()}, flow=broken))
 
 
 def test_nothing_known_is_gray_and_a_cut_forgets():
@@ -197,7 +220,7 @@ def test_the_window_is_the_recorded_pipeline():
 def test_the_published_arrangement_shows_the_gray_conversion(arrangement, wanted):
     gray = np.repeat(np.array([64, 128, 192], np.uint8), 32)[None, :, None].repeat(32, axis=0).repeat(3, axis=2)
     stream = colorization.ColorizeStream({}, arrangement=arrangement)
-    ((_, result),) = stream.push(gray)
+    ((_, result),) = [*stream.push(gray), *stream.finish()]
     np.testing.assert_allclose(result[16, 16::32], np.array(wanted)[:, None].repeat(3, axis=1), atol=1)
 
 

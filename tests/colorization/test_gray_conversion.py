@@ -28,8 +28,7 @@ def made_gray(picture, name):
 def test_what_the_conversion_kept_stays(picture, name):
     shown, strokes = made_gray(picture, name), points_of(picture)
     stream = ColorizeStream({0: strokes})
-    [(_, result)] = stream.push(shown)
-    list(stream.finish())
+    [(_, result)] = [*stream.push(shown), *stream.finish()]
     assert any(f"made gray as {name}" in note for note in stream.notes) == (name is not None)
     again = made_gray(result, name)[..., 0].astype(int)
     assert np.abs(again - shown[..., 0]).mean() < 1

@@ -1,0 +1,73 @@
+"""How long does coloring a gray clip from strokes take, and does its memory grow with the clip?
+
+`co2net colorize` without weights, forty strokes on the first frame, in a process of its own, its start included; beside
+it what only decodes the clip and encodes it again. The clip is gray, moves, and has grain; both lengths are the same 24
+pictures over and over.
+
+Usage: python benchmarks/bench_colorize.py [--size 480p] [--frames 50,500] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from bench_overhead import CHILD, codec_alone
+from bench_pipeline import SIZES, texture, write_clip
+from common import save
+from PIL import Image
+from tables import colorize_tables
+
+from co2net.colorization.methods import points_of
+
+
+def run(clip: Path, strokes: Path, output: Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak MiB of the command (memory on Linux)."""
+    arguments = ["colorize", str(clip), "--scribbles", str(strokes), "-q", "-o", str(output)]
+    began, before = time.perf_counter(), os.times()
+    done = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True)
+    after = os.times()
+    busy = sum(after[2:4]) - sum(before[2:4])
+    return time.perf_counter() - began, busy, float(done.stdout.split()[-1]) / 1024
+
+
+def main() -> None:
+    """Run, print the table, write results/colorize.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="480p", choices=SIZES)
+    parser.add_argument("--frames", default="50,500", help="lengths of clips")
+    parser.add_argument("--rounds", type=int, default=3, help="of the first length, in turns; the others run once")
+    options = parser.parse_args()
+    if sys.platform != "linux":
+        parser.error("peak memory is read from Linux's /proc; measure there")
+    rows: list[dict[str, Any]] = []
+    height, width = SIZES[options.size]
+    with tempfile.TemporaryDirectory() as folder:
+        strokes, output = Path(folder) / "strokes.png", Path(folder) / "out.mp4"
+        Image.fromarray(points_of(texture(height, width, 0))).save(strokes)
+        for number, frames in enumerate(map(int, options.frames.split(","))):
+            clip, _ = write_clip(Path(folder), frames, height, width, gray=True)
+            found, codec = [], []
+            for _ in range(1 if number else options.rounds):
+                found.append(run(clip, strokes, output))
+                began = time.perf_counter()
+                codec_alone([clip], output)
+                codec.append(time.perf_counter() - began)
+            wall, busy, mib = (median(values) for values in zip(*found, strict=True))
+            row = {"frames": frames, "seconds": wall, "processor_seconds": busy, "mib": mib}
+            rows.append({**row, "codec_seconds": median(codec)})
+    settings = {"size": options.size, "threads": torch.get_num_threads(), "rounds": options.rounds}
+    print(colorize_tables(rows, settings))
+    print(f"written: {save('colorize', rows, **settings).name}")
+
+
+if __name__ == "__main__":
+    main()
