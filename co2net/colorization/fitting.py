@@ -121,7 +121,7 @@ def sample_pixels(
         found = describe(luma)
         rng = np.random.default_rng([seed, number])
         chosen = rng.choice(lab.shape[0] * lab.shape[1], PIXELS, replace=False)
-        features.append(found.reshape(-1, found.shape[-1])[chosen].astype(np.float16))
+        features.append(found[np.divmod(chosen, luma.shape[1])].astype(np.float16))
         colors.append(lab[..., 1:].reshape(-1, 2)[chosen] / np.float32(UNIT))
         if shown:
             sight = look(luma)

@@ -238,7 +238,7 @@ def guess(features: np.ndarray, points: Points) -> Tensor:
     colors = (torch.from_numpy(points.colors) - NEUTRAL) * (255 / UNIT)
     known = model.know(torch.from_numpy(points.features)[None], colors[None])
     step = max(1, min(shape) // _ASKED)
-    asked = torch.from_numpy(features[::step, ::step].copy())
+    asked = torch.from_numpy(np.ascontiguousarray(features[::step, ::step]))
     parts = asked.flatten(0, 1).split(_CHUNK)
     found = torch.cat([corrected(*model.ask(known, part[None]))[0] for part in parts]).unflatten(0, asked.shape[:2])
     between = cv2.warpAffine(  # what was asked lies on multiples of the step
