@@ -39,9 +39,9 @@ def add_options(p: argparse.ArgumentParser, command: str) -> None:
     p.add_argument(
         "--width", type=int, default=0, metavar="N", help="of the tokens that revise the guess, 4 times a number"
     )
-    p.add_argument("--layers", type=int, default=2, help="of the revision")
-    p.add_argument("--revision_steps", type=int, default=8000, help="after the others, where there is a --width")
-    p.add_argument("--revision_rate", type=float, default=1.5e-3)
+    p.add_argument("--layers", type=int, help="of the revision (default 2); this and what follows want a --width")
+    p.add_argument("--revision_steps", type=int, help="after the others (default 8000)")
+    p.add_argument("--revision_rate", type=float, help="default 1.5e-3")
     p.add_argument("--seed", type=int, default=0)
     add_quiet(p, "no progress; the file's name only")
     p.set_defaults(run=_run)
@@ -60,10 +60,14 @@ def _run(options: argparse.Namespace) -> None:
     positive(options, "learning_rate", "revision_rate")
     if options.width % HEADS:
         raise InputError(f"`width` {options.width}: tokens are split among {HEADS} heads; take a multiple of that")
+    given = {field.name: value for field in fields(FitRecipe) if (value := getattr(options, field.name)) is not None}
+    revision = [name for name in ("layers", "revision_steps", "revision_rate") if name in given]
+    if revision and not options.width:
+        raise InputError(f"`{revision[0]}` is of the revision, which a `width` above 0 adds; give that too")
     training, held_out = _pictures(options.photos, tuple(word for word in options.leave_out.split(",") if word))
     order = np.random.default_rng(options.seed).permutation(len(training))[: options.limit]
     training = [training[place] for place in order]
-    recipe = FitRecipe(**{field.name: getattr(options, field.name) for field in fields(FitRecipe)})
+    recipe = FitRecipe(**given)
     parts = []
     for paths, title in ((training, "reading"), (held_out, "reading held-out pictures")):
         with FrameBar(quiet=options.quiet, title=title, unit="picture") as bar:

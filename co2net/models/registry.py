@@ -99,11 +99,15 @@ def start_backbone(
     if file is not None:
         settings = {**_settings_from(network_class, file), **settings}
     network = network_class(**settings)
-    network.initialize(start_as_identity=as_identity)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network.initialize(start_as_identity=as_identity)
     missing = ""
     if file is not None:
         missing = checkpoints.load_start(network, file)
         checkpoints.apply_training_size(network, file)
+    for warning in said if file is None or missing else ():  # of fresh weights, which a whole file replaces
+        warnings.warn(warning.message, stacklevel=2)
     return network, missing
 
 

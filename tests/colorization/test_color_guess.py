@@ -134,6 +134,8 @@ def test_the_command_leaves_a_file_that_can_be_used(pictures, capsys):
     assert said.out.strip() == str(out) and "30 pictures; a and b of 2 held-out ones" in said.err
     model = fitted(out)
     assert model.places == 2 and len(model.second.bias) == 8
+    assert main(["train", "guess", str(pictures), "--layers", "3"]) == 2
+    assert "--layers is of the revision, which a --width" in capsys.readouterr().err
     assert main(["train", "guess", str(pictures), "--leave_out", "a_,b_"]) == 2
     assert "no usable" in (said := capsys.readouterr().err) or "too few" in said
     with pytest.raises(WeightsError):

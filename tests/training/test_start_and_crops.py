@@ -1,5 +1,7 @@
 """Stage 1: beginning with a part of a network, a recipe's network settings, and the redraw rule of crops."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from picture_sets import make_pictures
 from co2net.cli.train_backbone import main
 from co2net.data import read_dataset
 from co2net.errors import WeightsError
-from co2net.models.backbones import CDTNet
+from co2net.models import registry
+from co2net.models.backbones import CDTNet, backbone_class
 from co2net.models.registry import create_backbone, start_backbone
 from co2net.training.backbone_config import stage1_config
 from co2net.training.picture_samples import Stage1Dataset
@@ -71,3 +74,18 @@ def test_cdtnet_trains_on_pictures_larger_than_its_base(pictures, tmp_path, caps
     network = create_backbone("cdtnet", weights=tmp_path / "run" / "cdtnet.safetensors")
     assert isinstance(network, CDTNet) and network.training_size == network.base_size == 16
     assert stage1_config("cdtnet").settings == {"base_size": 96}
+
+
+def test_what_fresh_weights_lack_is_no_news_where_a_file_replaces_them(tmp_path, monkeypatch):
+    class Lacking(backbone_class("lutnet")):
+        def initialize(self, *, start_as_identity=False):
+            super().initialize(start_as_identity=start_as_identity)
+            warnings.warn("no features", stacklevel=2)
+
+    monkeypatch.setattr(registry, "backbone_class", lambda name: Lacking)
+    torch.save(create_backbone("lutnet").state_dict(), tmp_path / "whole.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert start_backbone("lutnet", tmp_path / "whole.pth")[1] == ""
+    with pytest.warns(UserWarning, match="no features"):
+        start_backbone("lutnet")
