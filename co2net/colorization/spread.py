@@ -27,10 +27,8 @@ features (None: not made yet) to colors ``(1, 2, H, W)``."""
 
 # Wide spreading first, over weaker edges; what it cannot reach is filled by a yet wider one.
 SPREAD = ((3e4, 6.0), (1e6, 20.0))
-HOLD = (8.0, 4.0)  # what is known already is only snapped to the luma's edges
 _NEAR = 0.1  # share of data above which spreading needs no regression
 _FAINT = 1e-7  # share of data below which the next spreading takes over
-_KEEP = 0.98  # how much of a color from the frame before counts against its own neighborhood
 _FADE = 0.1  # share by which what a frame knows beyond the guess is forgotten per frame
 _FAR = 1e-2  # share of data below which what is known beyond the guess no longer counts
 _ROUGH = 0.04  # share of the motion, both squared, that a point may come back beside itself
@@ -158,15 +156,13 @@ class Spreader:
 
     def _carried(self, ab: Tensor, guide: Tensor, features: np.ndarray | None, motion: _Motion) -> Tensor:
         trust, carried = motion.trust, warp(ab, motion.there)
-        snapped = smooth(carried, guide, *HOLD, confidence=trust + 1e-4)
-        beyond = torch.lerp(snapped, carried, _KEEP * trust)
         if features is None or self._points is None:
-            guessed = torch.full_like(beyond, NEUTRAL)
+            guessed = torch.full_like(carried, NEUTRAL)
         else:
             self._points.move(motion.back, motion.visible, features)
-            guessed = guess(features, self._points).to(beyond)
+            guessed = guess(features, self._points).to(carried)
         # What came into view is guessed, and differs from the guess as its neighbors do.
-        beyond = beyond - guessed
+        beyond = carried - guessed
         near = smooth(torch.cat([beyond * trust, trust], dim=1), guide, *SPREAD[0])
         beyond = torch.lerp(near[:, :2] / (near[:, 2:] + _FAR), beyond, trust)
         return (guessed + (1 - _FADE) * beyond).clamp(0, 1)
