@@ -26,7 +26,7 @@ from co2net.evaluation.methods import METHODS, Method, Run, register
 from co2net.flow import occlusion_mask, warp
 from co2net.metrics.registry import Comparison, Metric, Pair, PairMeasure, register_pair
 from co2net.metrics.registry import register as register_metric
-from co2net.metrics.ssim import ssim, ssim_uniform
+from co2net.metrics.ssim import similarity_map, ssim_uniform
 from co2net.pipeline.frames import Picture, as_bytes, frame_shape
 
 POINTS, WIDTH, SEED = 40, 5, 0
@@ -108,7 +108,8 @@ def _ab_psnr(c: Comparison) -> Tensor:
 
 
 def _ab_ssim(c: Comparison) -> Tensor:
-    return ssim(lab_planes(c.image)[:, 1:], lab_planes(c.target)[:, 1:])
+    image, target = (255 * lab_planes(x)[:, 1:].double() for x in (c.image, c.target))
+    return similarity_map(image, target).mean(dim=(1, 2, 3))
 
 
 def _ab_change(pair: Pair) -> Tensor:

@@ -39,7 +39,7 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
         ShapeError: shape, type or device do not fit.
     """
     check_pair(image, target)
-    return similarity_map(levels(image), levels(target), *_STANDARD).mean(dim=(1, 2, 3))
+    return similarity_map(levels(image), levels(target)).mean(dim=(1, 2, 3))
 
 
 def fssim(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def fssim(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def ssim_and_fssim(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`ssim` and :func:`fssim` of one map, in half the time of asking for both; arguments as there."""
     check_pair(image, target, mask)
-    similarity = similarity_map(levels(image), levels(target), *_STANDARD)
+    similarity = similarity_map(levels(image), levels(target))
     return similarity.mean(dim=(1, 2, 3)), masked_mean(similarity, mask)
 
 
@@ -98,9 +98,13 @@ def ssim_uniform(image: Tensor, target: Tensor, data_range: float = 1.0) -> Tens
 
 
 def similarity_map(
-    prediction: Tensor, target: Tensor, c1: float | Tensor, c2: float | Tensor, window: int = 11
+    prediction: Tensor,
+    target: Tensor,
+    c1: float | Tensor = _STANDARD[0],
+    c2: float | Tensor = _STANDARD[1],
+    window: int = 11,
 ) -> Tensor:
-    """The map q of the module docstring, ``(B, 3, H, W)``, in the precision of the inputs (values 0..255)."""
+    """The map q of the module docstring, ``(B, C, H, W)``, in the precision of the inputs (values 0..255)."""
     blur = _blur_exactly if prediction.dtype == torch.float64 else _blur_as_published
     line = _line(prediction, window)
     mean_p, mean_t = blur(prediction, line), blur(target, line)
