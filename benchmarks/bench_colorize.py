@@ -1,8 +1,7 @@
 """How long does coloring a gray clip from strokes take, and does its memory grow with the clip?
 
 `co2net colorize` without weights, forty strokes on the first frame, in a process of its own, its start included; beside
-it what only decodes the clip and encodes it again. The clip is gray, moves, and has grain; both lengths are the same 24
-pictures over and over.
+it what only decodes the clip and encodes it again. The clip is gray, moves back and forth without a cut, and has grain.
 
 Usage: python benchmarks/bench_colorize.py [--size 480p] [--frames 50,500] [--rounds 3]
 """

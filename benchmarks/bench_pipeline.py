@@ -82,8 +82,8 @@ def write_clip(folder: Path, frames: int, height: int, width: int, *, gray: bool
     """Write composite and mask as H.264 of `frames` frames, grain and all; both loop over the same 24 pictures."""
     paths = folder / f"composite_{height}_{frames}.mp4", folder / f"mask_{height}_{frames}.mp4"
     pictures = [(texture(height, width, n), foreground(height, width, n)) for n in range(min(frames, 24))]
-    if gray:
-        pictures = [(picture[..., 1], mask) for picture, mask in pictures]
+    if gray:  # there and back again: going back to the first picture would be a cut, which ends what strokes say
+        pictures = [(picture[..., 1], mask) for picture, mask in pictures + pictures[::-1]]
     for index, path in enumerate(paths):
         output: Any = av.open(str(path), "w")
         video = output.add_stream("libx264", rate=25, width=width, height=height, options=SOURCE)
