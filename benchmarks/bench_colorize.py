@@ -9,8 +9,6 @@ Usage: python benchmarks/bench_colorize.py [--size 480p] [--frames 50,500] [--ro
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,23 +17,13 @@ from statistics import median
 from typing import Any
 
 import torch
-from bench_overhead import CHILD, codec_alone
+from bench_overhead import codec_alone, run_command
 from bench_pipeline import SIZES, texture, write_clip
 from common import save
 from PIL import Image
 from tables import colorize_tables
 
 from co2net.colorization.methods import points_of
-
-
-def run(clip: Path, strokes: Path, output: Path) -> tuple[float, float, float]:
-    """Seconds, processor seconds and peak MiB of the command (memory on Linux)."""
-    arguments = ["colorize", str(clip), "--scribbles", str(strokes), "-q", "-o", str(output)]
-    began, before = time.perf_counter(), os.times()
-    done = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True)
-    after = os.times()
-    busy = sum(after[2:4]) - sum(before[2:4])
-    return time.perf_counter() - began, busy, float(done.stdout.split()[-1]) / 1024
 
 
 def main() -> None:
@@ -56,7 +44,7 @@ def main() -> None:
             clip, _ = write_clip(Path(folder), frames, height, width, gray=True)
             found, codec = [], []
             for _ in range(1 if number else options.rounds):
-                found.append(run(clip, strokes, output))
+                found.append(run_command("colorize", clip, "--scribbles", strokes, "-q", "-o", output))
                 began = time.perf_counter()
                 codec_alone([clip], output)
                 codec.append(time.perf_counter() - began)

@@ -102,12 +102,20 @@ def least_times(ways: Ways, rounds: int) -> dict[str, float]:
     return {name: min(times) for name, times in found.items()}
 
 
+def run_command(*arguments: str | Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and MiB that the command needs in a process of its own (Linux)."""
+    began, before = time.perf_counter(), os.times()
+    command = [sys.executable, "-c", CHILD, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = os.times()
+    busy = sum(after[2:4]) - sum(before[2:4])
+    return time.perf_counter() - began, busy, float(done.stdout.split()[-1]) / 1024
+
+
 def peak_memory(*arguments: str | Path) -> float:
-    """MiB that the command needs in a process of its own (Linux)."""
+    """MiB that harmonizing needs in a process of its own (Linux)."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", CHILD, "harmonize", "-q", *map(str, arguments), "-o", f"{folder}/out.mp4"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1]) / 1024
+        return run_command("harmonize", "-q", *arguments, "-o", f"{folder}/out.mp4")[2]
 
 
 def start_times(composite: Path, mask: Path, rounds: int) -> dict[str, tuple[float, float]]:
