@@ -82,13 +82,10 @@ class Regression(nn.Module):
         Args:
             features: ``(..., F + shown)``, of :func:`~.features.describe`, then of :meth:`sums`.
         """
-        # The layers' weights are changed, not the many features: scaled, and the last layer's split.
-        plain, hidden = len(self.offset), self.second.out_features
-        first = torch.cat([self.first.weight[:, :plain] / self.scale, self.first.weight[:, plain:]], dim=1)
-        seen = F.silu(F.linear(features, first, self.first.bias - first[:, :plain] @ self.offset))
-        out = F.linear(F.silu(self.second(seen)), self.last.weight[:, :hidden], self.last.bias)
-        if self.shown:
-            out = out + F.linear(features[..., plain:], self.last.weight[:, hidden:])
+        seen = self._scaled(features)
+        out = self.last(
+            torch.cat([F.silu(self.second(F.silu(self.first(seen)))), seen[..., len(self.offset) :]], dim=-1)
+        )
         places = torch.cat([features[..., :GEOMETRY], out[..., : self.places]], dim=-1)
         return places, out[..., self.places : self.places + 2], self.noise + out[..., -1]
 
