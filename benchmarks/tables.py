@@ -65,7 +65,8 @@ def pipeline_tables(rows: Rows, settings: Mapping[str, Any]) -> str:
     shown = "1080p" if "1080p" in sizes else sizes[0]
     own = [way for way in ways if len(found[shown, way]["stages"]) > 1]
     stages = {way: found[shown, way]["stages"] for way in own}
-    names = sorted({name for parts in stages.values() for name in parts}, key=lambda n: (-stages[own[0]].get(n, 0.0), n))
+    names = sorted({name for parts in stages.values() for name in parts})
+    names.sort(key=lambda n: -stages[own[0]].get(n, 0.0))
     model = settings["backbone"] + (" with refinement" if settings["refinement"] else f", {settings['mapping']}")
 
     def per_frame(question: str) -> list[list[str]]:
