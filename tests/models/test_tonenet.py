@@ -6,12 +6,13 @@ from noise_frames import frames
 
 import trilinear
 from co2net.color_mapping.completion import identity_lut
-from co2net.errors import InputError
+from co2net.errors import InputError, WeightsError
 from co2net.models.backbones import ToneNet, tonenet
 from co2net.models.backbones.base import BackboneOutput
 from co2net.models.backbones.tone_parts import Pointwise
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
-from co2net.models.registry import create_backbone, load_model
+from co2net.models.registry import create_backbone, load_model, start_backbone
+from co2net.weight_files import save_weights
 
 WHOLE = (100, 120)
 
@@ -141,3 +142,42 @@ def test_a_pointwise_convolution_is_a_convolution(bias):
     for memory in (torch.contiguous_format, torch.channels_last):
         torch.testing.assert_close(ours(x.contiguous(memory_format=memory)), plain(x), atol=1e-6, rtol=1e-5)
     assert ours(x.contiguous(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_file_says_how_large_a_look_is(tmp_path):
+    small = create_backbone("tonenet", size=96)
+    save_weights(tmp_path / "w.safetensors", small.state_dict(), {})
+    loaded = create_backbone("tonenet", weights=tmp_path / "w.safetensors")
+    assert (loaded.size, loaded.frame_size, loaded.training_size) == (96, 192, 96)
+    assert ToneNet().size == SIZE and load_model("default").backbone.frame_size % 64 == 0
+
+
+@pytest.mark.parametrize("size", [0, 32, 100])
+def test_a_size_that_halves_unevenly_is_refused(size):
+    with pytest.raises(InputError, match="`size` must be a multiple of 32 from 64 on"):
+        ToneNet(size)
+
+
+def test_a_training_may_look_closer_than_the_weights_it_starts_from(tmp_path):
+    small = create_backbone("tonenet", size=64)
+    places = torch.arange(16.0).view(1, 4, 4, 1).expand(1, 4, 4, 192)
+    small.attend.place.data = places.flatten(1, 2).contiguous()
+    save_weights(tmp_path / "w.safetensors", small.state_dict(), {})
+    grown, missing = start_backbone("tonenet", tmp_path / "w.safetensors", size=128)
+    assert missing == "" and grown.size == 128
+    found = grown.attend.place.detach().view(8, 8, 192)[..., 0]
+    assert found[0, 0] == 0 and found[-1, -1] == 15  # corners stay corners
+    assert bool((found.diff(dim=0) >= 0).all() and (found.diff(dim=1) >= 0).all())
+    assert bool((grown.mlp[1].weight == small.mlp[1].weight).all())
+    same, _ = start_backbone("tonenet", tmp_path / "w.safetensors")
+    assert same.size == 64 and bool((same.attend.place == small.attend.place).all())
+
+
+def test_places_that_are_no_square_are_refused(tmp_path):
+    state = create_backbone("tonenet", size=64).state_dict()
+    state["attend.place"] = state["attend.place"][:, :15]
+    save_weights(tmp_path / "w.safetensors", state, {})
+    with pytest.raises(WeightsError, match=r"attend\.place is"):
+        create_backbone("tonenet", weights=tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"attend\.place is"):
+        start_backbone("tonenet", tmp_path / "w.safetensors")

@@ -179,6 +179,14 @@ class Backbone(nn.Module):
         """Constructor settings under which the network takes `state`; entries may be missing."""
         return {}
 
+    def fit_start(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a training begins with, of weights with other settings than this network's: in its shapes, if it can.
+
+        Args:
+            state: by the network's own names, perhaps a part of it.
+        """
+        return dict(state)
+
     def set_prior(self, prior: float) -> None:
         """Say how likely it is that a composite looks right already.
 

@@ -1,7 +1,7 @@
 """ToneNet: paints the foreground coarsely and sums it up as one LUT.
 
 Our own network, no paper. What paints sees light and things in their places, which statistics of regions do not; but
-one LUT per shot cannot blur or flicker. So both are learned together, at 96 x 96::
+one LUT per shot cannot blur or flicker. So both are learned together, at a small square size::
 
     image ──► general image features (frozen) ─┐
     image, mask ─► convolutions, attention ◄───┴─► statistics of the regions ─► MLP ─► LUT ─► expected error
@@ -14,10 +14,11 @@ Training judges the LUT, the painting and the final LUT (:meth:`ToneNet.losses`)
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ import trilinear
 from co2net.checks import check_image, check_mask
 from co2net.color_mapping.completion import identity_lut
 from co2net.devices import has_bfloat16
+from co2net.errors import InputError
 from co2net.models.backbones.base import Backbone, BackboneOutput, Recipe, register
 from co2net.models.backbones.losses import roughness
 from co2net.models.backbones.region_statistics import (
@@ -45,7 +47,9 @@ REGIONS = 3
 BINS = 12
 HIDDEN = 256
 COARSE, POINTS = 7, 13  # grid points per axis: of the MLP's LUT, of the result
-SIZE = 96
+SIZE = 128  # height and width of a look, unless a file says otherwise
+SMALLEST = 64
+SHRUNK = 16  # places look at each other at this part of the size
 MIDDLE = 0.45  # a usual gray level
 STEADY = 0.1  # scale of the statistics: there are thousands, and each step of Adam moves all their weights
 BOUND = 0.8  # largest change of a color by each part
@@ -69,7 +73,7 @@ class ToneOutput(BackboneOutput):
     seen_mask: Tensor | None = None
 
 
-# Under two hours on one core of a CPU. The weights that ship had a shorter run first, and this one from its result.
+# Three hours on one core of a CPU.
 RECIPE = Recipe(
     phases=((SIZE, 600_000, 48),),
     learning_rate=1e-3,
@@ -104,7 +108,6 @@ class ToneNet(Backbone):
         *("film", "lateral", "up", "paint", "prior"),
     )
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    training_size = SIZE
     predicts_mapping = True
     averages_areas = True
     paints = False
@@ -112,8 +115,12 @@ class ToneNet(Backbone):
     usual_key_frames = 8  # a look takes five times LUTNet's time, and a shot's mapping hardly changes meanwhile
     recipes: ClassVar[Mapping[str, Recipe]] = {"mapping": RECIPE}
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SIZE) -> None:
+        """Args: size: height and width of a look, a multiple of 32 from 64 on; only one parameter depends on it."""
         super().__init__()
+        if size < SMALLEST or size % 32:
+            raise InputError(f"`size` must be a multiple of 32 from {SMALLEST} on, got {size}")
+        self.size = self.training_size = size
         self.register_buffer("prior", torch.zeros(()))
         self.features = ImageFeatures()
         deeper = WIDTHS[1:]
@@ -123,7 +130,7 @@ class ToneNet(Backbone):
             for i, o in zip(CHANNELS, deeper, strict=True)
         )
         self.res = nn.ModuleList(Residual(channels) for channels in deeper)
-        self.attend = Attention(WIDTHS[3], (SIZE // 16) ** 2)
+        self.attend = Attention(WIDTHS[3], (size // SHRUNK) ** 2)
         colors = 9 * BINS + 5 * len(QUANTILES) + 7
         statistics = REGIONS * (colors + 2 * (sum(deeper) + sum(CHANNELS)))
         self.standardize = nn.BatchNorm1d(statistics)
@@ -146,6 +153,25 @@ class ToneNet(Backbone):
         self.start_at_identity()
         # As the maps are: else each look would bring the weights into that order first.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def settings_from_state(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The size follows from the places that attention knows."""
+        place = state.get("attend.place")
+        side = 0 if place is None or place.ndim != 3 else math.isqrt(place.shape[1])
+        return {"size": side * SHRUNK} if side and side % 2 == 0 else {}
+
+    def fit_start(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See :meth:`Backbone.fit_start`: what is known of places is stretched to another size."""
+        fitted, own, place = dict(state), self.attend.place, state.get("attend.place")
+        if place is not None and place.ndim == 3 and place.shape[1] != own.shape[1]:
+            side = math.isqrt(place.shape[1])
+            if side**2 == place.shape[1]:
+                grid = place.float().transpose(1, 2).unflatten(2, (side, side))
+                sides = (self.size // SHRUNK,) * 2
+                grid = F.interpolate(grid, sides, mode="bilinear", align_corners=False)
+                fitted["attend.place"] = grid.flatten(2).transpose(1, 2)
+        return fitted
 
     def start_at_identity(self) -> None:
         """Zero the last layers, so that the fresh network changes nothing."""
@@ -171,10 +197,10 @@ class ToneNet(Backbone):
     @property
     def frame_size(self) -> int:
         """See :attr:`Backbone.frame_size`; larger than what the convolutions see, for the window."""
-        return 2 * SIZE
+        return 2 * self.size
 
     def look(self, image: Tensor, mask: Tensor) -> ToneOutput:
-        """One look at frames of the training size, see :meth:`forward`; ``image`` and ``raw`` are left empty."""
+        """One look at frames of :attr:`size`, see :meth:`forward`; ``image`` and ``raw`` are left empty."""
         half = self.training and image.device.type == "cpu" and has_bfloat16()
         seen, seen_mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
         regions = find_regions(seen_mask, near=True)
@@ -255,16 +281,16 @@ class ToneNet(Backbone):
 
         Args:
             image: composite ``(B, 3, H, W)`` in [0, 1]; seen whole and as a window about the foreground, both at
-                :attr:`training_size`. Frames should have at least :attr:`frame_size`.
+                :attr:`size`. Frames should have at least :attr:`frame_size`.
             mask: ``(B, 1, H, W)`` in [0, 1].
 
         Returns:
             ``(lut, expected_error)``: ``(B, 3, P, P, P)`` output colors, about [0, 1], not clamped; and ``(B,)``, the
             squared error that the network expects of itself, mean over the foreground, [0, 1] space.
         """
-        shape = (SIZE, SIZE)
+        shape = (self.size, self.size)
         whole = F.adaptive_avg_pool2d(torch.cat([image, mask], dim=1), shape)
-        near = torch.cat(look_closer(image, mask, SIZE), dim=1)
+        near = torch.cat(look_closer(image, mask, self.size), dim=1)
         if near.shape[2:] != shape:
             near = F.interpolate(near, shape, mode="bilinear", align_corners=False)
         out = self.look(*torch.cat([whole, near]).split((3, 1), dim=1))
@@ -291,14 +317,14 @@ class ToneNet(Backbone):
     def forward(self, image: Tensor, mask: Tensor) -> BackboneOutput:
         """See :meth:`Backbone.forward`; fills ``lut`` and ``expected_error`` too.
 
-        In training frames are seen once, at the training size, and a :class:`ToneOutput` comes back.
+        In training frames are seen once, at :attr:`size`, and a :class:`ToneOutput` comes back.
         """
         check_image(image)
         check_mask(mask, image)
         with torch.autocast(image.device.type, enabled=False):  # colors need float32; convolutions choose themselves
             if self.training:
                 both = torch.cat([image, mask], dim=1)
-                both = both if image.shape[2:] == (SIZE, SIZE) else F.adaptive_avg_pool2d(both, SIZE)
+                both = both if image.shape[2:] == (self.size,) * 2 else F.adaptive_avg_pool2d(both, self.size)
                 out: BackboneOutput = self.look(*both.split((3, 1), dim=1))
             else:
                 lut, expected = self.predict(image, mask)
