@@ -40,7 +40,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     p.add_argument(
         "--mapping", choices=("paper", "smooth", "predicted"), required=True, help="how its color mapping is used"
     )
-    p.add_argument("--training-size", type=int, required=True, help="working size of the networks in pixels")
+    p.add_argument(
+        "--training-size",
+        type=int,
+        required=True,
+        help="working size of the networks in pixels; weights of tonenet are brought to it",
+    )
     p.add_argument(
         "--prior",
         "--caution",

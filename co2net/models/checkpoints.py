@@ -92,7 +92,8 @@ def load_start(network: Backbone, file: WeightFile) -> str:
     Raises:
         WeightsError: a name is unknown or of another shape, or a value is not finite.
     """
-    state, fresh = network.fit_start(backbone_state(file.state)), network.state_dict()
+    state = network.resized(backbone_state(file.state), network.training_size)
+    fresh = network.state_dict()
     load_whole(network, {**fresh, **state}, file.path, type(network).title)
     missing = [name for name in fresh if name not in state and not name.endswith("num_batches_tracked")]
     return some_names(missing) if missing else ""

@@ -12,6 +12,7 @@ from co2net.models.backbones.base import BackboneOutput
 from co2net.models.backbones.tone_parts import Pointwise
 from co2net.models.backbones.tonenet import POINTS, RECIPE, SIZE, ToneOutput
 from co2net.models.registry import create_backbone, load_model, start_backbone
+from co2net.models.releases import write_release
 from co2net.weight_files import save_weights
 
 WHOLE = (100, 120)
@@ -154,7 +155,7 @@ def test_a_file_says_how_large_a_look_is(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 32, 100])
 def test_a_size_that_halves_unevenly_is_refused(size):
-    with pytest.raises(InputError, match="`size` must be a multiple of 32 from 64 on"):
+    with pytest.raises(InputError, match="must be a multiple of 32 from 64 on"):
         ToneNet(size)
 
 
@@ -181,3 +182,17 @@ def test_places_that_are_no_square_are_refused(tmp_path):
         create_backbone("tonenet", weights=tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"attend\.place is"):
         start_backbone("tonenet", tmp_path / "w.safetensors")
+
+
+def test_a_release_looks_at_the_size_that_is_asked_for(tmp_path):
+    small = create_backbone("tonenet", size=64)
+    torch.nn.init.normal_(small.attend.place)
+    save_weights(tmp_path / "w.safetensors", small.state_dict(), {})
+    for size in (64, 160):
+        write_release([tmp_path / "w.safetensors"], tmp_path / "r.safetensors", mapping="predicted", training_size=size)
+        released = load_model(tmp_path / "r.safetensors").backbone
+        assert released.size == released.training_size == size
+        if size == 64:
+            assert bool((released.attend.place == small.attend.place).all())
+    with pytest.raises(InputError, match="must be a multiple of 32"):
+        write_release([tmp_path / "w.safetensors"], tmp_path / "r.safetensors", mapping="predicted", training_size=100)

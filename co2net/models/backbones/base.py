@@ -179,11 +179,13 @@ class Backbone(nn.Module):
         """Constructor settings under which the network takes `state`; entries may be missing."""
         return {}
 
-    def fit_start(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What a training begins with, of weights with other settings than this network's: in its shapes, if it can.
+    @classmethod
+    def resized(cls, state: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
+        """Weights that work at `size`, of weights that did at another one; the same where nothing depends on it.
 
         Args:
             state: by the network's own names, perhaps a part of it.
+            size: height and width in pixels.
         """
         return dict(state)
 

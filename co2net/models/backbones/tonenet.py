@@ -118,9 +118,7 @@ class ToneNet(Backbone):
     def __init__(self, size: int = SIZE) -> None:
         """Args: size: height and width of a look, a multiple of 32 from 64 on; only one parameter depends on it."""
         super().__init__()
-        if size < SMALLEST or size % 32:
-            raise InputError(f"`size` must be a multiple of 32 from {SMALLEST} on, got {size}")
-        self.size = self.training_size = size
+        self.size = self.training_size = _checked(size)
         self.register_buffer("prior", torch.zeros(()))
         self.features = ImageFeatures()
         deeper = WIDTHS[1:]
@@ -159,19 +157,18 @@ class ToneNet(Backbone):
         """The size follows from the places that attention knows."""
         place = state.get("attend.place")
         side = 0 if place is None or place.ndim != 3 else math.isqrt(place.shape[1])
-        return {"size": side * SHRUNK} if side and side % 2 == 0 else {}
+        fits = place is not None and side > 0 and side % 2 == 0 and side**2 == place.shape[1]
+        return {"size": side * SHRUNK} if fits else {}
 
-    def fit_start(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See :meth:`Backbone.fit_start`: what is known of places is stretched to another size."""
-        fitted, own, place = dict(state), self.attend.place, state.get("attend.place")
-        if place is not None and place.ndim == 3 and place.shape[1] != own.shape[1]:
-            side = math.isqrt(place.shape[1])
-            if side**2 == place.shape[1]:
-                grid = place.float().transpose(1, 2).unflatten(2, (side, side))
-                sides = (self.size // SHRUNK,) * 2
-                grid = F.interpolate(grid, sides, mode="bilinear", align_corners=False)
-                fitted["attend.place"] = grid.flatten(2).transpose(1, 2)
-        return fitted
+    @classmethod
+    def resized(cls, state: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
+        """See :meth:`Backbone.resized`: what attention knows of places is stretched."""
+        place, known = state.get("attend.place"), cls.settings_from_state(state).get("size", size)
+        if place is None or known == size:
+            return dict(state)
+        grid = place.float().transpose(1, 2).unflatten(2, (known // SHRUNK,) * 2)
+        grid = F.interpolate(grid, (_checked(size) // SHRUNK,) * 2, mode="bilinear", align_corners=False)
+        return {**state, "attend.place": grid.flatten(2).transpose(1, 2).to(place.dtype)}
 
     def start_at_identity(self) -> None:
         """Zero the last layers, so that the fresh network changes nothing."""
@@ -362,6 +359,12 @@ class ToneNet(Backbone):
             "roughness": recipe.smoothness * roughness(out.lut),
             "about_itself": 1e-3 * (expected.log() + final.detach() / expected).mean(),
         }
+
+
+def _checked(size: int) -> int:
+    if size < SMALLEST or size % 32:
+        raise InputError(f"the size of ToneNet's looks must be a multiple of 32 from {SMALLEST} on, got {size}")
+    return size
 
 
 def _bounded(change: Tensor) -> Tensor:
