@@ -112,7 +112,7 @@ class ToneNet(Backbone):
     averages_areas = True
     paints = False
     prior_name = "prior"
-    usual_key_frames = 8  # a look takes five times LUTNet's time, and a shot's mapping hardly changes meanwhile
+    usual_key_frames = 12  # a look takes ten times LUTNet's time, and a shot's mapping hardly changes meanwhile
     recipes: ClassVar[Mapping[str, Recipe]] = {"mapping": RECIPE}
 
     def __init__(self, size: int = SIZE) -> None:
