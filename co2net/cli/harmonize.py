@@ -175,7 +175,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=key_frames,
         metavar="K",
         help="run the network on every K-th frame only, and at cuts; `auto`: as often as the colors change "
-        "(default: every frame)",
+        "(default: what the weights want, every frame or, tonenet, every twelfth)",
     )
     how.add_argument(
         "--precision",

@@ -76,4 +76,5 @@ def run(options: argparse.Namespace) -> None:
         facts=facts,
         **picked(options, "mapping training_size average_with share prior half"),
     )
-    print(f"{options.output}: {header.backbone}, {'with' if header.refinement else 'without'} refinement")
+    refinement = f"{'with' if header.refinement else 'without'} refinement"
+    print(f"{options.output}: {header.backbone} at {header.training_size} pixels, {refinement}")

@@ -7,7 +7,7 @@ numbers; here every name has to be there, but for ``num_batches_tracked``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -70,6 +70,16 @@ def backbone_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The backbone's entries under their own names: the ``backbone.`` part of a full model, or all there is."""
     part = {name.removeprefix(BACKBONE_PREFIX): t for name, t in state.items() if name.startswith(BACKBONE_PREFIX)}
     return part or {name: t for name, t in state.items() if not name.startswith(REFINEMENT_PREFIX)}
+
+
+def at_size(file: WeightFile, size: int) -> WeightFile:
+    """The file with a backbone that works at `size`, see :meth:`Backbone.resized`; a full model's too."""
+    name, bare = infer_settings(file.state).backbone, backbone_state(file.state)
+    if name is None:
+        return file
+    prefix = "" if bare.keys() <= file.state.keys() else BACKBONE_PREFIX
+    fitted = {prefix + entry: tensor for entry, tensor in BACKBONES[name].resized(bare, size).items()}
+    return replace(file, state={**file.state, **fitted})
 
 
 def load_backbone(network: Backbone, file: WeightFile) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from co2net.errors import InputError, WeightsError
 from co2net.models.backbones import BACKBONES
 from co2net.models.weight_header import WeightHeader, read_header, save_model_weights
-from co2net.weight_files import WeightFile, average_weights, read_weights
+from co2net.weight_files import average_weights, read_weights
 
 FOLDER_VARIABLE = "CO2NET_MODELS"  # environment variable that names another folder
 
@@ -158,12 +158,7 @@ def write_release(
         OutputError: the file cannot be written.
     """
     from co2net.models.backbones.lutnet import join_members
-    from co2net.models.checkpoints import infer_settings
-
-    def read(path: Path) -> WeightFile:
-        file = read_weights(path)
-        name = infer_settings(file.state).backbone
-        return file if name is None else replace(file, state=BACKBONES[name].resized(file.state, training_size))
+    from co2net.models.checkpoints import at_size, infer_settings
 
     if output.suffix != ".safetensors":
         raise InputError(f"{output}: released weights are .safetensors files; give such a name")
@@ -171,9 +166,9 @@ def write_release(
         raise InputError(f"`training_size` must be 1 or more, got {training_size}")
     if average_with is not None and len(checkpoints) > 1:
         raise InputError("`average_with` takes one checkpoint; several become the members of a file")
-    files = [read(path) for path in checkpoints]
+    files = [at_size(read_weights(path), training_size) for path in checkpoints]
     if average_with is not None:
-        state = average_weights(files[0], read(average_with), share)
+        state = average_weights(files[0], at_size(read_weights(average_with), training_size), share)
     else:
         state = join_members(files) if len(files) > 1 else dict(files[0].state)
     if prior is not None:

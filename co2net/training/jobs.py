@@ -16,6 +16,7 @@ from co2net.data.samples import Sample
 from co2net.devices import choose_device
 from co2net.errors import InputError
 from co2net.flow import FlowEstimator
+from co2net.models.backbones import backbone_class
 from co2net.models.checkpoints import infer_settings
 from co2net.models.co2net import CO2Net
 from co2net.models.registry import DEFAULT_BACKBONE, create_backbone, create_model, start_backbone, weights_path
@@ -104,7 +105,8 @@ def train_backbone(
     if config.compiled and find_compiler() is None:
         raise InputError("`compiled` needs a C++ compiler (c++, g++, clang++, or the variable CXX); train without it")
     torch.manual_seed(config.seed)
-    network, missing = start_backbone(backbone, init, as_identity=config.start_as_identity, **config.settings)
+    network_settings = {**backbone_class(backbone).settings_for(config.stretches[-1].size), **config.settings}
+    network, missing = start_backbone(backbone, init, as_identity=config.start_as_identity, **network_settings)
     if missing:
         warnings.warn(f"{init} does not hold {missing}; these start anew", stacklevel=2)
     task = BackboneTask(network, samples, held_out, own, other, config, estimate)

@@ -196,3 +196,15 @@ def test_a_release_looks_at_the_size_that_is_asked_for(tmp_path):
             assert bool((released.attend.place == small.attend.place).all())
     with pytest.raises(InputError, match="must be a multiple of 32"):
         write_release([tmp_path / "w.safetensors"], tmp_path / "r.safetensors", mapping="predicted", training_size=100)
+
+
+def test_a_release_of_a_whole_model_is_resized_too(tmp_path):
+    state = {f"backbone.{name}": tensor for name, tensor in create_backbone("tonenet", size=64).state_dict().items()}
+    save_weights(tmp_path / "w.safetensors", state, {})
+    write_release([tmp_path / "w.safetensors"], tmp_path / "r.safetensors", mapping="predicted", training_size=96)
+    assert load_model(tmp_path / "r.safetensors").backbone.size == 96
+
+
+@pytest.mark.parametrize(("pictures", "size"), [(96, 96), (128, 128), (100, 96), (16, 64)])
+def test_a_training_looks_at_what_it_is_shown(pictures, size):
+    assert ToneNet(**ToneNet.settings_for(pictures)).learned_size(pictures) == size

@@ -15,12 +15,21 @@ from co2net.models.backbones import CDTNet, backbone_class
 from co2net.models.registry import create_backbone, start_backbone
 from co2net.training.backbone_config import stage1_config
 from co2net.training.picture_samples import Stage1Dataset
+from co2net.weight_files import save_weights
 
 
 @pytest.fixture
 def pictures(tmp_path):
     """Their foreground is a small disc in a corner."""
     return make_pictures(tmp_path / "data", (120, 100), (12, 12), 8)
+
+
+@pytest.fixture
+def luts(tmp_path):
+    """A folder of one LUT, darker."""
+    table = np.stack(np.meshgrid(*[np.linspace(0, 0.8, 5)] * 3, indexing="ij")[::-1], axis=-1).astype(np.float32)
+    np.savez(tmp_path / "luts.npz", **{"1": table})
+    return tmp_path
 
 
 def foregrounds(pictures, least):
@@ -61,13 +70,11 @@ def test_a_part_is_a_start_and_the_rest_is_fresh(tmp_path):
         start_backbone("issam", tmp_path / "whole.pth")
 
 
-def test_cdtnet_trains_on_pictures_larger_than_its_base(pictures, tmp_path, capsys):
+def test_cdtnet_trains_on_pictures_larger_than_its_base(pictures, luts, tmp_path, capsys):
     generator = create_backbone("issam")
     generator.initialize()
     torch.save(generator.state_dict(), tmp_path / "issam.pth")
-    table = np.stack(np.meshgrid(*[np.linspace(0, 0.8, 5)] * 3, indexing="ij")[::-1], axis=-1).astype(np.float32)
-    np.savez(tmp_path / "luts.npz", **{"1": table})
-    words = ["--dataset_path", str(pictures), "--luts", str(tmp_path), "--exp_name", str(tmp_path / "run")]
+    words = ["--dataset_path", str(pictures), "--luts", str(luts), "--exp_name", str(tmp_path / "run")]
     words += ["--backbone_type", "cdtnet", "--init", str(tmp_path / "issam.pth"), "--setting", "base_size=16"]
     assert main([*words, "--phases", "16:4:2,32:4:2", "--device", "cpu"]) == 0
     assert "issam.pth does not hold lut.LUT0.LUT" in capsys.readouterr().err
@@ -89,3 +96,14 @@ def test_what_fresh_weights_lack_is_no_news_where_a_file_replaces_them(tmp_path,
         assert start_backbone("lutnet", tmp_path / "whole.pth")[1] == ""
     with pytest.warns(UserWarning, match="no features"):
         start_backbone("lutnet")
+
+
+def test_tonenet_trains_at_the_size_of_its_pictures(pictures, luts, tmp_path):
+    save_weights(tmp_path / "small.safetensors", create_backbone("tonenet", size=64).state_dict(), {})
+    arguments = ["--dataset_path", str(pictures), "--luts", str(luts), "--backbone_type", "tonenet"]
+    arguments += ["--init", str(tmp_path / "small.safetensors"), "--phases", "96:4:2", "--device", "cpu"]
+    assert main([*arguments, "--exp_name", str(tmp_path / "run")]) == 0
+    network = create_backbone("tonenet", weights=tmp_path / "run" / "tonenet.safetensors")
+    assert network.size == network.training_size == 96
+    assert main([*arguments, "--exp_name", str(tmp_path / "other"), "--setting", "size=64"]) == 0
+    assert create_backbone("tonenet", weights=tmp_path / "other" / "tonenet.safetensors").training_size == 64

@@ -180,6 +180,11 @@ class Backbone(nn.Module):
         return {}
 
     @classmethod
+    def settings_for(cls, size: int) -> dict[str, Any]:
+        """Constructor settings for a training on pictures of `size` x `size` pixels, where nobody says otherwise."""
+        return {}
+
+    @classmethod
     def resized(cls, state: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
         """Weights that work at `size`, of weights that did at another one; the same where nothing depends on it.
 
